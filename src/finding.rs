@@ -1,0 +1,75 @@
+//! What rolecall found: one credential in one place, or one failed posture
+//! check. Everything downstream (reports, delivery) speaks these types only.
+
+mod access_key_id;
+mod controls;
+mod coverage;
+mod fingerprint;
+mod instance;
+mod posture;
+mod provenance;
+mod record;
+mod remediation;
+mod rule;
+mod severity;
+
+use serde::Serialize;
+
+pub use access_key_id::{AccessKeyId, Structure};
+pub use controls::controls;
+pub use coverage::{Coverage, Skip, SkipReason};
+pub use fingerprint::{finding_id, secret_fingerprint};
+pub use instance::Instance;
+pub use posture::{PostureCheck, Verdict};
+pub use provenance::{FileFacts, Location, SourceKind};
+pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
+pub use remediation::remediation;
+pub use rule::Rule;
+pub use severity::{Confidence, Evidence, Severity, judge};
+
+/// One credential in one place, or one failed posture check, with all that a
+/// reader needs to act on it. The field names are the public JSON contract.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// Stable over runs and machines, see [`finding_id`].
+    pub id: String,
+    pub rule: Rule,
+    pub severity: Severity,
+    pub confidence: Confidence,
+    /// One sentence, safe for a terminal.
+    pub title: String,
+    pub access_key_id: Option<AccessKeyId>,
+    /// Twelve digits, decoded from the access key ID without asking AWS.
+    pub account_id: Option<String>,
+    /// Whether the credential belongs to the instance's own account; `None`
+    /// where one of the two accounts is not known.
+    pub same_account: Option<bool>,
+    /// A decoy of a known canary service: using it raises somebody's alarm.
+    pub canary: bool,
+    /// `sha256:` and 16 hex digits, see [`secret_fingerprint`].
+    pub secret_fingerprint: Option<String>,
+    pub location: Location,
+    /// How often this credential stands in this place.
+    pub occurrences: u64,
+    pub file: Option<FileFacts>,
+    pub controls: &'static [&'static str],
+    pub remediation: String,
+}
+
+impl Finding {
+    /// What makes two findings the same credential: the secret where it is
+    /// known, else the access key ID, else the rule itself.
+    pub fn credential(&self) -> (&str, &str) {
+        (
+            self.access_key_id.as_ref().map_or("", AccessKeyId::as_str),
+            self.secret_fingerprint.as_deref().unwrap_or(""),
+        )
+    }
+
+    /// The finding as it may be shown where access key IDs are to be masked.
+    #[must_use]
+    pub fn redacted(mut self) -> Self {
+        self.access_key_id = self.access_key_id.map(AccessKeyId::masked);
+        self
+    }
+}

@@ -1,0 +1,181 @@
+//! What was looked at and what was not: a scan that left something out says
+//! so, with the reason, a count and examples.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::SourceKind;
+
+/// Examples kept for each reason.
+const MAX_EXAMPLES: usize = 5;
+
+/// Why something was not scanned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SkipReason {
+    /// proc, sysfs, cgroup and their kin hold no files of their own.
+    PseudoFilesystem,
+    /// nfs, cifs, efs, fuse and their kin, unless configured in.
+    NetworkFilesystem,
+    /// An overlay's files are seen through its lower and upper directories.
+    OverlayFilesystem,
+    /// A FIFO, socket or device: reading it would block or have effects.
+    SpecialFile,
+    /// Named in `scan.exclude`.
+    Excluded,
+    /// Was listed, and gone when it was opened.
+    Vanished,
+    PermissionDenied,
+    /// A named root does not exist.
+    NotFound,
+    IoError,
+    /// More findings in one place than are told one by one.
+    FindingLimit,
+    /// The time given to the run was over.
+    TimeLimit,
+}
+
+impl SkipReason {
+    /// Whether a key may be hidden behind this skip although the operator
+    /// asked for it to be looked for there: the run is then incomplete.
+    pub const fn leaves_a_gap(self) -> bool {
+        matches!(
+            self,
+            Self::PermissionDenied
+                | Self::NotFound
+                | Self::IoError
+                | Self::FindingLimit
+                | Self::TimeLimit
+        )
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PseudoFilesystem => "pseudo-filesystem",
+            Self::NetworkFilesystem => "network-filesystem",
+            Self::OverlayFilesystem => "overlay-filesystem",
+            Self::SpecialFile => "special-file",
+            Self::Excluded => "excluded",
+            Self::Vanished => "vanished",
+            Self::PermissionDenied => "permission-denied",
+            Self::NotFound => "not-found",
+            Self::IoError => "io-error",
+            Self::FindingLimit => "finding-limit",
+            Self::TimeLimit => "time-limit",
+        }
+    }
+}
+
+/// One reason, how often it applied, and a few of the places.
+#[derive(Debug, Clone, Serialize)]
+pub struct Skip {
+    pub reason: SkipReason,
+    pub count: u64,
+    pub examples: Vec<String>,
+}
+
+/// What one source looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Coverage {
+    pub source: SourceKind,
+    /// Blobs read to their end.
+    pub scanned: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    #[serde(serialize_with = "skips_in_order")]
+    skipped: BTreeMap<SkipReason, Skip>,
+}
+
+impl Coverage {
+    pub const fn new(source: SourceKind) -> Self {
+        Self {
+            source,
+            scanned: 0,
+            bytes: 0,
+            skipped: BTreeMap::new(),
+        }
+    }
+
+    /// Counts one place that was not scanned.
+    pub fn skip(&mut self, reason: SkipReason, example: impl Into<String>) {
+        self.skip_many(reason, 1, example);
+    }
+
+    /// Counts `count` things that were left out at one place.
+    pub fn skip_many(&mut self, reason: SkipReason, count: u64, example: impl Into<String>) {
+        let skip = self.skipped.entry(reason).or_insert_with(|| Skip {
+            reason,
+            count: 0,
+            examples: Vec::new(),
+        });
+        skip.count += count;
+        if skip.examples.len() < MAX_EXAMPLES {
+            skip.examples.push(example.into());
+        }
+    }
+
+    /// Adds what another worker of the same source saw.
+    pub fn merge(&mut self, other: Self) {
+        self.scanned += other.scanned;
+        self.bytes += other.bytes;
+        for (reason, theirs) in other.skipped {
+            let Some(ours) = self.skipped.get_mut(&reason) else {
+                self.skipped.insert(reason, theirs);
+                continue;
+            };
+            ours.count += theirs.count;
+            let room = MAX_EXAMPLES - ours.examples.len();
+            ours.examples.extend(theirs.examples.into_iter().take(room));
+        }
+    }
+
+    pub fn skips(&self) -> impl Iterator<Item = &Skip> {
+        self.skipped.values()
+    }
+
+    /// Whether everything that was asked for was looked at.
+    pub fn is_complete(&self) -> bool {
+        !self.skipped.keys().any(|reason| reason.leaves_a_gap())
+    }
+}
+
+fn skips_in_order<S: Serializer>(
+    skipped: &BTreeMap<SkipReason, Skip>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(skipped.values())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policy_is_no_gap_and_denial_is() {
+        let mut coverage = Coverage::new(SourceKind::File);
+        coverage.skip(SkipReason::PseudoFilesystem, "/proc");
+        coverage.skip(SkipReason::Vanished, "/tmp/x");
+        assert!(coverage.is_complete());
+        coverage.skip(SkipReason::PermissionDenied, "/root");
+        assert!(!coverage.is_complete());
+    }
+
+    #[test]
+    fn merging_adds_counts_and_bounds_examples() {
+        let mut all = Coverage::new(SourceKind::File);
+        for _ in 0..3 {
+            let mut one = Coverage::new(SourceKind::File);
+            one.scanned = 2;
+            for i in 0..4 {
+                one.skip(SkipReason::IoError, format!("/{i}"));
+            }
+            all.merge(one);
+        }
+        let skip = all.skips().next().expect("one reason");
+        assert_eq!(
+            (all.scanned, skip.count, skip.examples.len()),
+            (6, 12, MAX_EXAMPLES)
+        );
+    }
+}

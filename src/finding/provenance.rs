@@ -1,0 +1,93 @@
+//! Where a finding was made.
+
+use serde::Serialize;
+
+/// The kind of place that bytes came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    File,
+    Archive,
+    Git,
+    Process,
+    UserData,
+    /// A posture check of this instance rather than a place in it.
+    Posture,
+}
+
+impl SourceKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Archive => "archive",
+            Self::Git => "git",
+            Self::Process => "process",
+            Self::UserData => "user-data",
+            Self::Posture => "posture",
+        }
+    }
+}
+
+/// The place, as exactly as it is known. Names are as on disk, with bytes
+/// that are not UTF-8 written as `\xNN`; the exporters escape the rest.
+#[derive(Debug, Clone, Serialize)]
+pub struct Location {
+    pub source: SourceKind,
+    pub path: Option<String>,
+    /// Path inside an archive; `!` separates the archives on the way.
+    pub member: Option<String>,
+    /// From 1; of the text that holds the credential, encoded or not.
+    pub line: Option<u64>,
+    /// From 1, in bytes.
+    pub column: Option<u64>,
+    /// Encodings around the credential, outermost first.
+    pub encoding: Vec<&'static str>,
+    pub commit: Option<String>,
+    pub pid: Option<u32>,
+    pub exe: Option<String>,
+    pub uid: Option<u32>,
+    pub unit: Option<String>,
+    pub container: Option<String>,
+}
+
+impl Location {
+    /// A place of which only the kind is known yet.
+    pub const fn new(source: SourceKind) -> Self {
+        Self {
+            source,
+            path: None,
+            member: None,
+            line: None,
+            column: None,
+            encoding: Vec::new(),
+            commit: None,
+            pid: None,
+            exe: None,
+            uid: None,
+            unit: None,
+            container: None,
+        }
+    }
+}
+
+/// What the file system says of the file that holds the credential.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileFacts {
+    pub uid: u32,
+    /// Four octal digits, such as `0644`.
+    pub mode: String,
+    /// RFC 3339, UTC.
+    pub modified: Option<String>,
+    /// RFC 3339, UTC; `None` where the file system does not record it.
+    pub born: Option<String>,
+    /// Whether the file was there before the instance first started: the fix
+    /// is then in the image, else in the deployment. `None` if not known.
+    pub baked_into_image: Option<bool>,
+}
+
+impl FileFacts {
+    /// Whether every account of the host may read the file.
+    pub fn world_readable(&self) -> bool {
+        u32::from_str_radix(&self.mode, 8).is_ok_and(|mode| mode & 0o004 != 0)
+    }
+}

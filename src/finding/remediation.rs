@@ -1,0 +1,75 @@
+//! What to do about a finding, in words that can be followed at night.
+
+use super::{AccessKeyId, Instance, Rule};
+
+/// The remediation for `rule`. Commands can be pasted; what is not known is a
+/// placeholder in angle brackets.
+pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &Instance) -> String {
+    let id = access_key_id.map_or("<access-key-id>", AccessKeyId::as_str);
+    let instance_id = instance.instance_id.as_deref().unwrap_or("<instance-id>");
+    let group = instance
+        .auto_scaling_group
+        .as_deref()
+        .unwrap_or("<auto-scaling-group>");
+    let options = |option: &str| {
+        format!(
+            "aws ec2 modify-instance-metadata-options --instance-id {instance_id} {option}; \
+             set the same in the launch template of {group} and start an instance refresh"
+        )
+    };
+    match rule {
+        Rule::AccessKeyPair | Rule::AccessKeyIdAlone => format!(
+            "remove it here and let the SDK take the instance's role; then, when \
+             `aws iam get-access-key-last-used --access-key-id {id}` shows no more use: \
+             aws iam update-access-key --access-key-id {id} --status Inactive --user-name <user>"
+        ),
+        Rule::SecretAccessKey => "remove it here and let the SDK take the instance's role; find \
+             its access key ID (aws iam list-access-keys --user-name <user>) and make it inactive"
+            .into(),
+        Rule::TemporaryCredentials => {
+            "remove it here: SDKs fetch and renew the role's credentials \
+             themselves; if it was exposed, revoke the role's older sessions (IAM console, role, \
+             Revoke sessions)"
+                .into()
+        }
+        Rule::BedrockApiKey => "remove it here and call Bedrock with the instance's role; then \
+             aws iam list-service-specific-credentials --user-name <user> and \
+             aws iam delete-service-specific-credential"
+            .into(),
+        Rule::SesSmtpCredentials => format!(
+            "send through the SES API with the instance's role, or move the password to Secrets \
+             Manager; then aws iam update-access-key --access-key-id {id} --status Inactive \
+             --user-name <user>"
+        ),
+        Rule::ImdsUnreachable => {
+            "let the host reach 169.254.169.254 port 80 directly: check routes \
+             (ip route get 169.254.169.254), the local firewall, and that no proxy stands in \
+             between"
+                .into()
+        }
+        Rule::ImdsDisabled => options("--http-endpoint enabled --http-tokens required"),
+        Rule::ImdsV1Enabled => options("--http-tokens required"),
+        Rule::ImdsHopLimit => options("--http-put-response-hop-limit 1"),
+        Rule::ImdsEndpointOverride => "remove AWS_EC2_METADATA_* from the environment and \
+             ec2_metadata_* from the profiles named above"
+            .into(),
+        Rule::RoleMissing => format!(
+            "add an instance profile to the launch template of {group} and start an instance \
+             refresh; for this instance at once: aws ec2 associate-iam-instance-profile \
+             --instance-id {instance_id} --iam-instance-profile Name=<instance-profile>"
+        ),
+        Rule::RoleCredentialsUnusable => format!(
+            "check that the role of the instance profile still exists and trusts \
+             ec2.amazonaws.com: aws ec2 describe-iam-instance-profile-associations \
+             --filters Name=instance-id,Values={instance_id}"
+        ),
+        Rule::RoleOverprivileged => "give the role a policy with the actions that it uses \
+             (IAM Access Analyzer can generate it) in place of the wide one"
+            .into(),
+        Rule::RoleTrustTooWide => "let the role's trust policy name ec2.amazonaws.com only".into(),
+        Rule::RoleShadowed => format!(
+            "remove the static key {id} where it is set; the role takes over at the next start of \
+             the process"
+        ),
+    }
+}

@@ -1,0 +1,11 @@
+//! rolecall: is the instance's own IAM role present and used, and is there any
+//! static AWS access key on this host that should not be?
+//!
+//! Data flows one way: sources yield bytes, `detect` finds credentials in
+//! them, findings are judged and told. README.md describes the commands and
+//! the output, CONTRIBUTING.md the rules of the house.
+
+pub mod finding;
+pub mod outcome;
+pub mod sanitize;
+pub mod secret;
