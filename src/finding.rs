@@ -68,8 +68,39 @@ impl Finding {
 
     /// The finding as it may be shown where access key IDs are to be masked.
     #[must_use]
-    pub fn redacted(mut self) -> Self {
+    pub fn redacted(mut self, instance: &Instance) -> Self {
         self.access_key_id = self.access_key_id.map(AccessKeyId::masked);
+        self.remediation = remediation(self.rule, self.access_key_id.as_ref(), instance);
         self
+    }
+
+    /// A failed posture check as a finding; `None` where it did not fail.
+    pub fn of_check(check: &PostureCheck, instance: &Instance) -> Option<Self> {
+        let rule = check.check;
+        let location = Location::new(SourceKind::Posture);
+        (check.verdict == Verdict::Fail).then(|| Self {
+            id: finding_id([rule.name(), ""], &location),
+            rule,
+            severity: judge(&Evidence {
+                rule,
+                confidence: Confidence::High,
+                long_term: false,
+                in_signature: false,
+                of_own_role: false,
+                in_process: false,
+            }),
+            confidence: Confidence::High,
+            title: format!("{}: {}", rule.title(), check.reason),
+            access_key_id: None,
+            account_id: None,
+            same_account: None,
+            canary: false,
+            secret_fingerprint: None,
+            location,
+            occurrences: 1,
+            file: None,
+            controls: check.controls,
+            remediation: remediation(rule, None, instance),
+        })
     }
 }

@@ -5,7 +5,12 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod deadline;
+pub mod detect;
 pub mod finding;
 pub mod outcome;
+pub mod report;
 pub mod sanitize;
+pub mod scan;
 pub mod secret;
+pub mod source;

@@ -1,0 +1,231 @@
+//! Reads the characters of a key through what surrounds and splits them in
+//! source text: escapes of single characters, string literals that are
+//! concatenated, escapes that end right before the key.
+
+/// Whether the byte is of the standard base64 alphabet, which is also the
+/// alphabet of secret access keys.
+pub(super) const fn is_base64(byte: u8) -> bool {
+    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/')
+}
+
+/// One character of the base64 alphabet at `at`, plain or escaped, and where
+/// the next one starts.
+pub(super) fn read(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    let byte = *bytes.get(at)?;
+    if is_base64(byte) {
+        return Some((byte, at + 1));
+    }
+    let rest = &bytes[at..];
+    match byte {
+        // `\/` of JSON, `\u002f`, `\x2b`, with any depth of doubling.
+        b'\\' => {
+            let slashes = rest.iter().take(16).take_while(|b| **b == b'\\').count();
+            let after = &rest[slashes..];
+            let (byte, len) = match after {
+                [b'/', ..] => (b'/', 1),
+                [b'u', b'0', b'0', hex @ ..] => (two_hex(hex)?, 5),
+                [b'x', hex @ ..] => (two_hex(hex)?, 3),
+                _ => return None,
+            };
+            symbol(byte).map(|byte| (byte, at + slashes + len))
+        }
+        b'%' => symbol(two_hex(&rest[1..])?).map(|byte| (byte, at + 3)),
+        b'&' => ENTITIES
+            .iter()
+            .find(|(entity, _)| {
+                rest.get(..entity.len())
+                    .is_some_and(|text| text.eq_ignore_ascii_case(entity))
+            })
+            .map(|(entity, byte)| (*byte, at + entity.len())),
+        _ => None,
+    }
+}
+
+const ENTITIES: [(&[u8], u8); 6] = [
+    (b"&#47;", b'/'),
+    (b"&#43;", b'+'),
+    (b"&#x2f;", b'/'),
+    (b"&#x2b;", b'+'),
+    (b"&sol;", b'/'),
+    (b"&plus;", b'+'),
+];
+
+/// Only the two symbols of the alphabet are ever escaped one by one; a text
+/// escaped throughout is decoded as a whole.
+const fn symbol(byte: u8) -> Option<u8> {
+    match byte {
+        b'+' | b'/' => Some(byte),
+        _ => None,
+    }
+}
+
+pub(super) fn two_hex(bytes: &[u8]) -> Option<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    match bytes {
+        [high, low, ..] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
+        _ => None,
+    }
+}
+
+/// Bytes that a joint of two literals may take: operator and indentation.
+const MAX_JOINT: usize = 128;
+
+/// Where the text goes on when one string literal ends at `at` and another is
+/// joined to it (`'…' + '…'`, `"…" "…"`, `'…' . '…'`, or a backslash at the
+/// end of the line).
+pub(super) fn joint(bytes: &[u8], at: usize) -> Option<usize> {
+    let window = &bytes[at..bytes.len().min(at + MAX_JOINT)];
+    let (escapes, rest) = split_run(window, b'\\');
+    match rest.first()? {
+        b'\n' | b'\r' if escapes == 1 => {
+            let skip = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
+            Some(at + escapes + skip)
+        }
+        quote @ (b'"' | b'\'' | b'`') => {
+            let mut place = escapes + 1;
+            let mut operators = 0;
+            loop {
+                let byte = *window.get(place)?;
+                place += 1;
+                match byte {
+                    b' ' | b'\t' | b'\r' | b'\n' | b'\\' | b'(' | b')' => {}
+                    b'+' | b'.' | b'&' | b'|' | b'~' | b'<' if operators < 2 => operators += 1,
+                    // String prefixes of Python and C++.
+                    b'b' | b'r' | b'u' | b'L' | b'f' if window.get(place) == Some(quote) => {}
+                    _ if byte == *quote || matches!(byte, b'"' | b'\'') => {
+                        // An empty literal, as in `''`, joins nothing.
+                        return (place > escapes + 2).then_some(at + place);
+                    }
+                    _ => return None,
+                }
+            }
+        }
+        _ => None,
+    }
+}
+
+fn split_run(bytes: &[u8], byte: u8) -> (usize, &[u8]) {
+    let run = bytes.iter().take_while(|b| **b == byte).count();
+    (run, &bytes[run..])
+}
+
+/// Whether an escape ends right before `at`, so that the letter or digit
+/// there belongs to it and not to the key: `\n`, `\u000a`, `\x0a`, `%0A`,
+/// `=3D`, a colour code.
+pub(super) fn escape_ends(bytes: &[u8], at: usize) -> bool {
+    let before = &bytes[at.saturating_sub(16)..at];
+    let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    match before {
+        [
+            ..,
+            b'\\',
+            b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'a' | b'e' | b'0',
+        ] => true,
+        [.., b'\\', b'u', a, b, c, d] if hex(&[*a, *b, *c, *d]) => true,
+        [.., b'\\', b'x', a, b] if hex(&[*a, *b]) => true,
+        [.., b'%', a, b] if hex(&[*a, *b]) => true,
+        [.., b'=', a, b] if hex(&[*a, *b]) && !a.is_ascii_lowercase() => true,
+        [head @ .., b'm'] => {
+            // Select Graphic Rendition: ESC [ digits and semicolons m.
+            let digits = head
+                .iter()
+                .rev()
+                .take_while(|b| b.is_ascii_digit() || **b == b';')
+                .count();
+            matches!(
+                head[..head.len() - digits],
+                [.., 0x1b | b'b' | b'B' | b'3' | b'e', b'[']
+            )
+        }
+        _ => false,
+    }
+}
+
+/// Bytes of the escape that a run of the alphabet starting at `at` begins
+/// with: `n` of `\n`, `0A` of `%0A`, `31m` of a colour code.
+pub(super) fn escape_len(bytes: &[u8], at: usize) -> usize {
+    if at == 0 || !matches!(bytes[at - 1], b'\\' | b'%' | b'=' | b'[' | b';') {
+        return 0;
+    }
+    (1..=8)
+        .take_while(|len| at + len <= bytes.len())
+        .find(|len| escape_ends(bytes, at + len))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(text: &str) -> String {
+        let (mut at, mut out) = (0, String::new());
+        while let Some((byte, next)) = read(text.as_bytes(), at) {
+            out.push(char::from(byte));
+            at = next;
+        }
+        out
+    }
+
+    #[test]
+    fn escaped_symbols_are_read_as_what_they_stand_for() {
+        for text in [
+            "a/b+c",
+            r"a\/b+c",
+            r"a\\/b\u002Bc",
+            r"a\x2fb\\u002bc",
+            "a%2Fb%2bc",
+            "a&#47;b&#x2B;c",
+        ] {
+            assert_eq!(read_all(text), "a/b+c", "{text}");
+        }
+    }
+
+    #[test]
+    fn other_escapes_end_the_text() {
+        assert_eq!(read_all(r"ab\ncd"), "ab");
+        assert_eq!(read_all("ab%3Dcd"), "ab");
+    }
+
+    #[test]
+    fn joints_of_many_languages_are_crossed() {
+        for text in [
+            "' + 'x",
+            "\" \"x",
+            "' . 'x",
+            "\"\n   \"x",
+            "\\\n  x",
+            "' \\\n 'x",
+            "\" +\n \"x",
+            "\" & \"x",
+        ] {
+            let next = joint(text.as_bytes(), 0);
+            assert_eq!(next.map(|next| &text[next..]), Some("x"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn separate_literals_are_not_joined() {
+        for text in ["', 'x", "\": \"x", "' = 'x", "''x", "'; 'x", "x"] {
+            assert_eq!(joint(text.as_bytes(), 0), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_before_a_key_are_told_from_its_neighbours() {
+        for text in [
+            r"\n",
+            r"\u000a",
+            r"\x0A",
+            "%0A",
+            "\x1b[31m",
+            r"\033[1;32m",
+            r"\x1b[0m",
+            "=3D",
+        ] {
+            assert!(escape_ends(text.as_bytes(), text.len()), "{text:?}");
+        }
+        for text in ["n", "km", "[31x", "000a"] {
+            assert!(!escape_ends(text.as_bytes(), text.len()), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One text at one depth of encoding: follows each hit to what it means, and
+//! decoded texts down to their own hits.
+
+use super::encoding::{self, Decoded, Encoding};
+use super::prefilter::{Anchor, Hit};
+use super::sighting::{IdSighting, Named, Place, SecretSighting, Sightings, Standalone};
+use super::{Detector, access_key, name, pair, secret, token};
+
+/// Up to where each kind of encoded text was decoded, and tokens were read,
+/// so that many hits in one text cost no more than one.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    base64: usize,
+    hex: usize,
+    utf16: usize,
+    escapes: usize,
+    token: usize,
+    barren: name::Barren,
+}
+
+impl Marks {
+    /// The window moved on by `bytes`.
+    pub(super) fn shift(&mut self, bytes: usize) {
+        for mark in [
+            &mut self.base64,
+            &mut self.hex,
+            &mut self.utf16,
+            &mut self.escapes,
+            &mut self.token,
+        ] {
+            *mark = mark.saturating_sub(bytes);
+        }
+        self.barren = name::Barren::default();
+    }
+}
+
+impl Detector {
+    /// Looks closer at one hit in `bytes`, which stand at `base` in their blob.
+    pub(super) fn follow(
+        &self,
+        hit: Hit,
+        bytes: &[u8],
+        base: u64,
+        depth: usize,
+        marks: &mut Marks,
+        out: &mut Sightings,
+    ) {
+        let at = hit.at;
+        match hit.anchor {
+            Anchor::AccessKeyId => {
+                if let Some(found) = access_key::read(bytes, at) {
+                    out.push_id(IdSighting {
+                        place: moved(found.place, base),
+                        ..found
+                    });
+                }
+            }
+            Anchor::SecretName => {
+                if let Some(found) = name::read(bytes, at, &mut marks.barren) {
+                    out.push_secret(SecretSighting {
+                        place: moved(found.place, base),
+                        ..found
+                    });
+                }
+            }
+            Anchor::SessionToken | Anchor::BedrockApiKey if at < marks.token => {}
+            Anchor::SessionToken => {
+                push_standalone(token::read_session_token(bytes, at), base, marks, out);
+            }
+            Anchor::BedrockApiKey => {
+                if push_standalone(token::read_bedrock_key(bytes, at), base, marks, out) {
+                    // What the key encodes is the key itself, told already.
+                    marks.base64 = marks.base64.max(marks.token);
+                }
+            }
+            _ if depth >= self.max_depth => {}
+            Anchor::Base64 { .. } | Anchor::Base64Text | Anchor::Base64Gzip
+                if at < marks.base64 => {}
+            Anchor::Base64 { phase } => {
+                let decoded = encoding::base64::decode(bytes, at, phase, marks.base64);
+                self.descend(decoded, base, depth, &mut marks.base64, out);
+            }
+            Anchor::Base64Gzip => {
+                let decoded = encoding::base64::decode(bytes, at, 0, at);
+                let decoded = decoded.filter(|decoded| encoding::is_gzip(&decoded.bytes));
+                self.descend(decoded, base, depth, &mut marks.base64, out);
+            }
+            Anchor::Base64Text => {
+                let decoded = encoding::base64::decode_text(bytes, at, marks.base64);
+                self.descend(decoded, base, depth, &mut marks.base64, out);
+            }
+            Anchor::Hex if at >= marks.hex => {
+                let decoded = encoding::hex::decode(bytes, at, marks.hex);
+                self.descend(Some(decoded), base, depth, &mut marks.hex, out);
+            }
+            Anchor::Utf16 if at >= marks.utf16 => {
+                let decoded = encoding::decode_utf16(bytes, at, marks.utf16);
+                self.descend(Some(decoded), base, depth, &mut marks.utf16, out);
+            }
+            Anchor::Escapes if at >= marks.escapes => {
+                let decoded = encoding::decode_escapes(bytes, at, marks.escapes);
+                self.descend(Some(decoded), base, depth, &mut marks.escapes, out);
+            }
+            Anchor::Hex | Anchor::Utf16 | Anchor::Escapes => {}
+        }
+    }
+
+    /// Scans a decoded text and takes over what it holds.
+    fn descend(
+        &self,
+        decoded: Option<Decoded>,
+        base: u64,
+        depth: usize,
+        mark: &mut usize,
+        out: &mut Sightings,
+    ) {
+        let Some(decoded) = decoded else { return };
+        *mark = (*mark).max(decoded.done);
+        let inner = self.examine(&decoded.bytes, depth + 1);
+        out.absorb(inner, decoded.encoding, |offset| {
+            base + decoded.source_of(offset)
+        });
+    }
+
+    /// All that a text in memory holds, paired as far as it goes.
+    fn examine(&self, bytes: &[u8], depth: usize) -> Sightings {
+        let mut out = Sightings::default();
+        if encoding::is_gzip(bytes) && depth < self.max_depth {
+            let inflated = encoding::inflate(bytes);
+            let inner = self.examine(&inflated, depth + 1);
+            out.absorb(inner, Encoding::Gzip, |_| 0);
+            return out;
+        }
+        let mut hits = Vec::new();
+        self.prefilter.search(bytes, 0, &mut hits);
+        let mut marks = Marks::default();
+        for hit in hits {
+            self.follow(hit, bytes, 0, depth, &mut marks, &mut out);
+        }
+        if !out.ids.is_empty() {
+            secret::collect(bytes, 0, bytes.len(), 0, &mut out);
+        }
+        pair::pair(&mut out);
+        // A candidate without a name meant nothing but to the IDs here.
+        out.secrets.retain(|secret| secret.named != Named::No);
+        out
+    }
+}
+
+fn push_standalone(
+    found: Option<Standalone>,
+    base: u64,
+    marks: &mut Marks,
+    out: &mut Sightings,
+) -> bool {
+    let Some(found) = found else { return false };
+    let start = usize::try_from(found.place.offset).unwrap_or(usize::MAX);
+    marks.token = start.saturating_add(found.value.expose().len());
+    out.push_standalone(Standalone {
+        place: moved(found.place, base),
+        ..found
+    });
+    true
+}
+
+fn moved(mut place: Place, base: u64) -> Place {
+    place.offset += base;
+    place
+}

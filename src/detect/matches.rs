@@ -1,0 +1,218 @@
+//! What a scan of one blob comes to: sightings and pairs become matches, each
+//! with a rule and a confidence.
+
+use std::collections::HashSet;
+
+use super::encoding::Encoding;
+use super::sighting::{IdSighting, Named, Pair, Place, SecretSighting, Sightings, Standalone};
+use crate::finding::{AccessKeyId, Confidence, Rule, Structure};
+use crate::secret::Secret;
+
+/// One credential in one blob.
+#[derive(Debug)]
+pub struct Match {
+    pub rule: Rule,
+    pub confidence: Confidence,
+    pub access_key_id: Option<AccessKeyId>,
+    pub account_id: Option<String>,
+    pub secret: Option<Secret>,
+    /// The key does not expire by itself.
+    pub long_term: bool,
+    /// An ID that names the signer of a request.
+    pub in_signature: bool,
+    /// From 1.
+    pub line: u64,
+    /// From 1, in bytes.
+    pub column: u64,
+    /// Outermost first.
+    pub encoding: Vec<Encoding>,
+    /// How often the credential stands in the blob.
+    pub occurrences: u64,
+}
+
+/// All credentials of one blob.
+#[derive(Debug, Default)]
+pub struct Detection {
+    pub matches: Vec<Match>,
+    /// Sightings beyond the limits for one blob, counted only.
+    pub excess: u64,
+}
+
+/// A value without a name this far from its ID is paired with less certainty.
+const NEAR: u64 = 1024;
+
+pub(super) fn conclude(mut sightings: Sightings) -> Detection {
+    let mut matches = Vec::new();
+    let mut told: HashSet<AccessKeyId> = HashSet::new();
+    let mut told_pairs = HashSet::new();
+
+    let tokens = take_tokens(&mut sightings);
+    for pair in std::mem::take(&mut sightings.pairs) {
+        told.insert(pair.id.id.clone());
+        let fingerprint = crate::finding::secret_fingerprint(&pair.secret.value);
+        if told_pairs.insert((pair.id.id.clone(), fingerprint)) {
+            matches.push(of_pair(pair, &sightings));
+        }
+    }
+    for id in &sightings.ids {
+        if told.insert(id.id.clone()) {
+            matches.push(of_id(id, &sightings, !tokens.is_empty()));
+        }
+    }
+    let temporary = matches
+        .iter()
+        .any(|found| found.rule == Rule::TemporaryCredentials);
+    if !temporary {
+        matches.extend(distinct(tokens).into_iter().map(of_standalone));
+    }
+    let secrets = std::mem::take(&mut sightings.secrets);
+    matches.extend(lone_secrets(secrets));
+    matches.extend(
+        distinct(sightings.standalone)
+            .into_iter()
+            .map(of_standalone),
+    );
+    matches.sort_by_key(|found| (found.line, found.column));
+    Detection {
+        matches,
+        excess: sightings.excess,
+    }
+}
+
+fn take_tokens(sightings: &mut Sightings) -> Vec<Standalone> {
+    let (tokens, rest) = std::mem::take(&mut sightings.standalone)
+        .into_iter()
+        .partition(|found| found.rule == Rule::TemporaryCredentials);
+    sightings.standalone = rest;
+    tokens
+}
+
+fn of_pair(pair: Pair, sightings: &Sightings) -> Match {
+    let Pair {
+        id, secret, gap, ..
+    } = pair;
+    let issued = id.id.structure() != Structure::Unissued;
+    let close = secret.named != Named::No || gap <= NEAR;
+    let confidence = match (issued, close) {
+        (true, true) => Confidence::High,
+        (false, false) => Confidence::Low,
+        _ => Confidence::Medium,
+    };
+    let rule = if !id.id.is_long_term() {
+        Rule::TemporaryCredentials
+    } else if secret.smtp {
+        Rule::SesSmtpCredentials
+    } else {
+        Rule::AccessKeyPair
+    };
+    Match {
+        rule,
+        confidence,
+        secret: Some(secret.value),
+        ..base(id.place.clone(), &id, sightings)
+    }
+}
+
+fn of_id(id: &IdSighting, sightings: &Sightings, with_token: bool) -> Match {
+    let temporary = !id.id.is_long_term() && with_token && !id.in_signature;
+    let confidence = match (id.id.structure(), id.glued) {
+        (Structure::Unissued, _) => Confidence::Low,
+        (_, true) => Confidence::Medium,
+        _ => Confidence::High,
+    };
+    Match {
+        rule: if temporary {
+            Rule::TemporaryCredentials
+        } else {
+            Rule::AccessKeyIdAlone
+        },
+        confidence,
+        in_signature: id.in_signature,
+        ..base(id.place.clone(), id, sightings)
+    }
+}
+
+fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
+    Match {
+        rule: Rule::AccessKeyIdAlone,
+        confidence: Confidence::Low,
+        account_id: id.id.account_id(),
+        secret: None,
+        long_term: id.id.is_long_term(),
+        in_signature: false,
+        line: place.line,
+        column: place.column,
+        encoding: place.encoding,
+        occurrences: sightings.seen.get(&id.id).copied().unwrap_or(1),
+        access_key_id: Some(id.id.clone()),
+    }
+}
+
+/// Secrets that their name alone gives away, each once.
+fn lone_secrets(secrets: Vec<SecretSighting>) -> Vec<Match> {
+    let mut matches: Vec<Match> = Vec::new();
+    for sighting in secrets {
+        let confidence = match sighting.named {
+            Named::No => continue,
+            Named::Loosely => Confidence::Low,
+            Named::Exactly => Confidence::High,
+        };
+        let known = matches
+            .iter_mut()
+            .find(|found| found.secret.as_ref() == Some(&sighting.value));
+        if let Some(known) = known {
+            known.occurrences += 1;
+            known.confidence = known.confidence.max(confidence);
+            continue;
+        }
+        matches.push(Match {
+            rule: Rule::SecretAccessKey,
+            confidence,
+            access_key_id: None,
+            account_id: None,
+            secret: Some(sighting.value),
+            long_term: true,
+            in_signature: false,
+            line: sighting.place.line,
+            column: sighting.place.column,
+            encoding: sighting.place.encoding,
+            occurrences: 1,
+        });
+    }
+    matches
+}
+
+fn distinct(found: Vec<Standalone>) -> Vec<(Standalone, u64)> {
+    let mut distinct: Vec<(Standalone, u64)> = Vec::new();
+    for one in found {
+        match distinct
+            .iter_mut()
+            .find(|(known, _)| known.value == one.value)
+        {
+            Some((_, count)) => *count += 1,
+            None => distinct.push((one, 1)),
+        }
+    }
+    distinct
+}
+
+fn of_standalone((found, occurrences): (Standalone, u64)) -> Match {
+    Match {
+        rule: found.rule,
+        confidence: if found.rule == Rule::BedrockApiKey {
+            Confidence::High
+        } else {
+            // A token alone may stem from a form that stores the rest apart.
+            Confidence::Medium
+        },
+        access_key_id: None,
+        account_id: found.account_id,
+        secret: Some(found.value),
+        long_term: found.long_term,
+        in_signature: false,
+        line: found.place.line,
+        column: found.place.column,
+        encoding: found.place.encoding,
+        occurrences,
+    }
+}

@@ -1,0 +1,138 @@
+//! Names of secret access keys, and the values that belong to them.
+//!
+//! The value is the first run in the shape of a secret within a few lines of
+//! the name. No syntax is parsed, so every one of them works: assignments,
+//! maps, XML properties, environment lists, setter calls, CSV headers.
+
+use super::secret;
+use super::sighting::{Named, SecretSighting};
+
+/// How far behind its name a value may start: `<name>…</name>`, a line end
+/// and `<value>` fit, a value of something else rarely does.
+const REACH: usize = 192;
+
+/// Line ends between a name and its value.
+const MAX_LINES: usize = 3;
+
+/// Longest identifier looked at on each side.
+const MAX_NAME: usize = 48;
+
+/// The place up to which no run in the shape of a secret starts, so that a
+/// text of nothing but names is searched once.
+#[derive(Debug, Default)]
+pub(super) struct Barren {
+    from: usize,
+    to: usize,
+}
+
+/// The secret whose name contains the literal at `at`.
+pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Option<SecretSighting> {
+    let (start, end) = extent(bytes, at);
+    let named = classify(bytes, start, end);
+    if named == Named::No {
+        return None;
+    }
+    let limit = reach(bytes, end);
+    let from = if (barren.from..barren.to).contains(&end) {
+        barren.to
+    } else {
+        end
+    };
+    let mut place = from;
+    while let Some(run) = secret::next_run(bytes, place, limit) {
+        if let Some(sighting) = run.secret(named) {
+            return Some(sighting);
+        }
+        place = run.end;
+    }
+    if from == end {
+        barren.from = end;
+    }
+    barren.to = place.max(limit);
+    None
+}
+
+/// The identifier around `at`; dots, dashes, blanks between words included.
+fn extent(bytes: &[u8], at: usize) -> (usize, usize) {
+    let part =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ');
+    let before = &bytes[at.saturating_sub(MAX_NAME)..at];
+    let after = &bytes[at..bytes.len().min(at + MAX_NAME)];
+    let start = at - before.iter().rev().take_while(|byte| part(byte)).count();
+    // A blank ends the name behind the literal unless it reads "secret
+    // access key"; else a value after it would be taken for the name's end.
+    let end = at
+        + after
+            .iter()
+            .take_while(|byte| part(byte) && **byte != b' ')
+            .count();
+    let spelled = spelled_out(&bytes[end..bytes.len().min(end + 16)]);
+    (start, end + spelled)
+}
+
+/// Length of ` access key` or ` key` where it follows.
+fn spelled_out(after: &[u8]) -> usize {
+    [&b" access key"[..], b" key"]
+        .into_iter()
+        .find(|words| {
+            after
+                .get(..words.len())
+                .is_some_and(|text| text.eq_ignore_ascii_case(words))
+        })
+        .map_or(0, <[u8]>::len)
+}
+
+fn classify(bytes: &[u8], start: usize, end: usize) -> Named {
+    let name: Vec<u8> = bytes[start..end]
+        .iter()
+        .filter(|byte| byte.is_ascii_alphanumeric())
+        .map(u8::to_ascii_lowercase)
+        .collect();
+    let says = |word: &str| memchr::memmem::find(&name, word.as_bytes()).is_some();
+    let exactly = says("secretaccesskey")
+        || says("awssecret")
+        || says("amazonsecret")
+        || says("s3secret")
+        || says("s3asecret")
+        || says("awscredentialssecretkey")
+        || (says("aws") && says("secretkey"));
+    if exactly {
+        return Named::Exactly;
+    }
+    let loosely = says("secretkey") || says("accesssecret") || says("secretaccess");
+    if loosely && near_aws(bytes, start, end) {
+        Named::Loosely
+    } else {
+        Named::No
+    }
+}
+
+/// Whether the text around a loose name speaks of AWS.
+fn near_aws(bytes: &[u8], start: usize, end: usize) -> bool {
+    const AROUND: usize = 384;
+    let text =
+        bytes[start.saturating_sub(AROUND)..bytes.len().min(end + AROUND)].to_ascii_lowercase();
+    [
+        "aws",
+        "amazon",
+        "s3.",
+        "s3:",
+        "s3_",
+        "[s3",
+        "\"s3",
+        "s3a",
+        "access_key",
+        "accesskey",
+        "access-key",
+        "access key",
+    ]
+    .iter()
+    .any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some())
+}
+
+/// Where the search for a value that starts behind `end` has to give up.
+fn reach(bytes: &[u8], end: usize) -> usize {
+    let window = &bytes[end..bytes.len().min(end + REACH)];
+    let cut = memchr::memchr_iter(b'\n', window).nth(MAX_LINES - 1);
+    end + cut.unwrap_or(window.len())
+}

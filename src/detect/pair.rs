@@ -1,0 +1,259 @@
+//! Which secret belongs to which access key ID.
+//!
+//! Both stand in the order of the text. As many as possible are matched, and
+//! among all such matchings the one with the smallest sum of distances is
+//! taken, in which pairs do not cross. So `ID secret ID secret` and
+//! `secret ID secret ID` both come out right where the nearest neighbour would
+//! not, and a list of IDs before a list of secrets is matched in order.
+
+use std::collections::HashSet;
+
+use super::sighting::{IdSighting, Named, Pair, SecretSighting, Sightings};
+use crate::finding::AccessKeyId;
+
+/// Characters of an ID and of a secret, to measure the gap between them.
+const ID_LEN: u64 = 20;
+const SECRET_LEN: u64 = 40;
+
+/// A value without a name is taken over a named one only when it is nearer by
+/// more bytes than this.
+const NO_NAME: u64 = 2_000;
+
+/// The shape of an SMTP password alone says less than that of a secret.
+const SMTP: u64 = 1_000;
+
+/// Costs of leaving a value without a partner; far above any distance for an
+/// ID, so that the number of pairs comes first.
+const LONE_ID: u64 = 1 << 44;
+const LONE_NAMED_SECRET: u64 = 1 << 32;
+
+/// Largest distance counted: beyond it all are equally far.
+const MAX_GAP: u64 = 1 << 30;
+
+/// A value without a name that is left over belongs to an ID that has a
+/// secret already only when it stands right beside it.
+const BESIDE: u64 = 160;
+
+/// Moves what belongs together from `ids` and `secrets` to `pairs`.
+pub(super) fn pair(sightings: &mut Sightings) {
+    if sightings.ids.is_empty() || sightings.secrets.is_empty() {
+        return;
+    }
+    sightings.ids.sort_by_key(|id| id.place.offset);
+    sightings.secrets.sort_by_key(|secret| secret.place.offset);
+    let matched = match_in_order(&sightings.ids, &sightings.secrets);
+
+    let mut pairs: Vec<(usize, usize)> = matched;
+    pairs.sort_by_key(|(id, secret)| cost(&sightings.ids[*id], &sightings.secrets[*secret]));
+    let mut known: HashSet<(AccessKeyId, Vec<u8>)> = HashSet::new();
+    let mut served: HashSet<AccessKeyId> = HashSet::new();
+    let mut used = HashSet::new();
+    let mut accepted = Vec::new();
+    for (id, secret) in pairs {
+        let sighting = &sightings.ids[id];
+        let value = &sightings.secrets[secret];
+        // A second secret of an ID seen several times needs a name or has to
+        // stand beside it.
+        if served.contains(&sighting.id) && !belongs(sighting, value) {
+            continue;
+        }
+        served.insert(sighting.id.clone());
+        used.insert(value.value.expose().to_vec());
+        if known.insert((sighting.id.clone(), value.value.expose().to_vec())) {
+            accepted.push((id, secret));
+        }
+    }
+    // Rotation: secrets left over go to the nearest ID.
+    for (index, secret) in sightings.secrets.iter().enumerate() {
+        if used.contains(secret.value.expose()) || secret.smtp {
+            continue;
+        }
+        let nearest = (0..sightings.ids.len()).min_by_key(|id| gap(&sightings.ids[*id], secret));
+        if let Some(id) = nearest
+            && belongs(&sightings.ids[id], secret)
+            && known.insert((sightings.ids[id].id.clone(), secret.value.expose().to_vec()))
+        {
+            used.insert(secret.value.expose().to_vec());
+            accepted.push((id, index));
+        }
+    }
+    for (id, secret) in accepted {
+        let (id, secret) = (&sightings.ids[id], &sightings.secrets[secret]);
+        sightings.pairs.push(Pair {
+            gap: gap(id, secret),
+            id: id.clone(),
+            secret: secret.clone(),
+        });
+    }
+    sightings.ids.retain(|id| !served.contains(&id.id));
+    sightings
+        .secrets
+        .retain(|secret| !used.contains(secret.value.expose()));
+    for mut value in used {
+        zeroize::Zeroize::zeroize(&mut value);
+    }
+}
+
+fn belongs(id: &IdSighting, secret: &SecretSighting) -> bool {
+    secret.named != Named::No || (!secret.smtp && gap(id, secret) <= BESIDE)
+}
+
+fn gap(id: &IdSighting, secret: &SecretSighting) -> u64 {
+    let (id, secret) = (id.place.offset, secret.place.offset);
+    if secret >= id {
+        (secret - id).saturating_sub(ID_LEN)
+    } else {
+        (id - secret).saturating_sub(SECRET_LEN)
+    }
+}
+
+fn cost(id: &IdSighting, secret: &SecretSighting) -> u64 {
+    let name = if secret.named == Named::No {
+        NO_NAME
+    } else {
+        0
+    };
+    let smtp = if secret.smtp { SMTP } else { 0 };
+    gap(id, secret).min(MAX_GAP) + name + smtp
+}
+
+/// The cheapest matching that keeps the order of both, as index pairs: the
+/// classic alignment by dynamic programming, a row for each ID.
+fn match_in_order(ids: &[IdSighting], secrets: &[SecretSighting]) -> Vec<(usize, usize)> {
+    #[derive(Clone, Copy)]
+    enum Step {
+        Match,
+        SkipId,
+        SkipSecret,
+    }
+    let width = secrets.len() + 1;
+    let lone_secret = |secret: &SecretSighting| match secret.named {
+        Named::No => 0,
+        Named::Loosely | Named::Exactly => LONE_NAMED_SECRET,
+    };
+    let mut row = vec![0u64; width];
+    for (index, secret) in secrets.iter().enumerate() {
+        row[index + 1] = row[index] + lone_secret(secret);
+    }
+    let mut steps = vec![Step::SkipSecret; (ids.len() + 1) * width];
+    for (i, id) in ids.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] += LONE_ID;
+        steps[(i + 1) * width] = Step::SkipId;
+        for (j, secret) in secrets.iter().enumerate() {
+            let choices = [
+                (diagonal + cost(id, secret), Step::Match),
+                (row[j + 1] + LONE_ID, Step::SkipId),
+                (row[j] + lone_secret(secret), Step::SkipSecret),
+            ];
+            diagonal = row[j + 1];
+            let (best, step) = choices
+                .into_iter()
+                .min_by_key(|(cost, _)| *cost)
+                .unwrap_or((u64::MAX, Step::SkipId));
+            row[j + 1] = best;
+            steps[(i + 1) * width + j + 1] = step;
+        }
+    }
+    let mut pairs = Vec::new();
+    let (mut i, mut j) = (ids.len(), secrets.len());
+    while i > 0 || j > 0 {
+        match steps[i * width + j] {
+            Step::Match => {
+                i -= 1;
+                j -= 1;
+                pairs.push((i, j));
+            }
+            Step::SkipId => i -= 1,
+            Step::SkipSecret => j -= 1,
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::sighting::Place;
+    use crate::secret::Secret;
+
+    /// `a A` are an ID and its secret, `A` lower-cased names the ID.
+    fn sightings(text: &str, named: Named) -> Sightings {
+        let mut sightings = Sightings::default();
+        for (offset, c) in text.char_indices() {
+            let place = Place::at(offset as u64 * 100);
+            if c.is_ascii_lowercase() {
+                let tail = c.to_ascii_uppercase().to_string().repeat(16);
+                sightings.push_id(IdSighting {
+                    place,
+                    id: AccessKeyId::parse(format!("AKIA{tail}").as_bytes()).unwrap(),
+                    glued: false,
+                    in_signature: false,
+                });
+            } else if c.is_ascii_uppercase() || c.is_ascii_digit() {
+                sightings.push_secret(SecretSighting {
+                    place,
+                    value: Secret::new(vec![c as u8; 40]),
+                    named,
+                    smtp: false,
+                });
+            }
+        }
+        sightings
+    }
+
+    fn paired(text: &str, named: Named) -> Vec<String> {
+        let mut sightings = sightings(text, named);
+        pair(&mut sightings);
+        let mut pairs: Vec<String> = sightings
+            .pairs
+            .iter()
+            .map(|pair| {
+                let id = pair.id.id.as_str().as_bytes()[4].to_ascii_lowercase();
+                format!(
+                    "{}{}",
+                    char::from(id),
+                    char::from(pair.secret.value.expose()[0])
+                )
+            })
+            .collect();
+        pairs.sort();
+        pairs
+    }
+
+    #[test]
+    fn each_id_takes_its_own_secret_in_either_order() {
+        for named in [Named::No, Named::Exactly] {
+            assert_eq!(paired("aA bB cC", named), ["aA", "bB", "cC"]);
+            assert_eq!(paired("Aa Bb Cc", named), ["aA", "bB", "cC"]);
+            // The next ID is nearer to a secret than its own.
+            assert_eq!(paired("a  Ab  Bc  C", named), ["aA", "bB", "cC"]);
+            assert_eq!(paired("A  aB  bC  c", named), ["aA", "bB", "cC"]);
+        }
+    }
+
+    #[test]
+    fn lists_are_matched_in_order() {
+        assert_eq!(paired("abc ABC", Named::No), ["aA", "bB", "cC"]);
+    }
+
+    #[test]
+    fn one_id_keeps_both_secrets_of_a_rotation() {
+        assert_eq!(paired("AaB", Named::Exactly), ["aA", "aB"]);
+        assert_eq!(paired("a A B", Named::Exactly), ["aA", "aB"]);
+    }
+
+    #[test]
+    fn a_repeated_id_takes_no_foreign_secret() {
+        assert_eq!(paired("aA a bB", Named::Exactly), ["aA", "bB"]);
+        assert_eq!(paired("aA a          Z", Named::No), ["aA"]);
+    }
+
+    #[test]
+    fn an_id_without_a_secret_stays_alone() {
+        let mut sightings = sightings("a bB", Named::Exactly);
+        pair(&mut sightings);
+        assert_eq!((sightings.pairs.len(), sightings.ids.len()), (1, 1));
+        assert_eq!(sightings.ids[0].id.as_str(), "AKIAAAAAAAAAAAAAAAAA");
+    }
+}

@@ -1,0 +1,220 @@
+//! The one pass over every byte: a packed multi-literal search (Teddy) for the
+//! few byte strings that no encoded or plain credential can do without, and a
+//! sparse probe for long base64 text, whose line breaks may hide them.
+//!
+//! Everything dearer looks only at windows around what this pass reports.
+
+use aho_corasick::packed;
+
+/// What a literal that was hit may be part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Anchor {
+    /// A credential-bearing prefix, in plain text.
+    AccessKeyId,
+    /// The end of a word such as `secret`, before its last two letters.
+    SecretName,
+    /// A prefix inside base64. The literal's first character stands at this
+    /// place in its group of four.
+    Base64 {
+        phase: u8,
+    },
+    /// A gzip header in base64.
+    Base64Gzip,
+    /// Somewhere inside a long base64 text.
+    Base64Text,
+    Hex,
+    Utf16,
+    /// A character escape (`\x41`, `\u0041`, `&#65;`, `%41`).
+    Escapes,
+    SessionToken,
+    BedrockApiKey,
+}
+
+/// A place to look at more closely.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hit {
+    pub(super) at: usize,
+    pub(super) anchor: Anchor,
+}
+
+/// The literals. The base64 forms are those characters of an encoded prefix
+/// that depend on nothing else, at the three places it can have in its group.
+const LITERALS: &[(&[u8], Anchor)] = &[
+    (b"AKIA", Anchor::AccessKeyId),
+    (b"ASIA", Anchor::AccessKeyId),
+    (b"ABIA", Anchor::AccessKeyId),
+    (b"ACCA", Anchor::AccessKeyId),
+    (b"ecret", Anchor::SecretName),
+    (b"ECRET", Anchor::SecretName),
+    // base64 of AKIA and ASIA.
+    (b"QUtJQ", Anchor::Base64 { phase: 0 }),
+    (b"QVNJQ", Anchor::Base64 { phase: 0 }),
+    (b"FLSU", Anchor::Base64 { phase: 2 }),
+    (b"FTSU", Anchor::Base64 { phase: 2 }),
+    (b"BS0lB", Anchor::Base64 { phase: 3 }),
+    (b"BU0lB", Anchor::Base64 { phase: 3 }),
+    // base64 of the base64 of a text that starts with AKIA or ASIA.
+    (b"UVV0Sl", Anchor::Base64 { phase: 0 }),
+    (b"UVZOSl", Anchor::Base64 { phase: 0 }),
+    (b"FVdEpR", Anchor::Base64 { phase: 2 }),
+    (b"FWTkpR", Anchor::Base64 { phase: 2 }),
+    (b"RVXRKU", Anchor::Base64 { phase: 3 }),
+    (b"RVk5KU", Anchor::Base64 { phase: 3 }),
+    // base64 of AKIA and ASIA in UTF-16LE (PowerShell's -EncodedCommand).
+    (b"QQBLAEkAQ", Anchor::Base64 { phase: 0 }),
+    (b"QQBTAEkAQ", Anchor::Base64 { phase: 0 }),
+    (b"EASwBJAE", Anchor::Base64 { phase: 2 }),
+    (b"EAUwBJAE", Anchor::Base64 { phase: 2 }),
+    (b"BAEsASQBB", Anchor::Base64 { phase: 3 }),
+    (b"BAFMASQBB", Anchor::Base64 { phase: 3 }),
+    (b"H4sI", Anchor::Base64Gzip),
+    (b"414b4941", Anchor::Hex),
+    (b"414B4941", Anchor::Hex),
+    (b"41534941", Anchor::Hex),
+    // The same bytes stand in both byte orders.
+    (b"A\0K\0I\0A", Anchor::Utf16),
+    (b"A\0S\0I\0A", Anchor::Utf16),
+    (b"e\0c\0r\0e\0t", Anchor::Utf16),
+    (b"E\0C\0R\0E\0T", Anchor::Utf16),
+    (b"\\x41\\x", Anchor::Escapes),
+    (b"\\u0041\\", Anchor::Escapes),
+    (b"&#65;&#", Anchor::Escapes),
+    (b"&#x41;&#", Anchor::Escapes),
+    (b"%41%4", Anchor::Escapes),
+    (b"%41%5", Anchor::Escapes),
+    (b"IQoJb3JpZ2lu", Anchor::SessionToken),
+    (b"FwoGZXIvYXdz", Anchor::SessionToken),
+    (b"FQoGZXIvYXdz", Anchor::SessionToken),
+    (b"FQoDYXdz", Anchor::SessionToken),
+    (b"AQoDYXdz", Anchor::SessionToken),
+    (b"ABSKQmVkcm9ja", Anchor::BedrockApiKey),
+    (b"bedrock-api-key-", Anchor::BedrockApiKey),
+];
+
+/// Bytes of the longest literal.
+const LONGEST: usize = 16;
+
+/// Distance of two probes for long base64 text, and what one looks at.
+const PROBE_STRIDE: usize = 128;
+const PROBE_LEN: usize = 24;
+
+#[derive(Debug)]
+pub(super) struct Prefilter {
+    searcher: packed::Searcher,
+}
+
+impl Prefilter {
+    pub(super) fn new() -> Self {
+        let mut builder = packed::Config::new().builder();
+        builder.extend(LITERALS.iter().map(|(literal, _)| literal));
+        // `None` only for no, empty or more than 128 patterns.
+        let searcher = builder
+            .build()
+            .expect("the literals suit the packed searcher");
+        Self { searcher }
+    }
+
+    /// Appends every hit in `bytes` that starts at or after `from`. Returns
+    /// where the next call has to start when more bytes follow these: hits
+    /// before that place are complete.
+    pub(super) fn search(&self, bytes: &[u8], from: usize, hits: &mut Vec<Hit>) -> usize {
+        let mut at = from;
+        while let Some(found) = self.searcher.find_in(bytes, (at..bytes.len()).into()) {
+            hits.push(Hit {
+                at: found.start(),
+                anchor: LITERALS[found.pattern().as_usize()].1,
+            });
+            // Literals overlap: `AKIAKIA` holds two.
+            at = found.start() + 1;
+        }
+        self.probe(bytes, from, hits);
+        bytes.len().saturating_sub(LONGEST - 1).max(at)
+    }
+
+    /// Reports base64 texts of at least `PROBE_STRIDE + PROBE_LEN` characters
+    /// and, since a probe may land on them, some shorter ones.
+    #[allow(clippy::unused_self)]
+    fn probe(&self, bytes: &[u8], from: usize, hits: &mut Vec<Hit>) {
+        let first = from.next_multiple_of(PROBE_STRIDE);
+        for at in (first..bytes.len().saturating_sub(PROBE_LEN)).step_by(PROBE_STRIDE) {
+            if bytes[at..at + PROBE_LEN]
+                .iter()
+                .all(|byte| IN_BASE64_TEXT[usize::from(*byte)])
+            {
+                hits.push(Hit {
+                    at,
+                    anchor: Anchor::Base64Text,
+                });
+            }
+        }
+    }
+}
+
+/// The base64 alphabet and line ends.
+static IN_BASE64_TEXT: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(
+            byte as u8,
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'\n' | b'\r'
+        );
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn no_literal_is_longer_than_the_overlap() {
+        assert_eq!(
+            LITERALS.iter().map(|(literal, _)| literal.len()).max(),
+            Some(LONGEST)
+        );
+    }
+
+    #[test]
+    fn base64_literals_stand_where_their_phase_says() {
+        let prefilter = Prefilter::new();
+        for prefix in ["AKIA", "ASIA"] {
+            let utf16: Vec<u8> = prefix.bytes().flat_map(|byte| [byte, 0]).collect();
+            let again = BASE64_STANDARD.encode(format!("{prefix}QZZZZZ"));
+            for plain in [prefix.as_bytes(), &utf16, again.as_bytes()] {
+                for before in 0..3 {
+                    for filler in [b'a', b'~', 0xff] {
+                        let mut text = vec![filler; before];
+                        text.extend(plain);
+                        text.extend([filler; 6]);
+                        let encoded = BASE64_STANDARD.encode(&text);
+                        let mut hits = Vec::new();
+                        prefilter.search(encoded.as_bytes(), 0, &mut hits);
+                        let right = hits.iter().any(|hit| {
+                            matches!(hit.anchor, Anchor::Base64 { phase } if hit.at % 4 == usize::from(phase))
+                        });
+                        assert!(right, "{encoded}: {hits:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hits_are_the_same_wherever_the_bytes_are_cut() {
+        let prefilter = Prefilter::new();
+        let bytes = b"..AKIAKIA..bedrock-api-key-x..ECRET..A\0K\0I\0A".repeat(3);
+        let mut whole = Vec::new();
+        prefilter.search(&bytes, 0, &mut whole);
+        for cut in 0..bytes.len() {
+            let mut parts = Vec::new();
+            let next = prefilter.search(&bytes[..cut], 0, &mut parts);
+            prefilter.search(&bytes, next, &mut parts);
+            let places = |hits: &[Hit]| hits.iter().map(|hit| hit.at).collect::<Vec<_>>();
+            assert_eq!(places(&parts), places(&whole), "cut at {cut}");
+        }
+    }
+}

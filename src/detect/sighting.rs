@@ -1,0 +1,211 @@
+//! What the readers of single values report before anything is paired.
+
+use std::collections::HashMap;
+
+use super::encoding::Encoding;
+use crate::finding::{AccessKeyId, Rule};
+use crate::secret::Secret;
+
+/// Sightings kept a blob. More are counted; their values are not kept, so
+/// that a file of nothing but keys stays bounded in memory and time.
+pub(super) const MAX_IDS: usize = 1024;
+pub(super) const MAX_SECRETS: usize = 2048;
+const MAX_STANDALONE: usize = 256;
+
+/// Positions kept of one and the same access key ID; pairing needs those near
+/// a secret, a count is enough for the rest.
+const MAX_POSITIONS: u64 = 16;
+
+/// Where a value stands in its blob.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Of its first character, or of the text that encodes it.
+    pub(super) offset: u64,
+    /// Zero until the blob's lines up to here are counted.
+    pub(super) line: u64,
+    pub(super) column: u64,
+    /// Outermost first.
+    pub(super) encoding: Vec<Encoding>,
+}
+
+impl Place {
+    pub(super) fn at(offset: u64) -> Self {
+        Self {
+            offset,
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct IdSighting {
+    pub(super) place: Place,
+    pub(super) id: AccessKeyId,
+    /// Glued to lower-case text, as literals are in a string table.
+    pub(super) glued: bool,
+    /// In a signed URL or a credential scope.
+    pub(super) in_signature: bool,
+}
+
+/// How much a name says about the value beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Named {
+    No,
+    /// `secret_key` with a word of AWS nearby.
+    Loosely,
+    /// `aws_secret_access_key` and its kin.
+    Exactly,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SecretSighting {
+    pub(super) place: Place,
+    pub(super) value: Secret,
+    pub(super) named: Named,
+    /// The shape of an SES SMTP password rather than of a secret access key.
+    pub(super) smtp: bool,
+}
+
+/// A credential that needs no partner.
+#[derive(Debug, Clone)]
+pub(super) struct Standalone {
+    pub(super) place: Place,
+    pub(super) rule: Rule,
+    pub(super) value: Secret,
+    pub(super) account_id: Option<String>,
+    pub(super) long_term: bool,
+}
+
+/// Values that belong together.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    pub(super) id: IdSighting,
+    pub(super) secret: SecretSighting,
+    /// Bytes between the two.
+    pub(super) gap: u64,
+}
+
+/// All that one blob, or one decoded text within it, holds.
+#[derive(Debug, Default)]
+pub(super) struct Sightings {
+    pub(super) ids: Vec<IdSighting>,
+    pub(super) secrets: Vec<SecretSighting>,
+    pub(super) standalone: Vec<Standalone>,
+    pub(super) pairs: Vec<Pair>,
+    /// How often each ID was seen, kept or not.
+    pub(super) seen: HashMap<AccessKeyId, u64>,
+    /// Sightings that were not kept because of the limits above.
+    pub(super) excess: u64,
+}
+
+impl Sightings {
+    pub(super) fn push_id(&mut self, sighting: IdSighting) {
+        if self
+            .ids
+            .iter()
+            .rev()
+            .take(8)
+            .any(|known| known.id == sighting.id && known.place.offset == sighting.place.offset)
+        {
+            return;
+        }
+        if let Some(count) = self.seen.get_mut(&sighting.id) {
+            *count += 1;
+            if *count <= MAX_POSITIONS && self.ids.len() < MAX_IDS {
+                self.ids.push(sighting);
+            }
+        } else if self.ids.len() < MAX_IDS {
+            self.seen.insert(sighting.id.clone(), 1);
+            self.ids.push(sighting);
+        } else {
+            self.excess += 1;
+        }
+    }
+
+    /// A secret seen twice at one place (by its name and by its shape) is
+    /// kept once, under the better name.
+    pub(super) fn push_secret(&mut self, sighting: SecretSighting) {
+        let recent = self.secrets.len().saturating_sub(64);
+        let known = self.secrets[recent..].iter().position(|known| {
+            known.place.offset == sighting.place.offset && known.value == sighting.value
+        });
+        if let Some(index) = known {
+            let known = &mut self.secrets[recent + index];
+            known.named = known.named.max(sighting.named);
+        } else if self.secrets.len() < MAX_SECRETS {
+            self.secrets.push(sighting);
+        } else if sighting.named != Named::No {
+            // What has no name was only ever a candidate and makes room.
+            let candidate = self.secrets.iter_mut().rev();
+            match candidate.into_iter().find(|known| known.named == Named::No) {
+                Some(candidate) => *candidate = sighting,
+                None => self.excess += 1,
+            }
+        }
+    }
+
+    pub(super) fn push_standalone(&mut self, sighting: Standalone) {
+        if self.standalone.iter().any(|known| {
+            known.value == sighting.value && known.place.offset == sighting.place.offset
+        }) {
+            return;
+        }
+        if self.standalone.len() < MAX_STANDALONE {
+            self.standalone.push(sighting);
+        } else {
+            self.excess += 1;
+        }
+    }
+
+    /// Takes over what a decoded text held; `outer` turns a place in it into
+    /// one of this text.
+    pub(super) fn absorb(&mut self, inner: Self, encoding: Encoding, outer: impl Fn(u64) -> u64) {
+        let moved = |mut place: Place| {
+            place.offset = outer(place.offset);
+            place.encoding.insert(0, encoding);
+            place
+        };
+        for mut sighting in inner.ids {
+            sighting.place = moved(sighting.place);
+            self.push_id(sighting);
+        }
+        for mut sighting in inner.secrets {
+            sighting.place = moved(sighting.place);
+            self.push_secret(sighting);
+        }
+        for mut sighting in inner.standalone {
+            sighting.place = moved(sighting.place);
+            self.push_standalone(sighting);
+        }
+        for mut pair in inner.pairs {
+            pair.id.place = moved(pair.id.place);
+            pair.secret.place = moved(pair.secret.place);
+            if self.pairs.len() < MAX_IDS {
+                *self.seen.entry(pair.id.id.clone()).or_default() += 1;
+                self.pairs.push(pair);
+            } else {
+                self.excess += 1;
+            }
+        }
+        self.excess += inner.excess;
+    }
+
+    /// The places whose lines are not counted yet.
+    pub(super) fn unplaced(&mut self) -> impl Iterator<Item = &mut Place> {
+        let pairs = self
+            .pairs
+            .iter_mut()
+            .flat_map(|pair| [&mut pair.id.place, &mut pair.secret.place]);
+        self.ids
+            .iter_mut()
+            .map(|sighting| &mut sighting.place)
+            .chain(self.secrets.iter_mut().map(|sighting| &mut sighting.place))
+            .chain(
+                self.standalone
+                    .iter_mut()
+                    .map(|sighting| &mut sighting.place),
+            )
+            .chain(pairs)
+            .filter(|place| place.line == 0)
+    }
+}

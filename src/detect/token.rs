@@ -1,0 +1,100 @@
+//! Credentials that are one long token: STS session tokens and Bedrock API
+//! keys.
+
+use base64::Engine as _;
+
+use super::encoding::base64::LENIENT;
+use super::glyph;
+use super::sighting::{Place, Standalone};
+use crate::finding::{AccessKeyId, Rule};
+use crate::secret::Secret;
+
+/// Session tokens have hundreds of characters; shorter ones are cut or made up.
+const MIN_TOKEN: usize = 100;
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// What a long-lived Bedrock key decodes to begins so, followed by
+/// `<user>-at-<account>:<secret>`.
+const BEDROCK_LONG: &[u8] = b"BedrockAPIKey-";
+const BEDROCK_SHORT: &[u8] = b"bedrock-api-key-";
+const BEDROCK_HOST: &[u8] = b"bedrock.amazonaws.com";
+
+/// The session token that starts at `at`. One in a signed URL is no
+/// credential: without the secret nothing can be signed with it.
+pub(super) fn read_session_token(bytes: &[u8], at: usize) -> Option<Standalone> {
+    if !begins_here(bytes, at) || bytes[..at].ends_with(b"Security-Token=") {
+        return None;
+    }
+    let value = read_text(bytes, at);
+    (value.len() >= MIN_TOKEN).then(|| Standalone {
+        place: Place::at(at as u64),
+        rule: Rule::TemporaryCredentials,
+        value: Secret::new(value),
+        account_id: None,
+        long_term: false,
+    })
+}
+
+/// The Bedrock API key that starts at `at`.
+pub(super) fn read_bedrock_key(bytes: &[u8], at: usize) -> Option<Standalone> {
+    if !begins_here(bytes, at) {
+        return None;
+    }
+    let long_term = bytes[at..].starts_with(b"ABSK");
+    let prefix = if long_term { 4 } else { BEDROCK_SHORT.len() };
+    let encoded = read_text(bytes, at + prefix);
+    let decoded = LENIENT.decode(&encoded).ok()?;
+    let account_id = if long_term {
+        let name = decoded.strip_prefix(BEDROCK_LONG)?;
+        Some(account_in_name(name)?)
+    } else {
+        decoded.strip_prefix(BEDROCK_HOST)?;
+        account_of_signer(&decoded)
+    };
+    let mut value = bytes[at..at + prefix].to_vec();
+    value.extend(encoded);
+    Some(Standalone {
+        place: Place::at(at as u64),
+        rule: Rule::BedrockApiKey,
+        value: Secret::new(value),
+        account_id,
+        long_term,
+    })
+}
+
+fn begins_here(bytes: &[u8], at: usize) -> bool {
+    at == 0 || !bytes[at - 1].is_ascii_alphanumeric() || glyph::escape_ends(bytes, at)
+}
+
+/// The characters of the base64 alphabet from `at` on, through escapes,
+/// joints and wrapped lines.
+fn read_text(bytes: &[u8], at: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut place = at;
+    while text.len() < MAX_TOKEN {
+        if let Some((byte, next)) = glyph::read(bytes, place) {
+            text.push(byte);
+            place = next;
+        } else {
+            match glyph::joint(bytes, place) {
+                Some(next) if glyph::read(bytes, next).is_some() => place = next,
+                _ => break,
+            }
+        }
+    }
+    text
+}
+
+/// The account in `<user>-at-<account>:<secret>`.
+fn account_in_name(name: &[u8]) -> Option<String> {
+    let colon = name.iter().position(|byte| *byte == b':')?;
+    let (rest, account) = name[..colon].split_last_chunk::<12>()?;
+    let digits = account.iter().all(u8::is_ascii_digit) && rest.ends_with(b"-at-");
+    digits.then(|| String::from_utf8_lossy(account).into_owned())
+}
+
+/// The account of the access key ID that signed a short-lived key.
+fn account_of_signer(decoded: &[u8]) -> Option<String> {
+    let at = memchr::memmem::find(decoded, b"ASIA")?;
+    AccessKeyId::parse(decoded.get(at..at + AccessKeyId::LEN)?)?.account_id()
+}

@@ -1,0 +1,279 @@
+//! Drives the sources through the detector and turns matches into findings,
+//! within the run's time and with every omission counted.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use globset::GlobSet;
+use jiff::Timestamp;
+
+use crate::deadline::Deadline;
+use crate::detect::{AllowList, Detection, Detector, Match, Scanner};
+use crate::finding::{
+    Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason, SourceKind,
+    controls, finding_id, judge, remediation, secret_fingerprint,
+};
+use crate::source::files::Files;
+use crate::source::mounts::Mounts;
+use crate::source::{Blob, Visitor, process};
+
+/// Findings told one by one in a run; more are counted.
+const MAX_FINDINGS: usize = 20_000;
+
+/// What is scanned, and how.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// The host's `/` as seen from here.
+    pub root: &'a Path,
+    /// Files and directories, absolute on the host.
+    pub roots: &'a [PathBuf],
+    pub exclude: &'a GlobSet,
+    pub network_filesystems: bool,
+    pub threads: usize,
+    pub max_depth: usize,
+    pub processes: bool,
+    pub allow: &'a AllowList,
+    pub instance: &'a Instance,
+    /// Mask the middle of access key IDs in what is told.
+    pub redact: bool,
+    pub deadline: Deadline,
+}
+
+/// What a scan came to.
+#[derive(Debug, Default)]
+pub struct Scan {
+    pub findings: Vec<Finding>,
+    pub coverage: Vec<Coverage>,
+    /// Findings that the allow list set aside.
+    pub allowed: u64,
+}
+
+/// How far a scan has come, for whoever watches it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub blobs: AtomicU64,
+    pub bytes: AtomicU64,
+    pub findings: AtomicU64,
+}
+
+/// Scans all that `settings` name.
+pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
+    let detector = Detector::new(settings.max_depth);
+    let results = Mutex::new(Scan::default());
+    let visitor = || Examiner {
+        settings,
+        progress,
+        scanner: Scanner::new(&detector),
+        results: &results,
+    };
+    let proc = settings.root.join("proc");
+    let mut coverage = Vec::new();
+
+    match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
+        Ok(mounts) => {
+            let files = Files {
+                root: settings.root,
+                roots: settings.roots,
+                exclude: settings.exclude,
+                mounts: &mounts,
+                threads: settings.threads,
+                pending_time: pending_time(settings.instance),
+            };
+            coverage.push(files.walk(&|| Box::new(visitor())));
+        }
+        // Without the table a walk could hang on a dead mount.
+        Err(error) => {
+            let mut files = Coverage::new(SourceKind::File);
+            files.skip(SkipReason::IoError, error.to_string());
+            coverage.push(files);
+        }
+    }
+    if settings.processes {
+        coverage.push(process::walk(&proc, &mut visitor()));
+    }
+
+    let mut scan = results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let order = |finding: &Finding| {
+        let place = &finding.location;
+        (
+            std::cmp::Reverse(finding.severity),
+            place.path.clone(),
+            place.member.clone(),
+            place.line,
+            place.column,
+            place.pid,
+            finding.access_key_id.clone(),
+        )
+    };
+    scan.findings.sort_by_cached_key(order);
+    scan.coverage = coverage;
+    scan
+}
+
+fn pending_time(instance: &Instance) -> Option<Timestamp> {
+    instance.pending_time.as_ref()?.parse().ok()
+}
+
+/// A thread's own scanner.
+struct Examiner<'a> {
+    settings: &'a Settings<'a>,
+    progress: &'a Progress,
+    scanner: Scanner<'a>,
+    results: &'a Mutex<Scan>,
+}
+
+impl Visitor for Examiner<'_> {
+    fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> io::Result<()> {
+        let outcome = self.read(blob.content, coverage);
+        // What was read before a failure counts.
+        let detection = self.scanner.finish();
+        if !detection.matches.is_empty() || detection.excess > 0 {
+            self.report(detection, &blob, coverage);
+        }
+        outcome?;
+        coverage.scanned += 1;
+        self.progress.blobs.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.settings.deadline.is_over()
+    }
+}
+
+impl Examiner<'_> {
+    fn read(&mut self, content: &mut dyn io::Read, coverage: &mut Coverage) -> io::Result<()> {
+        loop {
+            let count = match content.read(self.scanner.space()) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.scanner.advance(count);
+            coverage.bytes += count as u64;
+            self.progress
+                .bytes
+                .fetch_add(count as u64, Ordering::Relaxed);
+            if self.is_over() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
+    fn report(&self, detection: Detection, blob: &Blob<'_>, coverage: &mut Coverage) {
+        let location = blob.origin.location();
+        let place = location.path.clone().unwrap_or_default();
+        let facts = blob.origin.facts();
+        if detection.excess > 0 {
+            coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
+        }
+        let mut results = self
+            .results
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        for found in detection.matches {
+            let finding = finding(found, &location, facts.as_ref(), self.settings.instance);
+            if self.settings.allow.allows(&finding) {
+                results.allowed += 1;
+                continue;
+            }
+            let finding = if self.settings.redact {
+                finding.redacted(self.settings.instance)
+            } else {
+                finding
+            };
+            if results.findings.len() < MAX_FINDINGS {
+                self.progress.findings.fetch_add(1, Ordering::Relaxed);
+                results.findings.push(finding);
+            } else {
+                coverage.skip(SkipReason::FindingLimit, place.as_str());
+            }
+        }
+    }
+}
+
+fn finding(
+    found: Match,
+    location: &Location,
+    facts: Option<&FileFacts>,
+    instance: &Instance,
+) -> Finding {
+    let secret_fingerprint = found.secret.as_ref().map(secret_fingerprint);
+    let in_process = location.source == SourceKind::Process;
+    let same_account = found
+        .account_id
+        .as_ref()
+        .zip(instance.account_id.as_ref())
+        .map(|(theirs, ours)| theirs == ours);
+    let severity = judge(&Evidence {
+        rule: found.rule,
+        confidence: found.confidence,
+        long_term: found.long_term,
+        in_signature: found.in_signature,
+        of_own_role: false,
+        in_process,
+    });
+    let canary = found
+        .access_key_id
+        .as_ref()
+        .is_some_and(crate::finding::AccessKeyId::is_canary);
+    let credential = [
+        found.access_key_id.as_ref().map_or("", |id| id.as_str()),
+        secret_fingerprint.as_deref().unwrap_or(""),
+    ];
+    let id = finding_id(credential, location);
+    Finding {
+        id,
+        rule: found.rule,
+        severity,
+        confidence: found.confidence,
+        title: title(&found, in_process, canary, facts),
+        account_id: found.account_id,
+        same_account,
+        canary,
+        secret_fingerprint,
+        location: Location {
+            line: Some(found.line),
+            column: Some(found.column),
+            encoding: found
+                .encoding
+                .iter()
+                .map(|encoding| encoding.name())
+                .collect(),
+            ..location.clone()
+        },
+        occurrences: found.occurrences,
+        file: facts.cloned(),
+        controls: controls(found.rule),
+        remediation: remediation(found.rule, found.access_key_id.as_ref(), instance),
+        access_key_id: found.access_key_id,
+    }
+}
+
+/// The rule's sentence, and what makes this finding worse or better.
+fn title(found: &Match, in_process: bool, canary: bool, facts: Option<&FileFacts>) -> String {
+    let mut title = match (found.rule, found.long_term) {
+        (Rule::AccessKeyIdAlone, false) => "temporary AWS access key ID without its secret",
+        (Rule::AccessKeyPair, _) => "long-term AWS access key with its secret",
+        (rule, _) => rule.title(),
+    }
+    .to_owned();
+    if in_process {
+        title += ", in a process environment or command line";
+    }
+    if facts.is_some_and(FileFacts::world_readable) {
+        title += ", world-readable";
+    }
+    if found.in_signature {
+        title += ", as the signer of a request";
+    }
+    if canary {
+        title += ", a canary: whoever uses it is reported";
+    }
+    title
+}

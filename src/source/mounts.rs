@@ -1,0 +1,176 @@
+//! Which mounted file systems hold files of this host.
+//!
+//! Decided by the type in `/proc/self/mountinfo` and never by a path's name.
+//! The mount points are only compared as text: a `stat` on a hung network
+//! mount does not return.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use procfs_core::FromBufRead as _;
+use procfs_core::process::MountInfos;
+
+use crate::finding::SkipReason;
+
+/// File systems that the kernel makes up.
+const PSEUDO: &[&str] = &[
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fuse.lxcfs",
+    "fusectl",
+    "hugetlbfs",
+    "mqueue",
+    "nsfs",
+    "proc",
+    "pstore",
+    "rootfs",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "smackfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// File systems whose files are on another machine, or behind a program that
+/// may hang.
+const NETWORK: &[&str] = &[
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "efs",
+    "fuse",
+    "gfs2",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "smb3",
+    "smbfs",
+    "virtiofs",
+];
+
+/// Types under `fuse.` that are local disks.
+const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fuseblk"];
+
+/// The mount points that a walk does not enter.
+#[derive(Debug, Default)]
+pub struct Mounts {
+    skipped: HashMap<PathBuf, SkipReason>,
+}
+
+/// A mount table that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the mount table {path}: {cause}")]
+pub struct MountsError {
+    path: String,
+    cause: String,
+}
+
+impl Mounts {
+    /// Reads `proc/self/mountinfo`.
+    pub fn read(proc: &Path, network_filesystems: bool) -> Result<Self, MountsError> {
+        let path = proc.join("self/mountinfo");
+        let error = |cause: String| MountsError {
+            path: path.display().to_string(),
+            cause,
+        };
+        let text = std::fs::read(&path).map_err(|cause| error(cause.to_string()))?;
+        Self::parse(&text, network_filesystems).map_err(|cause| error(cause.to_string()))
+    }
+
+    fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
+        let mut skipped = HashMap::new();
+        for mount in MountInfos::from_buf_read(text)? {
+            // A later line hides an earlier one at the same place.
+            match reason(&mount.fs_type, network_filesystems) {
+                Some(reason) => skipped.insert(mount.mount_point, reason),
+                None => skipped.remove(&mount.mount_point),
+            };
+        }
+        Ok(Self { skipped })
+    }
+
+    /// Why a walk must not enter `directory`, if it is a mount point of a
+    /// skipped type.
+    pub fn skip(&self, directory: &Path) -> Option<SkipReason> {
+        self.skipped.get(directory).copied()
+    }
+}
+
+fn reason(fs_type: &str, network_filesystems: bool) -> Option<SkipReason> {
+    let network = NETWORK.contains(&fs_type)
+        || (fs_type.starts_with("fuse.") && !LOCAL_FUSE.contains(&fs_type));
+    if PSEUDO.contains(&fs_type) {
+        Some(SkipReason::PseudoFilesystem)
+    } else if fs_type == "overlay" || fs_type == "aufs" {
+        Some(SkipReason::OverlayFilesystem)
+    } else if network && !network_filesystems {
+        Some(SkipReason::NetworkFilesystem)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[u8] = b"\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 27 0:30 / /mnt/with\\040blank rw shared:1 - nfs4 host:/x rw
+31 27 0:31 / /run rw - tmpfs tmpfs rw
+32 27 0:32 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw,lowerdir=/l
+33 27 0:33 / /mnt/s3 rw - fuse.s3fs s3fs rw
+34 27 0:34 / /mnt/ntfs rw - fuseblk /dev/sdb rw
+35 27 0:35 / /srv rw - autofs systemd-1 rw
+36 35 259:1 / /srv rw - xfs /dev/sdc rw
+";
+
+    fn skip(path: &str, network: bool) -> Option<SkipReason> {
+        Mounts::parse(TABLE, network).unwrap().skip(Path::new(path))
+    }
+
+    #[test]
+    fn mounts_are_skipped_by_type() {
+        assert_eq!(skip("/proc", false), Some(SkipReason::PseudoFilesystem));
+        assert_eq!(
+            skip("/mnt/with blank", false),
+            Some(SkipReason::NetworkFilesystem)
+        );
+        assert_eq!(skip("/mnt/s3", false), Some(SkipReason::NetworkFilesystem));
+        assert_eq!(
+            skip("/var/lib/docker/overlay2/x/merged", false),
+            Some(SkipReason::OverlayFilesystem)
+        );
+        for local in ["/", "/run", "/mnt/ntfs", "/elsewhere"] {
+            assert_eq!(skip(local, false), None, "{local}");
+        }
+    }
+
+    #[test]
+    fn network_file_systems_can_be_asked_for() {
+        assert_eq!(skip("/mnt/s3", true), None);
+        assert_eq!(skip("/proc", true), Some(SkipReason::PseudoFilesystem));
+    }
+
+    #[test]
+    fn what_is_mounted_on_top_decides() {
+        assert_eq!(skip("/srv", false), None);
+    }
+}
