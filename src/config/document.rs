@@ -34,56 +34,102 @@ pub(super) fn apply(
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             return vec![ConfigError::Syntax {
-                place: place(file, &valid, valid.len()),
+                place: Lines::new(&valid).place(file, valid.len()),
                 reason: "a byte that is not UTF-8 text".into(),
             }];
         }
     };
     let (document, syntax) = DeTable::parse_recoverable(text);
+    let lines = Lines::new(text);
     if !syntax.is_empty() {
         let told = syntax.into_iter().take(SYNTAX_ERRORS_MAX);
         return told
             .map(|error| ConfigError::Syntax {
-                place: place(
-                    file,
-                    text,
-                    error.span().map_or(text.len(), |span| span.start),
-                ),
+                place: lines.place(file, error.span().map_or(text.len(), |span| span.start)),
                 reason: sanitize::line(error.message()).into_owned(),
             })
             .collect();
     }
     let mut layer = Layer {
         file,
-        text,
+        lines,
         config,
         origins,
-        errors: Vec::new(),
+        wrongs: Vec::new(),
     };
     layer.top(document.get_ref());
-    layer.errors.sort_by_key(|(offset, _)| *offset);
-    let told = layer.errors.into_iter().take(ERRORS_MAX);
-    told.map(|(_, error)| error).collect()
+    let Layer {
+        lines, mut wrongs, ..
+    } = layer;
+    wrongs.sort_by_key(|(offset, _)| *offset);
+    wrongs.truncate(ERRORS_MAX);
+    let told = wrongs.into_iter();
+    told.map(|(offset, wrong)| wrong.told(lines.place(file, offset)))
+        .collect()
 }
 
-/// The line and column of a byte of `text`.
-fn place(file: &str, text: &str, offset: usize) -> Place {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Place {
-        file: file.into(),
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
+/// Where the lines of a text begin, for a file can have many entries.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        let after_newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            text,
+            starts: std::iter::once(0).chain(after_newlines).collect(),
+        }
+    }
+
+    /// From 1.
+    fn number(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+
+    fn place(&self, file: &str, offset: usize) -> Place {
+        let line = self.number(offset);
+        let before = self.text.get(self.starts[line - 1]..offset);
+        Place {
+            file: file.into(),
+            line,
+            column: before.map_or(0, |before| before.chars().count()) + 1,
+        }
+    }
+}
+
+/// What is wrong in a place. It is put into words only when it is told: a
+/// hostile file can be wrong in more places than anyone will read.
+enum Wrong {
+    Key { table: &'static str, typed: String },
+    Value { key: String, reason: String },
+}
+
+impl Wrong {
+    fn told(self, place: Place) -> ConfigError {
+        match self {
+            Self::Key { table, typed } => ConfigError::UnknownKey {
+                place,
+                key: if table.is_empty() {
+                    quote(&typed)
+                } else {
+                    format!("{} in [{table}]", quote(&typed))
+                },
+                hint: hint(table, &typed),
+            },
+            Self::Value { key, reason } => ConfigError::Value { place, key, reason },
+        }
     }
 }
 
 struct Layer<'a> {
     file: &'a str,
-    text: &'a str,
+    lines: Lines<'a>,
     config: &'a mut Config,
     origins: &'a mut Origins,
     /// With their offsets, for tables are walked in the order of their keys.
-    errors: Vec<(usize, ConfigError)>,
+    wrongs: Vec<(usize, Wrong)>,
 }
 
 impl Layer<'_> {
@@ -113,7 +159,12 @@ impl Layer<'_> {
         }
     }
 
-    fn entry(&mut self, table: &str, name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) {
+    fn entry(
+        &mut self,
+        table: &'static str,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
         let Some(key) = key::find(table, name.get_ref()) else {
             self.unknown(table, name);
             return;
@@ -163,37 +214,23 @@ impl Layer<'_> {
         }
     }
 
-    fn unknown(&mut self, table: &str, name: &Spanned<DeString<'_>>) {
-        let typed = name.get_ref().as_ref();
-        let error = ConfigError::UnknownKey {
-            place: self.place(&name.span()),
-            key: if table.is_empty() {
-                quote(typed)
-            } else {
-                format!("{} in [{table}]", quote(typed))
-            },
-            hint: hint(table, typed),
-        };
-        self.errors.push((name.span().start, error));
+    fn unknown(&mut self, table: &'static str, name: &Spanned<DeString<'_>>) {
+        let typed = name.get_ref().clone().into_owned();
+        self.wrongs
+            .push((name.span().start, Wrong::Key { table, typed }));
     }
 
     fn invalid(&mut self, key: String, span: &Range<usize>, invalid: Invalid) {
-        let span = invalid.span.as_ref().unwrap_or(span);
-        let error = ConfigError::Value {
-            place: self.place(span),
-            key,
-            reason: invalid.reason,
-        };
-        self.errors.push((span.start, error));
-    }
-
-    fn place(&self, span: &Range<usize>) -> Place {
-        place(self.file, self.text, span.start)
+        let Invalid { span: part, reason } = invalid;
+        let offset = part.as_ref().unwrap_or(span).start;
+        self.wrongs.push((offset, Wrong::Value { key, reason }));
     }
 
     fn origin(&self, span: &Range<usize>) -> Origin {
-        let Place { file, line, .. } = self.place(span);
-        Origin::File { file, line }
+        Origin::File {
+            file: self.file.into(),
+            line: self.lines.number(span.start),
+        }
     }
 }
 
