@@ -28,7 +28,7 @@ pub struct Invocation {
     pub command: Command,
     /// Where the configuration comes from, flags included.
     pub sources: Sources,
-    /// Less than errors on stderr, and no progress bar.
+    /// Nothing on stderr but errors, and no progress bar.
     pub quiet: bool,
     /// How often `-v` was given.
     pub verbosity: u8,
@@ -70,7 +70,9 @@ pub enum Format {
 /// Understands the command line, the program's name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exit> {
     let arguments = arguments::Arguments::try_parse_from(args).map_err(Exit::from_clap)?;
-    arguments.into_invocation().map_err(Exit::usage)
+    arguments
+        .into_invocation()
+        .map_err(|error| Exit::usage(&error))
 }
 
 /// The end of an invocation that runs nothing: help, the version, or what is
@@ -121,7 +123,7 @@ impl Exit {
         }
     }
 
-    fn usage(error: impl ToString) -> Self {
+    fn usage(error: &impl ToString) -> Self {
         let text = error.to_string();
         let message = text
             .lines()

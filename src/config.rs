@@ -54,7 +54,6 @@ pub struct Config {
 
 /// `[scan]`: what a sweep reads.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Scan {
     pub roots: Vec<PathBuf>,
     pub exclude: PathGlobs,

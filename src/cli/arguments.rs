@@ -1,6 +1,11 @@
 //! The command line as it is typed. The first paragraph of each comment is
 //! the short help, all of it the long help.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "a terminal shows the comments as they are"
+)]
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -29,6 +34,8 @@ const SHIP_MODES: &[(&str, ShipMode)] = &[
 #[derive(Debug, Parser)]
 #[command(
     name = "rolecall",
+    // Whatever the binary was called by; that is a stranger's text.
+    bin_name = "rolecall",
     version,
     about = help::ABOUT,
     long_about = help::LONG_ABOUT,

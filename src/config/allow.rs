@@ -201,13 +201,11 @@ fn no_such_rule(text: &str) -> Invalid {
         let meant = nearest(text, bare.clone().map(|(_, rest)| rest))?;
         names().find(|name| name.split_once('.').is_some_and(|(_, rest)| rest == meant))
     });
-    Invalid::new(match near {
-        Some(name) => format!("there is no such rule; did you mean \"{name}\"?"),
-        None => {
-            let names: Vec<&str> = names().collect();
-            format!("there is no such rule; the rules are {}", names.join(", "))
-        }
-    })
+    let hint = match near {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => ["the rules are ", &names().collect::<Vec<_>>().join(", ")].concat(),
+    };
+    Invalid::new(format!("there is no such rule; {hint}"))
 }
 
 /// A TOML date or date-time, or the same in quotes.

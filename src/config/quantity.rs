@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::error::{ConfigError, Invalid, quote};
 
-/// Two units for reading and writing sizes back without loss.
+/// The units in which sizes are written, the largest first.
 const UNITS: [(&str, u64); 4] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
@@ -53,7 +53,7 @@ pub(super) fn show_size(size: ByteSize) -> String {
     let bytes = size.as_u64();
     UNITS
         .iter()
-        .find(|(_, unit)| bytes >= *unit && bytes % unit == 0)
+        .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))
         .map_or_else(
             || format!("{bytes}B"),
             |(name, unit)| format!("{}{name}", bytes / unit),

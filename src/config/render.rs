@@ -66,7 +66,7 @@ fn render(out: &mut String, mut push_key: impl FnMut(&mut String, &Key)) {
         if !table.is_empty() {
             out.push('\n');
             out.push_str(&comment(doc));
-            out.push_str(&format!("[{table}]\n"));
+            out.push_str(&["[", table, "]\n"].concat());
         }
         for key in KEYS.iter().filter(|key| key.table == *table) {
             out.push('\n');
@@ -80,7 +80,7 @@ fn push_allow_doc(out: &mut String) {
     out.push_str(&comment(ALLOW_DOC));
     out.push_str("#\n");
     for line in ALLOW_EXAMPLE.lines() {
-        out.push_str(&format!("#{line}\n"));
+        out.push_str(&["#", line, "\n"].concat());
     }
 }
 
@@ -89,7 +89,7 @@ fn assignment(key: &Key, config: &Config) -> String {
 }
 
 fn comment(text: &str) -> String {
-    text.lines().map(|line| format!("# {line}\n")).collect()
+    text.lines().flat_map(|line| ["# ", line, "\n"]).collect()
 }
 
 #[cfg(test)]
