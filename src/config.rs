@@ -18,6 +18,7 @@ mod error;
 mod glob;
 mod key;
 mod layers;
+mod lines;
 mod nearest;
 mod origin;
 mod quantity;

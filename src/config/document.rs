@@ -12,6 +12,7 @@ use super::Config;
 use super::allow::{self, read_allow};
 use super::error::{ConfigError, Invalid, Place, quote};
 use super::key::{self, ALLOW, KEYS, Key, TABLES};
+use super::lines::Lines;
 use super::nearest::nearest;
 use super::origin::{Origin, Origins};
 use super::value::Raw;
@@ -66,37 +67,6 @@ pub(super) fn apply(
     let told = wrongs.into_iter();
     told.map(|(offset, wrong)| wrong.told(lines.place(file, offset)))
         .collect()
-}
-
-/// Where the lines of a text begin, for a file can have many entries.
-struct Lines<'a> {
-    text: &'a str,
-    starts: Vec<usize>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
-        let after_newlines = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self {
-            text,
-            starts: std::iter::once(0).chain(after_newlines).collect(),
-        }
-    }
-
-    /// From 1.
-    fn number(&self, offset: usize) -> usize {
-        self.starts.partition_point(|start| *start <= offset)
-    }
-
-    fn place(&self, file: &str, offset: usize) -> Place {
-        let line = self.number(offset);
-        let before = self.text.get(self.starts[line - 1]..offset);
-        Place {
-            file: file.into(),
-            line,
-            column: before.map_or(0, |before| before.chars().count()) + 1,
-        }
-    }
 }
 
 /// What is wrong in a place. It is put into words only when it is told: a
