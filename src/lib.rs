@@ -5,6 +5,8 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod cli;
+pub mod config;
 pub mod deadline;
 pub mod detect;
 pub mod finding;
