@@ -82,7 +82,7 @@ impl Kind {
             Self::Token => format!("{}{}", concat!("IQoJb3Jp", "Z2luX2Vj"), blob(rng)),
             Self::OldToken => format!("{}{}", concat!("FwoGZX", "IvYXdz"), blob(rng)),
             Self::Bedrock => {
-                let (suffix, secret) = (pick(&BASE32[..26], 4, rng), pick(BASE64, 44, rng));
+                let (suffix, secret) = (pick(&BASE32[..26], 4, rng), pick(BASE64, 61, rng));
                 let account = account(rng);
                 let inner = format!("BedrockAPIKey-{suffix}-at-{account:012}:{secret}");
                 format!("{}{}", concat!("AB", "SK"), STANDARD.encode(inner))

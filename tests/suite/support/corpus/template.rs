@@ -206,6 +206,8 @@ impl<'a> Expander<'a> {
     /// What stands for itself and plants nothing.
     fn atom(&mut self, name: &str, argument: Option<&str>) -> Option<Vec<u8>> {
         let text = match (name, argument) {
+            // Breaks up what would look like a key in the template.
+            ("nothing", None) => String::new(),
             ("nul", None) => "\0".to_owned(),
             ("esc", None) => "\x1b".to_owned(),
             ("bom", None) => "\u{feff}".to_owned(),

@@ -1,0 +1,3 @@
+String key = "<<id:1>>";
+void testThatTheUploadServiceV2RefusesAnExpiry() {}
+void thisNameHasExactlyFortyLettersInsideOkayA() {}
