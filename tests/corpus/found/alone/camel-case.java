@@ -1,3 +1,3 @@
 String key = "<<id:1>>";
-void testThatTheUploadServiceV2RefusesAnExpiry() {}
-void thisNameHasExactlyFortyLettersInsideOkayA() {}
+void thisNameHasExactlyFortyLettersInsideOkay() {}
+void refuseTheUploadOfV2<<nothing>>ArchivesWithout5Parts() {}

@@ -1,3 +1,3 @@
 const accessKeyId = "<<id:1>>";
 const x = someVeryLongFunctionNameForTheOrderQueue;
-const y = AbstractSingletonProxyFactoryBeanBuilder;
+const y = AbstractSingletonProxyFactoryBeanMaking;

@@ -1,3 +1,3 @@
 (module
-  (data (i32.const 0) "ACC<<nothing>>AGGGACCAGGGACCAGGGACCAGGG")
+  (data (i32.const 0) "ACC<<nothing>>AGGGACC<<nothing>>AGGGACC<<nothing>>AGGGACCAGGG")
 )

@@ -1,2 +1,1 @@
-var k = "\u0041<<id:1[1..20]>>";
-var again = "<<uescape>><<id:1>><</uescape>>";
+var k = "<<uescape>><<id:1[0..1]>><</uescape>><<id:1[1..20]>>", s = "<<secret:1>>";
