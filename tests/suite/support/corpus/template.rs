@@ -1,6 +1,7 @@
 //! Expands one template.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use fastrand::Rng;
@@ -33,10 +34,7 @@ pub(crate) fn expand(path: &str, text: &str, seed: u64) -> Specimen {
     let chunk = expander.chunk(None);
     let mut planted: Vec<Planted> = Vec::new();
     for mark in &chunk.marks {
-        let line = 1 + chunk.bytes[..mark.offset]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
+        let line = 1 + memchr::memchr_iter(b'\n', &chunk.bytes[..mark.offset]).count();
         if let Some(known) = planted
             .iter_mut()
             .find(|planted| planted.kind == mark.kind && planted.text == mark.text)
@@ -246,7 +244,7 @@ impl<'a> Expander<'a> {
         for _ in 0..lines {
             let rng = &mut self.noise;
             let (section, name, number) = (word(rng), word(rng), rng.u32(..5000));
-            text.push_str(&format!("# {section} {name} {number}\n"));
+            writeln!(text, "# {section} {name} {number}").expect("a String takes everything");
         }
         text
     }
