@@ -1,0 +1,3 @@
+String key = "<<id:1>>";
+void thisNameHasExactlyFortyLettersInsideOkay() {}
+void refuseTheUploadOfV2<<nothing>>ArchivesWithout5Parts() {}

@@ -1,0 +1,3 @@
+const accessKeyId = "<<id:1>>";
+const x = someVeryLongFunctionNameForTheOrderQueue;
+const y = AbstractSingletonProxyFactoryBeanMaking;

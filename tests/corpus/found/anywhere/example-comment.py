@@ -1,0 +1,3 @@
+# This is an example, replace with your key
+AWS_ACCESS_KEY_ID = "<<id:1>>"
+AWS_SECRET_ACCESS_KEY = "<<secret:1>>"

@@ -1,0 +1,2 @@
+KEY = "<<id:1>>"  # nosec noqa trufflehog:ignore
+SECRET = "<<secret:1>>"  # nosec

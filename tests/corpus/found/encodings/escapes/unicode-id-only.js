@@ -1,0 +1,1 @@
+var k = "<<uescape>><<id:1>><</uescape>>", s = "<<secret:1>>";

@@ -1,0 +1,1 @@
+static const char blob[] = "<<xescape>>key=<<id:1>>;secret=<<secret:1>>;<</xescape>>";

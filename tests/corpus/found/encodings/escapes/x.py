@@ -1,0 +1,2 @@
+KEY = b"<<xescape>><<id:1>><</xescape>>"
+SECRET = b"<<xescape>><<secret:1>><</xescape>>"

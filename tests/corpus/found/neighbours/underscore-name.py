@@ -1,0 +1,1 @@
+AWS_KEY_<<id:1>> = "<<secret:1>>"

@@ -1,0 +1,4 @@
+FROM centos:7
+ENV AWS_ACCESS_KEY_ID <<id:1>>
+ENV AWS_SECRET_ACCESS_KEY <<secret:1>>
+ARG BUILD=1

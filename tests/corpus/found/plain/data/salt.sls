@@ -1,0 +1,2 @@
+s3.keyid: <<id:1>>
+s3.key: <<secret:1>>

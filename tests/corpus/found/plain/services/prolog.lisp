@@ -1,0 +1,2 @@
+(defparameter *key* "<<id:1>>")
+(defparameter *secret* "<<secret:1>>")

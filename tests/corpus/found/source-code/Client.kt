@@ -1,0 +1,4 @@
+val credentials = StaticCredentialsProvider {
+    accessKeyId = "<<id:1>>"
+    secretAccessKey = "<<secret:1>>"
+}

@@ -1,0 +1,3 @@
+Aws.config.update(
+  credentials: Aws::Credentials.new('<<id:1>>', '<<secret:1>>')
+)

@@ -1,0 +1,1 @@
+const CREDENTIALS: (&str, &str) = ("<<id:1>>", r"<<secret:1>>");

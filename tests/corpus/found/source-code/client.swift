@@ -1,0 +1,1 @@
+let provider = AWSStaticCredentialsProvider(accessKey: "<<id:1>>", secretKey: "<<secret:1>>")

@@ -1,0 +1,3 @@
+<?php
+define('AWS_KEY', '<<id:1>>');
+define('AWS_SECRET', '<<secret:1>>');

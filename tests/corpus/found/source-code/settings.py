@@ -1,0 +1,4 @@
+DEBUG = False
+AWS_STORAGE_BUCKET_NAME = "media"
+AWS_ACCESS_KEY_ID = "<<id:1>>"
+AWS_SECRET_ACCESS_KEY = "<<secret:1>>"

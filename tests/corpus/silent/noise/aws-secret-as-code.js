@@ -1,0 +1,2 @@
+secretAccessKey: process.env.AWS_SECRET_ACCESS_KEY,
+secretAccessKey: configurationProviderOfTheDeploymentV2.get(),

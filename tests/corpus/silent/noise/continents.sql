@@ -1,0 +1,1 @@
+INSERT INTO region VALUES ('<<prefix:asia>>PACIFICSOUTHEAST'),('EUR<<prefix:asia>>NECONOMICCOMMUNITYX');

@@ -1,0 +1,1 @@
+AWS_ACCESS_KEY_ID = "<<prefix:akia>>FAKEFAKEFAKEFAKE"

@@ -1,0 +1,3 @@
+//! What several subjects need to set up their tests.
+
+pub(crate) mod corpus;
