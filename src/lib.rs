@@ -6,6 +6,7 @@
 //! the output, CONTRIBUTING.md the rules of the house.
 
 pub mod finding;
+pub mod imds;
 pub mod outcome;
 pub mod sanitize;
 pub mod secret;
