@@ -8,5 +8,6 @@
 pub mod finding;
 pub mod imds;
 pub mod outcome;
+pub mod posture;
 pub mod sanitize;
 pub mod secret;
