@@ -1,0 +1,544 @@
+//! The posture of a whole instance: each cause, its verdict and its time.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use rolecall::finding::{PostureCheck, Rule, Verdict};
+use rolecall::posture::{Posture, Settings, assess};
+
+use crate::imds::run;
+use crate::support::imds_double::{
+    Builder, Fault, GROUP, IAM_INFO, IDENTITY, ImdsDouble, LIFECYCLE, LISTING, PARTITION, ROLES,
+    TOKEN,
+};
+use crate::support::netns::Network;
+
+const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/web";
+const IPV4: &str = "169.254.169.254:80";
+const IPV6: &str = "[fd00:ec2::254]:80";
+
+fn settings(double: &ImdsDouble) -> Settings {
+    Settings {
+        endpoint: double.endpoint(),
+        endpoint_is_explicit: true,
+        ..Settings::default()
+    }
+}
+
+fn posture(settings: &Settings) -> Posture {
+    run(assess(settings, Path::new("/nowhere")))
+}
+
+/// By hand, against a double made of `builder`.
+fn by_hand(builder: Builder) -> Posture {
+    posture(&settings(&builder.start()))
+}
+
+fn check(posture: &Posture, rule: Rule) -> &PostureCheck {
+    let mut found = posture.checks.iter().filter(|check| check.check == rule);
+    let check = found.next().expect("every check is told");
+    assert!(found.next().is_none(), "{rule} is told once");
+    check
+}
+
+#[track_caller]
+fn assert_verdict(posture: &Posture, rule: Rule, verdict: Verdict, observed: Option<&str>) {
+    let check = check(posture, rule);
+    assert_eq!(
+        (check.verdict, check.observed.as_deref()),
+        (verdict, observed),
+        "{check:?}"
+    );
+    assert!(!check.reason.is_empty());
+}
+
+#[test]
+fn a_healthy_instance_passes_every_check_in_under_a_second() {
+    let double = ImdsDouble::builder()
+        .role("web")
+        .auto_scaling_group("web-group")
+        .start();
+    let started = Instant::now();
+    let posture = posture(&settings(&double));
+    assert!(started.elapsed() < Duration::from_secs(1));
+    for check in &posture.checks {
+        assert_eq!(check.verdict, Verdict::Pass, "{check:?}");
+    }
+    assert_eq!(posture.checks.len(), 6);
+    assert!(posture.role_usable);
+    let instance = &posture.instance;
+    assert_eq!(instance.instance_id.as_deref(), Some("i-0123456789abcdef0"));
+    assert_eq!(instance.account_id.as_deref(), Some("609629065308"));
+    assert_eq!(instance.region.as_deref(), Some("eu-central-1"));
+    assert_eq!(instance.image_id.as_deref(), Some("ami-0123456789abcdef0"));
+    assert_eq!(instance.auto_scaling_group.as_deref(), Some("web-group"));
+    assert_eq!(instance.role.as_deref(), Some("web"));
+    assert_eq!(posture.partition.as_deref(), Some("aws"));
+    assert_eq!(
+        posture.role_access_key_id.as_deref(),
+        Some(double.credentials().access_key_id.as_str())
+    );
+}
+
+#[test]
+fn off_ec2_nothing_is_asked() {
+    let double = ImdsDouble::builder().role("web").start();
+    let settings = Settings {
+        endpoint_is_explicit: false,
+        ..settings(&double)
+    };
+    let posture = posture(&settings);
+    for check in &posture.checks {
+        assert_eq!(check.verdict, Verdict::NotApplicable);
+        assert!(check.reason.contains("not an EC2 instance"));
+    }
+    assert!(!posture.role_usable);
+    assert_eq!(double.connections(), 0);
+}
+
+#[test]
+fn on_ec2_the_default_endpoint_is_asked() {
+    let root = tempfile::tempdir().unwrap();
+    let dmi = root.path().join("sys/class/dmi/id");
+    std::fs::create_dir_all(&dmi).unwrap();
+    std::fs::write(dmi.join("sys_vendor"), "Amazon EC2\n").unwrap();
+    let double = ImdsDouble::builder().role("web").start();
+    let settings = Settings {
+        endpoint_is_explicit: false,
+        ..settings(&double)
+    };
+    let posture = run(assess(&settings, root.path()));
+    assert!(posture.role_usable);
+}
+
+#[test]
+fn a_disabled_service_is_final() {
+    let double = ImdsDouble::builder().disabled().start();
+    let settings = Settings {
+        wait: Duration::from_secs(600),
+        ..settings(&double)
+    };
+    let posture = posture(&settings);
+    assert_verdict(
+        &posture,
+        Rule::ImdsUnreachable,
+        Verdict::Pass,
+        Some("reachable"),
+    );
+    assert_verdict(
+        &posture,
+        Rule::ImdsDisabled,
+        Verdict::Fail,
+        Some("disabled"),
+    );
+    assert_verdict(&posture, Rule::ImdsV1Enabled, Verdict::NotApplicable, None);
+    assert_verdict(&posture, Rule::ImdsHopLimit, Verdict::NotApplicable, None);
+    assert_verdict(&posture, Rule::RoleMissing, Verdict::Unknown, None);
+    assert_verdict(
+        &posture,
+        Rule::RoleCredentialsUnusable,
+        Verdict::Unknown,
+        None,
+    );
+    assert_eq!(double.requests().len(), 1);
+}
+
+#[test]
+fn each_way_of_not_answering_has_its_cause() {
+    for (fault, cause) in [
+        (Fault::Status(404), "not-found"),
+        (Fault::Status(429), "throttled"),
+        (Fault::Status(503), "throttled"),
+        (Fault::Status(500), "unexpected-status"),
+        (Fault::Status(407), "proxy"),
+        (Fault::Header("Via", "1.1 squid"), "proxy"),
+        (Fault::Reset, "interrupted"),
+        (Fault::CutBody, "interrupted"),
+        (Fault::EndlessBody, "too-large"),
+        (Fault::Garbage, "malformed"),
+        (Fault::HugeHeaders, "malformed"),
+        (Fault::Body(Vec::new()), "empty"),
+    ] {
+        let posture = by_hand(ImdsDouble::builder().role("web").fault(TOKEN, fault));
+        assert_verdict(&posture, Rule::ImdsUnreachable, Verdict::Fail, Some(cause));
+        for rule in [
+            Rule::ImdsDisabled,
+            Rule::ImdsV1Enabled,
+            Rule::ImdsHopLimit,
+            Rule::RoleMissing,
+            Rule::RoleCredentialsUnusable,
+        ] {
+            assert_eq!(check(&posture, rule).verdict, Verdict::Unknown, "{rule}");
+        }
+        assert!(!posture.role_usable);
+    }
+}
+
+#[test]
+fn nobody_listening_is_refused() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = Settings {
+        endpoint: format!("http://{}", closed.local_addr().unwrap()),
+        endpoint_is_explicit: true,
+        ..Settings::default()
+    };
+    drop(closed);
+    let posture = posture(&settings);
+    assert_verdict(
+        &posture,
+        Rule::ImdsUnreachable,
+        Verdict::Fail,
+        Some("refused"),
+    );
+}
+
+#[test]
+fn a_hanging_service_is_told_within_five_seconds() {
+    let all = [
+        TOKEN,
+        LISTING,
+        ROLES,
+        IAM_INFO,
+        CREDENTIALS,
+        IDENTITY,
+        GROUP,
+        PARTITION,
+        LIFECYCLE,
+    ];
+    let builder = all
+        .iter()
+        .fold(ImdsDouble::builder().role("web"), |builder, path| {
+            builder.fault(path, Fault::Hang)
+        });
+    let started = Instant::now();
+    let posture = by_hand(builder);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_verdict(
+        &posture,
+        Rule::ImdsUnreachable,
+        Verdict::Fail,
+        Some("timed-out"),
+    );
+    assert_verdict(&posture, Rule::ImdsV1Enabled, Verdict::Unknown, None);
+}
+
+#[test]
+fn one_hanging_path_costs_its_own_check_only_and_no_more_than_five_seconds() {
+    for (path, rule) in [
+        (LISTING, Some(Rule::ImdsV1Enabled)),
+        (ROLES, Some(Rule::RoleMissing)),
+        (CREDENTIALS, Some(Rule::RoleCredentialsUnusable)),
+        (IDENTITY, None),
+    ] {
+        let started = Instant::now();
+        let posture = by_hand(ImdsDouble::builder().role("web").fault(path, Fault::Hang));
+        assert!(started.elapsed() < Duration::from_secs(5));
+        for check in &posture.checks {
+            let expected = match (rule, check.check) {
+                (Some(rule), check) if check == rule => Verdict::Unknown,
+                (Some(Rule::RoleMissing), Rule::RoleCredentialsUnusable) => Verdict::Unknown,
+                _ => Verdict::Pass,
+            };
+            assert_eq!(check.verdict, expected, "{path}: {check:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_token_reply_while_others_are_answered_names_the_hop_limit() {
+    let posture = by_hand(ImdsDouble::builder().role("web").fault(TOKEN, Fault::Hang));
+    assert_verdict(
+        &posture,
+        Rule::ImdsUnreachable,
+        Verdict::Fail,
+        Some("token-timed-out"),
+    );
+    assert!(
+        check(&posture, Rule::ImdsUnreachable)
+            .reason
+            .contains("hop limit")
+    );
+    assert_verdict(
+        &posture,
+        Rule::ImdsV1Enabled,
+        Verdict::Pass,
+        Some("required"),
+    );
+}
+
+#[test]
+fn version_1_fails_where_it_is_on_and_is_not_asked_where_switched_off() {
+    let double = ImdsDouble::builder().role("web").tokens_optional().start();
+    let mut settings = settings(&double);
+    let asked = posture(&settings);
+    assert_verdict(&asked, Rule::ImdsV1Enabled, Verdict::Fail, Some("optional"));
+    assert!(asked.role_usable);
+    let tokenless = |double: &ImdsDouble| {
+        let requests = double.requests();
+        let tokenless = requests
+            .into_iter()
+            .filter(|r| r.method == "GET" && !r.with_token);
+        tokenless.map(|r| r.path).collect::<Vec<_>>()
+    };
+    assert_eq!(tokenless(&double), [LISTING]);
+
+    settings.probe_v1 = false;
+    let not_asked = posture(&settings);
+    assert_verdict(
+        &not_asked,
+        Rule::ImdsV1Enabled,
+        Verdict::NotApplicable,
+        None,
+    );
+    assert_eq!(tokenless(&double).len(), 1);
+}
+
+#[test]
+fn version_1_is_unknown_when_the_answer_is_neither_yes_nor_no() {
+    for fault in [
+        Fault::Status(403),
+        Fault::Status(404),
+        Fault::Status(500),
+        Fault::Body(b"<html>portal</html>".to_vec()),
+        Fault::Header("Via", "1.1 squid"),
+    ] {
+        let builder = ImdsDouble::builder().role("web").tokens_optional();
+        let posture = by_hand(builder.fault(LISTING, fault));
+        assert_verdict(&posture, Rule::ImdsV1Enabled, Verdict::Unknown, None);
+    }
+}
+
+#[test]
+fn the_hop_limit_is_held_to_the_expectation() {
+    for (hops, expected, verdict, observed) in [
+        (1, 1, Verdict::Pass, "1"),
+        (2, 1, Verdict::Fail, "2"),
+        (2, 2, Verdict::Pass, "2"),
+        (3, 2, Verdict::Fail, "3 or more"),
+        (64, 1, Verdict::Fail, "3 or more"),
+    ] {
+        let double = ImdsDouble::builder().role("web").hop_limit(hops).start();
+        let settings = Settings {
+            hop_limit: expected,
+            ..settings(&double)
+        };
+        let posture = posture(&settings);
+        assert_verdict(&posture, Rule::ImdsHopLimit, verdict, Some(observed));
+        let expected = expected.to_string();
+        let told = check(&posture, Rule::ImdsHopLimit).expected.as_deref();
+        assert_eq!(told, Some(expected.as_str()));
+    }
+}
+
+#[test]
+fn without_an_instance_profile_the_role_is_missing() {
+    for builder in [
+        ImdsDouble::builder(),
+        ImdsDouble::builder().fault(ROLES, Fault::Body(b"\n".to_vec())),
+    ] {
+        let posture = by_hand(builder);
+        assert_verdict(&posture, Rule::RoleMissing, Verdict::Fail, Some("none"));
+        assert_verdict(
+            &posture,
+            Rule::RoleCredentialsUnusable,
+            Verdict::NotApplicable,
+            None,
+        );
+        assert!(!posture.role_usable);
+    }
+}
+
+#[test]
+fn each_way_of_giving_no_usable_credentials_has_its_cause() {
+    let hours = |n| Some(SignedDuration::from_hours(n));
+    let web = || ImdsDouble::builder().role("web");
+    let with = |code, expires| ImdsDouble::builder().role_with("web", code, expires);
+    let refused = "AssumeRoleUnauthorizedAccess";
+    for (builder, verdict, observed) in [
+        (with(refused, None), Verdict::Fail, refused),
+        (with("Failed", hours(6)), Verdict::Fail, "Failed"),
+        (with("Success", hours(-1)), Verdict::Fail, "expired"),
+        (with("Success", None), Verdict::Fail, "no-expiration"),
+        (
+            ImdsDouble::builder().role_without_credentials("web"),
+            Verdict::Fail,
+            "not-found",
+        ),
+        (
+            ImdsDouble::builder().profile_without_role("web"),
+            Verdict::Fail,
+            "InstanceProfileNotFound",
+        ),
+        (
+            web().fault(CREDENTIALS, Fault::Body(b"{}".to_vec())),
+            Verdict::Fail,
+            "malformed",
+        ),
+        (
+            web().fault(CREDENTIALS, Fault::Status(429)),
+            Verdict::Unknown,
+            "throttled",
+        ),
+        (
+            web().fault(CREDENTIALS, Fault::CutBody),
+            Verdict::Unknown,
+            "interrupted",
+        ),
+    ] {
+        let posture = by_hand(builder);
+        assert_verdict(
+            &posture,
+            Rule::RoleCredentialsUnusable,
+            verdict,
+            Some(observed),
+        );
+        assert_eq!(check(&posture, Rule::RoleMissing).verdict, Verdict::Pass);
+        assert!(!posture.role_usable);
+    }
+}
+
+#[test]
+fn at_boot_a_service_and_a_role_that_are_late_are_waited_for() {
+    let double = ImdsDouble::builder()
+        .role("web")
+        .fault_times(TOKEN, Fault::Reset, 2)
+        .fault_times(ROLES, Fault::Status(404), 2)
+        .fault_times(CREDENTIALS, Fault::Status(404), 1)
+        .start();
+    let settings = Settings {
+        wait: Duration::from_secs(60),
+        ..settings(&double)
+    };
+    let posture = posture(&settings);
+    assert!(posture.role_usable);
+    assert_eq!(double.count("GET", ROLES), 4);
+}
+
+#[test]
+fn at_boot_a_role_that_never_comes_is_missing_when_the_wait_is_over() {
+    let double = ImdsDouble::builder().start();
+    let settings = Settings {
+        wait: Duration::from_secs(1),
+        ..settings(&double)
+    };
+    let started = Instant::now();
+    let posture = posture(&settings);
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    assert_verdict(&posture, Rule::RoleMissing, Verdict::Fail, Some("none"));
+    assert!(double.count("GET", ROLES) > 1);
+}
+
+#[test]
+fn a_bad_endpoint_leaves_every_check_unknown() {
+    let settings = Settings {
+        endpoint: "https://169.254.169.254".into(),
+        endpoint_is_explicit: true,
+        ..Settings::default()
+    };
+    for check in posture(&settings).checks {
+        assert_eq!(check.verdict, Verdict::Unknown);
+    }
+}
+
+#[test]
+fn no_secret_is_in_what_comes_out() {
+    let double = ImdsDouble::builder().role("web").start();
+    let posture = format!("{:?}", posture(&settings(&double)));
+    let credentials = double.credentials();
+    for secret in [&credentials.secret_access_key, &credentials.session_token] {
+        assert!(!posture.contains(secret.as_str()));
+    }
+}
+
+/// A double at the address of the real service, inside `network`.
+fn in_place(network: &Network, address: &str, builder: Builder) -> ImdsDouble {
+    let address: SocketAddr = address.parse().expect("an address");
+    network.at_metadata(|| builder.listen(address).start())
+}
+
+fn on_host(network: &Network, address: &str) -> Posture {
+    let settings = Settings {
+        endpoint: format!("http://{address}"),
+        endpoint_is_explicit: true,
+        ..Settings::default()
+    };
+    network.on_host(|| posture(&settings))
+}
+
+#[test]
+fn across_namespaces_hop_limits_are_measured_at_the_real_addresses() {
+    let Some(network) = Network::new() else {
+        return;
+    };
+    for address in [IPV4, IPV6] {
+        for (hops, observed) in [(1, "1"), (2, "2"), (3, "3 or more"), (64, "3 or more")] {
+            let builder = ImdsDouble::builder().role("web").hop_limit(hops);
+            let double = in_place(&network, address, builder);
+            let posture = on_host(&network, address);
+            let check = check(&posture, Rule::ImdsHopLimit);
+            assert_eq!(check.observed.as_deref(), Some(observed), "{check:?}");
+            assert!(posture.role_usable);
+            drop(double);
+            // The acceptor lets go of the address within a moment.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+#[test]
+fn across_namespaces_a_locked_host_is_told_from_a_refusal() {
+    let Some(network) = Network::new() else {
+        return;
+    };
+    assert_verdict(
+        &on_host(&network, IPV4),
+        Rule::ImdsUnreachable,
+        Verdict::Fail,
+        Some("refused"),
+    );
+    for (kind, errno) in [
+        ("prohibit", "EACCES"),
+        ("unreachable", "EHOSTUNREACH"),
+        ("blackhole", "EINVAL"),
+        ("throw", "ENETUNREACH"),
+    ] {
+        network.replace_route(&format!("{kind} 169.254.169.254/32"));
+        let posture = on_host(&network, IPV4);
+        assert_verdict(
+            &posture,
+            Rule::ImdsUnreachable,
+            Verdict::Fail,
+            Some("locked-by-host"),
+        );
+        let reason = &check(&posture, Rule::ImdsUnreachable).reason;
+        assert!(reason.contains(errno), "{kind}: {reason}");
+    }
+    network.replace_route("prohibit fd00:ec2::254/128");
+    assert_verdict(
+        &on_host(&network, IPV6),
+        Rule::ImdsUnreachable,
+        Verdict::Fail,
+        Some("locked-by-host"),
+    );
+}
+
+#[test]
+fn across_namespaces_dropped_packets_time_out_within_five_seconds() {
+    let Some(network) = Network::new() else {
+        return;
+    };
+    // A neighbour that does not exist, but is said to.
+    network.replace_route("169.254.169.254/32 via 10.77.0.9");
+    network.add_neighbour("10.77.0.9");
+    let started = Instant::now();
+    let posture = on_host(&network, IPV4);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_verdict(
+        &posture,
+        Rule::ImdsUnreachable,
+        Verdict::Fail,
+        Some("timed-out"),
+    );
+}

@@ -1,0 +1,4 @@
+//! What the tests lean on: stand-ins for the services, and machines to be.
+
+pub(crate) mod imds_double;
+pub(crate) mod netns;
