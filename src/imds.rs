@@ -13,19 +13,22 @@
 
 mod answer;
 mod error;
+mod exchange;
 mod hop_limit;
 
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{RequestBuilder, StatusCode, Url, redirect};
+use reqwest::header::HeaderValue;
+use reqwest::{Url, redirect};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use answer::{CredentialsStatus, IamInfo, Identity};
 pub use error::Error;
 pub use hop_limit::HopLimit;
+
+use exchange::{MAX_BODY, send, text};
 
 use crate::secret::Secret;
 
@@ -39,9 +42,6 @@ const TOKEN_TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 /// Seconds; long enough for one assessment, short enough to be of little use
 /// to anybody else.
 const TOKEN_TTL: u64 = 300;
-
-/// Bytes; AWS's longest item, user-data, has at most 16 KiB.
-const MAX_BODY: usize = 64 << 10;
 
 /// Bytes; the service's tokens have 56.
 const MAX_TOKEN: usize = 2 << 10;
@@ -111,6 +111,9 @@ impl Client {
             .retry(reqwest::retry::never())
             .referer(false)
             .http1_only()
+            // A connection kept for later blocks a service that serves one at
+            // a time, and is dead when the service was restarted in between.
+            .pool_max_idle_per_host(0)
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.request)
             .user_agent(concat!("rolecall/", env!("CARGO_PKG_VERSION")))
@@ -134,7 +137,7 @@ impl Client {
         Ok(self.session(None).await?.ttl_was_told)
     }
 
-    /// Whether an item is given without a token, which means that IMDSv1 is
+    /// Whether an item is given without a token, which means that version 1 is
     /// on. The item is the list of items, which is the same everywhere; the
     /// request counts in the account's `MetadataNoToken` metrics.
     pub async fn fetch_without_token(&self) -> Result<bool, Error> {
@@ -312,78 +315,4 @@ fn sensitive(token: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(token.expose()).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// Sends `request` and reads the whole answer if it is a 200.
-async fn send(request: RequestBuilder, what: &'static str) -> Result<(HeaderMap, Secret), Error> {
-    let mut response = request
-        .send()
-        .await
-        .map_err(|error| Error::of_transport(what, &error))?;
-    if let Some(sign) = proxy_sign(response.status(), response.headers()) {
-        return Err(Error::Proxy { what, sign });
-    }
-    if response.status() != StatusCode::OK {
-        return Err(Error::of_status(what, response.status().as_u16()));
-    }
-    if response
-        .content_length()
-        .is_some_and(|n| n > MAX_BODY as u64)
-    {
-        return Err(Error::TooLarge { what });
-    }
-    // Never grows: a body may hold credentials, and growing would leave
-    // copies behind that nobody wipes.
-    let mut body = Vec::with_capacity(MAX_BODY);
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY => {
-                drop(Secret::new(body));
-                return Err(Error::TooLarge { what });
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok((response.headers().clone(), Secret::new(body))),
-            Err(error) => {
-                drop(Secret::new(body));
-                return Err(Error::of_transport(what, &error));
-            }
-        }
-    }
-}
-
-/// What gives away that somebody else answers. IMDS's own error pages are
-/// HTML, so HTML counts in a 200 only, see [`text`].
-fn proxy_sign(status: StatusCode, headers: &HeaderMap) -> Option<&'static str> {
-    match status.as_u16() {
-        300..400 => return Some("a redirect"),
-        407 => return Some("status 407"),
-        502 => return Some("status 502"),
-        504 => return Some("status 504"),
-        _ => {}
-    }
-    headers.keys().find_map(|name| match name.as_str() {
-        "via" => Some("a Via header"),
-        "x-squid-error" => Some("an X-Squid-Error header"),
-        name if name.starts_with("proxy-") => Some("a Proxy header"),
-        _ => None,
-    })
-}
-
-/// A body that has to be text: not empty, not a web page, no longer than
-/// `max` bytes.
-fn text<'a>(what: &'static str, body: &'a Secret, max: usize) -> Result<&'a str, Error> {
-    let text = body.expose_str().ok_or(Error::malformed(what))?.trim();
-    if text.is_empty() {
-        return Err(Error::Empty { what });
-    }
-    if text.starts_with('<') {
-        return Err(Error::Proxy {
-            what,
-            sign: "a web page",
-        });
-    }
-    if text.len() > max {
-        return Err(Error::TooLarge { what });
-    }
-    Ok(text)
 }

@@ -118,7 +118,10 @@ fn the_double_serves_the_credentials_provider_of_the_sdk() {
     use aws_credential_types::provider::ProvideCredentials;
 
     let double = ImdsDouble::builder().role("web").start();
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = aws_config::provider_config::ProviderConfig::empty().with_http_client(http);
     let client = imds::Client::builder()
+        .configure(&config)
         .endpoint(double.endpoint())
         .expect("a URL")
         .build();

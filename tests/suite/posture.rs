@@ -1,11 +1,11 @@
 //! The posture of a whole instance: each cause, its verdict and its time.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use rolecall::finding::{PostureCheck, Rule, Verdict};
+use rolecall::finding::{PostureCheck, Rule, Verdict, posture_remediation};
 use rolecall::posture::{Posture, Settings, assess};
 
 use crate::imds::run;
@@ -13,11 +13,8 @@ use crate::support::imds_double::{
     Builder, Fault, GROUP, IAM_INFO, IDENTITY, ImdsDouble, LIFECYCLE, LISTING, PARTITION, ROLES,
     TOKEN,
 };
-use crate::support::netns::Network;
 
 const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/web";
-const IPV4: &str = "169.254.169.254:80";
-const IPV6: &str = "[fd00:ec2::254]:80";
 
 fn settings(double: &ImdsDouble) -> Settings {
     Settings {
@@ -27,7 +24,7 @@ fn settings(double: &ImdsDouble) -> Settings {
     }
 }
 
-fn posture(settings: &Settings) -> Posture {
+pub(crate) fn posture(settings: &Settings) -> Posture {
     run(assess(settings, Path::new("/nowhere")))
 }
 
@@ -36,7 +33,7 @@ fn by_hand(builder: Builder) -> Posture {
     posture(&settings(&builder.start()))
 }
 
-fn check(posture: &Posture, rule: Rule) -> &PostureCheck {
+pub(crate) fn check(posture: &Posture, rule: Rule) -> &PostureCheck {
     let mut found = posture.checks.iter().filter(|check| check.check == rule);
     let check = found.next().expect("every check is told");
     assert!(found.next().is_none(), "{rule} is told once");
@@ -44,7 +41,12 @@ fn check(posture: &Posture, rule: Rule) -> &PostureCheck {
 }
 
 #[track_caller]
-fn assert_verdict(posture: &Posture, rule: Rule, verdict: Verdict, observed: Option<&str>) {
+pub(crate) fn assert_verdict(
+    posture: &Posture,
+    rule: Rule,
+    verdict: Verdict,
+    observed: Option<&str>,
+) {
     let check = check(posture, rule);
     assert_eq!(
         (check.verdict, check.observed.as_deref()),
@@ -117,7 +119,7 @@ fn on_ec2_the_default_endpoint_is_asked() {
 fn a_disabled_service_is_final() {
     let double = ImdsDouble::builder().disabled().start();
     let settings = Settings {
-        wait: Duration::from_secs(600),
+        wait: Duration::from_mins(10),
         ..settings(&double)
     };
     let posture = posture(&settings);
@@ -192,6 +194,40 @@ fn nobody_listening_is_refused() {
         Verdict::Fail,
         Some("refused"),
     );
+}
+
+#[test]
+fn each_cause_has_its_own_remediation() {
+    let remediation = |builder: Builder, rule| {
+        let posture = by_hand(builder);
+        posture_remediation(check(&posture, rule), &posture.instance)
+    };
+    let token = |fault| {
+        remediation(
+            ImdsDouble::builder().role("web").fault(TOKEN, fault),
+            Rule::ImdsUnreachable,
+        )
+    };
+    let trust = remediation(
+        ImdsDouble::builder().role_with("web", "AssumeRoleUnauthorizedAccess", None),
+        Rule::RoleCredentialsUnusable,
+    );
+    assert!(trust.contains("--role-name web"), "{trust}");
+    let missing = remediation(
+        ImdsDouble::builder().auto_scaling_group("web-group"),
+        Rule::RoleMissing,
+    );
+    assert!(
+        missing.contains("launch template of web-group"),
+        "{missing}"
+    );
+    assert!(
+        missing.contains("--instance-id i-0123456789abcdef0"),
+        "{missing}"
+    );
+    assert!(token(Fault::Status(407)).contains("NO_PROXY"));
+    assert!(token(Fault::Status(429)).contains("ss -tnp"));
+    assert!(token(Fault::Hang).contains("--http-put-response-hop-limit 2"));
 }
 
 #[test]
@@ -408,7 +444,7 @@ fn at_boot_a_service_and_a_role_that_are_late_are_waited_for() {
         .fault_times(CREDENTIALS, Fault::Status(404), 1)
         .start();
     let settings = Settings {
-        wait: Duration::from_secs(60),
+        wait: Duration::from_mins(1),
         ..settings(&double)
     };
     let posture = posture(&settings);
@@ -450,95 +486,4 @@ fn no_secret_is_in_what_comes_out() {
     for secret in [&credentials.secret_access_key, &credentials.session_token] {
         assert!(!posture.contains(secret.as_str()));
     }
-}
-
-/// A double at the address of the real service, inside `network`.
-fn in_place(network: &Network, address: &str, builder: Builder) -> ImdsDouble {
-    let address: SocketAddr = address.parse().expect("an address");
-    network.at_metadata(|| builder.listen(address).start())
-}
-
-fn on_host(network: &Network, address: &str) -> Posture {
-    let settings = Settings {
-        endpoint: format!("http://{address}"),
-        endpoint_is_explicit: true,
-        ..Settings::default()
-    };
-    network.on_host(|| posture(&settings))
-}
-
-#[test]
-fn across_namespaces_hop_limits_are_measured_at_the_real_addresses() {
-    let Some(network) = Network::new() else {
-        return;
-    };
-    for address in [IPV4, IPV6] {
-        for (hops, observed) in [(1, "1"), (2, "2"), (3, "3 or more"), (64, "3 or more")] {
-            let builder = ImdsDouble::builder().role("web").hop_limit(hops);
-            let double = in_place(&network, address, builder);
-            let posture = on_host(&network, address);
-            let check = check(&posture, Rule::ImdsHopLimit);
-            assert_eq!(check.observed.as_deref(), Some(observed), "{check:?}");
-            assert!(posture.role_usable);
-            drop(double);
-            // The acceptor lets go of the address within a moment.
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
-
-#[test]
-fn across_namespaces_a_locked_host_is_told_from_a_refusal() {
-    let Some(network) = Network::new() else {
-        return;
-    };
-    assert_verdict(
-        &on_host(&network, IPV4),
-        Rule::ImdsUnreachable,
-        Verdict::Fail,
-        Some("refused"),
-    );
-    for (kind, errno) in [
-        ("prohibit", "EACCES"),
-        ("unreachable", "EHOSTUNREACH"),
-        ("blackhole", "EINVAL"),
-        ("throw", "ENETUNREACH"),
-    ] {
-        network.replace_route(&format!("{kind} 169.254.169.254/32"));
-        let posture = on_host(&network, IPV4);
-        assert_verdict(
-            &posture,
-            Rule::ImdsUnreachable,
-            Verdict::Fail,
-            Some("locked-by-host"),
-        );
-        let reason = &check(&posture, Rule::ImdsUnreachable).reason;
-        assert!(reason.contains(errno), "{kind}: {reason}");
-    }
-    network.replace_route("prohibit fd00:ec2::254/128");
-    assert_verdict(
-        &on_host(&network, IPV6),
-        Rule::ImdsUnreachable,
-        Verdict::Fail,
-        Some("locked-by-host"),
-    );
-}
-
-#[test]
-fn across_namespaces_dropped_packets_time_out_within_five_seconds() {
-    let Some(network) = Network::new() else {
-        return;
-    };
-    // A neighbour that does not exist, but is said to.
-    network.replace_route("169.254.169.254/32 via 10.77.0.9");
-    network.add_neighbour("10.77.0.9");
-    let started = Instant::now();
-    let posture = on_host(&network, IPV4);
-    assert!(started.elapsed() < Duration::from_secs(5));
-    assert_verdict(
-        &posture,
-        Rule::ImdsUnreachable,
-        Verdict::Fail,
-        Some("timed-out"),
-    );
 }
