@@ -280,4 +280,21 @@ mod tests {
             }
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_is_a_value_or_an_error(body: Vec<u8>) {
+            let _ = parse_role_name(WHAT, &body);
+            let _ = parse_iam_info(WHAT, &body);
+            let _ = parse_credentials_status(WHAT, &body);
+            let _ = parse_identity(WHAT, &body);
+        }
+
+        #[test]
+        fn what_is_shown_has_nothing_to_escape(text in "\\PC*|.*") {
+            if let Ok(word) = parse_word(WHAT, &text) {
+                proptest::prop_assert!(!word.contains(sanitize::is_unsafe));
+            }
+        }
+    }
 }

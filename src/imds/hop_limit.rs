@@ -24,10 +24,14 @@ use tokio::time::{Instant, timeout};
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// The same for a service that turned out to be slow.
-const LONG_PATIENCE: Duration = Duration::from_millis(1200);
+const LONG_PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Silence means something only where an answer would have come far sooner.
+/// Silence means something only where an answer would have come far sooner:
+/// the control's time, times this, within the patience.
 const MARGIN: u32 = 4;
+
+/// The same for a service that turned out to be slow.
+const LONG_MARGIN: u32 = 2;
 
 /// How many hops a token travels, as seen from this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +52,14 @@ enum Probe {
 }
 
 pub(super) async fn measure(base: &Url) -> HopLimit {
-    let (mut control, mut two, mut three, took) = round(base, PATIENCE).await;
+    let (mut control, mut two, mut three, mut took) = round(base, PATIENCE).await;
     let slow = control == Probe::Silent || took * MARGIN > PATIENCE;
     if slow && [control, two, three].contains(&Probe::Silent) {
-        (control, two, three, _) = round(base, LONG_PATIENCE).await;
+        (control, two, three, took) = round(base, LONG_PATIENCE).await;
+        let silent = [two, three].contains(&Probe::Silent);
+        if control == Probe::Answered && silent && took * LONG_MARGIN > LONG_PATIENCE {
+            return HopLimit::Unknown("the service answers too slowly");
+        }
     }
     let limit = match (control, two, three) {
         (Probe::Answered, Probe::Silent, Probe::Silent) => HopLimit::One,

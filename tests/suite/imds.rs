@@ -9,6 +9,7 @@ use rolecall::imds::{Client, Error, HopLimit, Timeouts};
 use crate::support::imds_double::{
     Fault, GROUP, IDENTITY, ImdsDouble, LISTING, PARTITION, ROLES, TOKEN, USER_DATA,
 };
+use crate::support::side_by_side::side_by_side;
 
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
@@ -193,33 +194,36 @@ fn every_fault_of_an_item_is_an_error_with_its_cause() {
         (Fault::HugeHeaders, "malformed"),
         (Fault::EndlessHeaders, "malformed"),
     ];
-    for (fault, cause) in faults {
+    side_by_side(faults, |(fault, cause)| {
         let double = ImdsDouble::builder().fault(IDENTITY, fault.clone()).start();
         let error = run(client(&double).fetch_identity()).expect_err("a fault");
         assert_eq!(error.cause(), cause, "{fault:?}: {error}");
-    }
+    });
 }
 
 #[test]
 fn every_fault_of_the_token_is_an_error_with_its_cause() {
-    for (fault, cause) in [
-        (Fault::Status(400), "unexpected-status"),
-        (Fault::Status(403), "disabled"),
-        (Fault::Status(404), "not-found"),
-        (Fault::Status(503), "throttled"),
-        (Fault::Body(Vec::new()), "empty"),
-        (Fault::Body(b"a b".to_vec()), "malformed"),
-        (Fault::Body(b"a\r\nX-Injected: b".to_vec()), "malformed"),
-        (Fault::Body(vec![b'x'; 4096]), "too-large"),
-        (Fault::Body(b"<!DOCTYPE html>".to_vec()), "proxy"),
-        (Fault::Reset, "interrupted"),
-        (Fault::CutBody, "interrupted"),
-        (Fault::Hang, "timed-out"),
-    ] {
-        let double = ImdsDouble::builder().fault(TOKEN, fault.clone()).start();
-        let error = run(client(&double).fetch_token()).expect_err("a fault");
-        assert_eq!(error.cause(), cause, "{fault:?}: {error}");
-    }
+    side_by_side(
+        [
+            (Fault::Status(400), "unexpected-status"),
+            (Fault::Status(403), "disabled"),
+            (Fault::Status(404), "not-found"),
+            (Fault::Status(503), "throttled"),
+            (Fault::Body(Vec::new()), "empty"),
+            (Fault::Body(b"a b".to_vec()), "malformed"),
+            (Fault::Body(b"a\r\nX-Injected: b".to_vec()), "malformed"),
+            (Fault::Body(vec![b'x'; 4096]), "too-large"),
+            (Fault::Body(b"<!DOCTYPE html>".to_vec()), "proxy"),
+            (Fault::Reset, "interrupted"),
+            (Fault::CutBody, "interrupted"),
+            (Fault::Hang, "timed-out"),
+        ],
+        |(fault, cause)| {
+            let double = ImdsDouble::builder().fault(TOKEN, fault.clone()).start();
+            let error = run(client(&double).fetch_token()).expect_err("a fault");
+            assert_eq!(error.cause(), cause, "{fault:?}: {error}");
+        },
+    );
 }
 
 #[test]
@@ -312,54 +316,70 @@ fn a_hanging_service_is_given_up_in_time() {
 
 #[test]
 fn hop_limits_are_measured() {
-    for (hops, measured) in [
-        (Some(1), HopLimit::One),
-        (Some(2), HopLimit::Two),
-        (Some(3), HopLimit::ThreeOrMore),
-        (Some(64), HopLimit::ThreeOrMore),
-        (None, HopLimit::ThreeOrMore),
-    ] {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
-            let double = ImdsDouble::builder()
-                .listen(address.parse().unwrap())
-                .hop_limit(hops)
-                .start();
-            assert_eq!(
-                run(client(&double).measure_hop_limit()),
-                measured,
-                "{hops:?} at {address}"
-            );
-        }
-    }
+    side_by_side(
+        [
+            (Some(1), HopLimit::One),
+            (Some(2), HopLimit::Two),
+            (Some(3), HopLimit::ThreeOrMore),
+            (Some(64), HopLimit::ThreeOrMore),
+            (None, HopLimit::ThreeOrMore),
+        ],
+        |(hops, measured)| {
+            for address in ["127.0.0.1:0", "[::1]:0"] {
+                let double = ImdsDouble::builder()
+                    .listen(address.parse().unwrap())
+                    .hop_limit(hops)
+                    .start();
+                assert_eq!(
+                    run(client(&double).measure_hop_limit()),
+                    measured,
+                    "{hops:?} at {address}"
+                );
+            }
+        },
+    );
 }
 
 #[test]
 fn a_slow_service_does_not_make_the_hop_limit_look_small() {
-    for (hops, measured) in [(1, HopLimit::One), (64, HopLimit::ThreeOrMore)] {
-        let double = ImdsDouble::builder()
-            .hop_limit(hops)
-            .fault(TOKEN, Fault::Delay(Duration::from_millis(600)))
-            .start();
-        assert_eq!(run(client(&double).measure_hop_limit()), measured);
-    }
+    side_by_side(
+        [(1, HopLimit::One), (64, HopLimit::ThreeOrMore)],
+        |(hops, measured)| {
+            let double = ImdsDouble::builder()
+                .hop_limit(hops)
+                .fault(TOKEN, Fault::Delay(Duration::from_millis(600)))
+                .start();
+            assert_eq!(run(client(&double).measure_hop_limit()), measured);
+        },
+    );
 }
 
 #[test]
 fn any_doubt_about_the_hop_limit_is_unknown() {
-    for fault in [
-        Fault::Hang,
-        Fault::Reset,
-        Fault::Garbage,
-        Fault::Status(403),
-        Fault::Status(429),
-    ] {
-        let double = ImdsDouble::builder()
-            .hop_limit(64)
-            .fault(TOKEN, fault.clone())
-            .start();
-        let measured = run(client(&double).measure_hop_limit());
-        assert!(matches!(measured, HopLimit::Unknown(_)), "{fault:?}");
-    }
+    side_by_side(
+        [
+            Fault::Hang,
+            Fault::Reset,
+            Fault::Garbage,
+            Fault::Status(403),
+            Fault::Status(429),
+        ],
+        |fault| {
+            let double = ImdsDouble::builder()
+                .hop_limit(64)
+                .fault(TOKEN, fault.clone())
+                .start();
+            let measured = run(client(&double).measure_hop_limit());
+            assert!(matches!(measured, HopLimit::Unknown(_)), "{fault:?}");
+        },
+    );
+    // So slow that silence says nothing.
+    let double = ImdsDouble::builder()
+        .hop_limit(1)
+        .fault(TOKEN, Fault::Delay(Duration::from_secs(1)))
+        .start();
+    let measured = run(client(&double).measure_hop_limit());
+    assert!(matches!(measured, HopLimit::Unknown(_)), "{measured:?}");
     // Answers for a while, then no more.
     let double = ImdsDouble::builder()
         .hop_limit(1)

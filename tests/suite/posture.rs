@@ -13,6 +13,7 @@ use crate::support::imds_double::{
     Builder, Fault, GROUP, IAM_INFO, IDENTITY, ImdsDouble, LIFECYCLE, LISTING, PARTITION, ROLES,
     TOKEN,
 };
+use crate::support::side_by_side::side_by_side;
 
 const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/web";
 
@@ -149,33 +150,36 @@ fn a_disabled_service_is_final() {
 
 #[test]
 fn each_way_of_not_answering_has_its_cause() {
-    for (fault, cause) in [
-        (Fault::Status(404), "not-found"),
-        (Fault::Status(429), "throttled"),
-        (Fault::Status(503), "throttled"),
-        (Fault::Status(500), "unexpected-status"),
-        (Fault::Status(407), "proxy"),
-        (Fault::Header("Via", "1.1 squid"), "proxy"),
-        (Fault::Reset, "interrupted"),
-        (Fault::CutBody, "interrupted"),
-        (Fault::EndlessBody, "too-large"),
-        (Fault::Garbage, "malformed"),
-        (Fault::HugeHeaders, "malformed"),
-        (Fault::Body(Vec::new()), "empty"),
-    ] {
-        let posture = by_hand(ImdsDouble::builder().role("web").fault(TOKEN, fault));
-        assert_verdict(&posture, Rule::ImdsUnreachable, Verdict::Fail, Some(cause));
-        for rule in [
-            Rule::ImdsDisabled,
-            Rule::ImdsV1Enabled,
-            Rule::ImdsHopLimit,
-            Rule::RoleMissing,
-            Rule::RoleCredentialsUnusable,
-        ] {
-            assert_eq!(check(&posture, rule).verdict, Verdict::Unknown, "{rule}");
-        }
-        assert!(!posture.role_usable);
-    }
+    side_by_side(
+        [
+            (Fault::Status(404), "not-found"),
+            (Fault::Status(429), "throttled"),
+            (Fault::Status(503), "throttled"),
+            (Fault::Status(500), "unexpected-status"),
+            (Fault::Status(407), "proxy"),
+            (Fault::Header("Via", "1.1 squid"), "proxy"),
+            (Fault::Reset, "interrupted"),
+            (Fault::CutBody, "interrupted"),
+            (Fault::EndlessBody, "too-large"),
+            (Fault::Garbage, "malformed"),
+            (Fault::HugeHeaders, "malformed"),
+            (Fault::Body(Vec::new()), "empty"),
+        ],
+        |(fault, cause)| {
+            let posture = by_hand(ImdsDouble::builder().role("web").fault(TOKEN, fault));
+            assert_verdict(&posture, Rule::ImdsUnreachable, Verdict::Fail, Some(cause));
+            for rule in [
+                Rule::ImdsDisabled,
+                Rule::ImdsV1Enabled,
+                Rule::ImdsHopLimit,
+                Rule::RoleMissing,
+                Rule::RoleCredentialsUnusable,
+            ] {
+                assert_eq!(check(&posture, rule).verdict, Verdict::Unknown, "{rule}");
+            }
+            assert!(!posture.role_usable);
+        },
+    );
 }
 
 #[test]
@@ -262,24 +266,27 @@ fn a_hanging_service_is_told_within_five_seconds() {
 
 #[test]
 fn one_hanging_path_costs_its_own_check_only_and_no_more_than_five_seconds() {
-    for (path, rule) in [
-        (LISTING, Some(Rule::ImdsV1Enabled)),
-        (ROLES, Some(Rule::RoleMissing)),
-        (CREDENTIALS, Some(Rule::RoleCredentialsUnusable)),
-        (IDENTITY, None),
-    ] {
-        let started = Instant::now();
-        let posture = by_hand(ImdsDouble::builder().role("web").fault(path, Fault::Hang));
-        assert!(started.elapsed() < Duration::from_secs(5));
-        for check in &posture.checks {
-            let expected = match (rule, check.check) {
-                (Some(rule), check) if check == rule => Verdict::Unknown,
-                (Some(Rule::RoleMissing), Rule::RoleCredentialsUnusable) => Verdict::Unknown,
-                _ => Verdict::Pass,
-            };
-            assert_eq!(check.verdict, expected, "{path}: {check:?}");
-        }
-    }
+    side_by_side(
+        [
+            (LISTING, Some(Rule::ImdsV1Enabled)),
+            (ROLES, Some(Rule::RoleMissing)),
+            (CREDENTIALS, Some(Rule::RoleCredentialsUnusable)),
+            (IDENTITY, None),
+        ],
+        |(path, rule)| {
+            let started = Instant::now();
+            let posture = by_hand(ImdsDouble::builder().role("web").fault(path, Fault::Hang));
+            assert!(started.elapsed() < Duration::from_secs(5));
+            for check in &posture.checks {
+                let expected = match (rule, check.check) {
+                    (Some(rule), check) if check == rule => Verdict::Unknown,
+                    (Some(Rule::RoleMissing), Rule::RoleCredentialsUnusable) => Verdict::Unknown,
+                    _ => Verdict::Pass,
+                };
+                assert_eq!(check.verdict, expected, "{path}: {check:?}");
+            }
+        },
+    );
 }
 
 #[test]
@@ -333,57 +340,66 @@ fn version_1_fails_where_it_is_on_and_is_not_asked_where_switched_off() {
 
 #[test]
 fn version_1_is_unknown_when_the_answer_is_neither_yes_nor_no() {
-    for fault in [
-        Fault::Status(403),
-        Fault::Status(404),
-        Fault::Status(500),
-        Fault::Body(b"<html>portal</html>".to_vec()),
-        Fault::Header("Via", "1.1 squid"),
-    ] {
-        let builder = ImdsDouble::builder().role("web").tokens_optional();
-        let posture = by_hand(builder.fault(LISTING, fault));
-        assert_verdict(&posture, Rule::ImdsV1Enabled, Verdict::Unknown, None);
-    }
+    side_by_side(
+        [
+            Fault::Status(403),
+            Fault::Status(404),
+            Fault::Status(500),
+            Fault::Body(b"<html>portal</html>".to_vec()),
+            Fault::Header("Via", "1.1 squid"),
+        ],
+        |fault| {
+            let builder = ImdsDouble::builder().role("web").tokens_optional();
+            let posture = by_hand(builder.fault(LISTING, fault));
+            assert_verdict(&posture, Rule::ImdsV1Enabled, Verdict::Unknown, None);
+        },
+    );
 }
 
 #[test]
 fn the_hop_limit_is_held_to_the_expectation() {
-    for (hops, expected, verdict, observed) in [
-        (1, 1, Verdict::Pass, "1"),
-        (2, 1, Verdict::Fail, "2"),
-        (2, 2, Verdict::Pass, "2"),
-        (3, 2, Verdict::Fail, "3 or more"),
-        (64, 1, Verdict::Fail, "3 or more"),
-    ] {
-        let double = ImdsDouble::builder().role("web").hop_limit(hops).start();
-        let settings = Settings {
-            hop_limit: expected,
-            ..settings(&double)
-        };
-        let posture = posture(&settings);
-        assert_verdict(&posture, Rule::ImdsHopLimit, verdict, Some(observed));
-        let expected = expected.to_string();
-        let told = check(&posture, Rule::ImdsHopLimit).expected.as_deref();
-        assert_eq!(told, Some(expected.as_str()));
-    }
+    side_by_side(
+        [
+            (1, 1, Verdict::Pass, "1"),
+            (2, 1, Verdict::Fail, "2"),
+            (2, 2, Verdict::Pass, "2"),
+            (3, 2, Verdict::Fail, "3 or more"),
+            (64, 1, Verdict::Fail, "3 or more"),
+        ],
+        |(hops, expected, verdict, observed)| {
+            let double = ImdsDouble::builder().role("web").hop_limit(hops).start();
+            let settings = Settings {
+                hop_limit: expected,
+                ..settings(&double)
+            };
+            let posture = posture(&settings);
+            assert_verdict(&posture, Rule::ImdsHopLimit, verdict, Some(observed));
+            let expected = expected.to_string();
+            let told = check(&posture, Rule::ImdsHopLimit).expected.as_deref();
+            assert_eq!(told, Some(expected.as_str()));
+        },
+    );
 }
 
 #[test]
 fn without_an_instance_profile_the_role_is_missing() {
-    for builder in [
-        ImdsDouble::builder(),
-        ImdsDouble::builder().fault(ROLES, Fault::Body(b"\n".to_vec())),
-    ] {
-        let posture = by_hand(builder);
-        assert_verdict(&posture, Rule::RoleMissing, Verdict::Fail, Some("none"));
-        assert_verdict(
-            &posture,
-            Rule::RoleCredentialsUnusable,
-            Verdict::NotApplicable,
-            None,
-        );
-        assert!(!posture.role_usable);
-    }
+    side_by_side(
+        [
+            ImdsDouble::builder(),
+            ImdsDouble::builder().fault(ROLES, Fault::Body(b"\n".to_vec())),
+        ],
+        |builder| {
+            let posture = by_hand(builder);
+            assert_verdict(&posture, Rule::RoleMissing, Verdict::Fail, Some("none"));
+            assert_verdict(
+                &posture,
+                Rule::RoleCredentialsUnusable,
+                Verdict::NotApplicable,
+                None,
+            );
+            assert!(!posture.role_usable);
+        },
+    );
 }
 
 #[test]
@@ -392,47 +408,50 @@ fn each_way_of_giving_no_usable_credentials_has_its_cause() {
     let web = || ImdsDouble::builder().role("web");
     let with = |code, expires| ImdsDouble::builder().role_with("web", code, expires);
     let refused = "AssumeRoleUnauthorizedAccess";
-    for (builder, verdict, observed) in [
-        (with(refused, None), Verdict::Fail, refused),
-        (with("Failed", hours(6)), Verdict::Fail, "Failed"),
-        (with("Success", hours(-1)), Verdict::Fail, "expired"),
-        (with("Success", None), Verdict::Fail, "no-expiration"),
-        (
-            ImdsDouble::builder().role_without_credentials("web"),
-            Verdict::Fail,
-            "not-found",
-        ),
-        (
-            ImdsDouble::builder().profile_without_role("web"),
-            Verdict::Fail,
-            "InstanceProfileNotFound",
-        ),
-        (
-            web().fault(CREDENTIALS, Fault::Body(b"{}".to_vec())),
-            Verdict::Fail,
-            "malformed",
-        ),
-        (
-            web().fault(CREDENTIALS, Fault::Status(429)),
-            Verdict::Unknown,
-            "throttled",
-        ),
-        (
-            web().fault(CREDENTIALS, Fault::CutBody),
-            Verdict::Unknown,
-            "interrupted",
-        ),
-    ] {
-        let posture = by_hand(builder);
-        assert_verdict(
-            &posture,
-            Rule::RoleCredentialsUnusable,
-            verdict,
-            Some(observed),
-        );
-        assert_eq!(check(&posture, Rule::RoleMissing).verdict, Verdict::Pass);
-        assert!(!posture.role_usable);
-    }
+    side_by_side(
+        [
+            (with(refused, None), Verdict::Fail, refused),
+            (with("Failed", hours(6)), Verdict::Fail, "Failed"),
+            (with("Success", hours(-1)), Verdict::Fail, "expired"),
+            (with("Success", None), Verdict::Fail, "no-expiration"),
+            (
+                ImdsDouble::builder().role_without_credentials("web"),
+                Verdict::Fail,
+                "not-found",
+            ),
+            (
+                ImdsDouble::builder().profile_without_role("web"),
+                Verdict::Fail,
+                "InstanceProfileNotFound",
+            ),
+            (
+                web().fault(CREDENTIALS, Fault::Body(b"{}".to_vec())),
+                Verdict::Fail,
+                "malformed",
+            ),
+            (
+                web().fault(CREDENTIALS, Fault::Status(429)),
+                Verdict::Unknown,
+                "throttled",
+            ),
+            (
+                web().fault(CREDENTIALS, Fault::CutBody),
+                Verdict::Unknown,
+                "interrupted",
+            ),
+        ],
+        |(builder, verdict, observed)| {
+            let posture = by_hand(builder);
+            assert_verdict(
+                &posture,
+                Rule::RoleCredentialsUnusable,
+                verdict,
+                Some(observed),
+            );
+            assert_eq!(check(&posture, Rule::RoleMissing).verdict, Verdict::Pass);
+            assert!(!posture.role_usable);
+        },
+    );
 }
 
 #[test]

@@ -2,3 +2,4 @@
 
 pub(crate) mod imds_double;
 pub(crate) mod netns;
+pub(crate) mod side_by_side;
