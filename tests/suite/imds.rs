@@ -1,13 +1,14 @@
 //! The IMDS client against a service that keeps the rules, and against one
 //! that breaks every one of them.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rolecall::imds::{Client, Error, HopLimit, Timeouts};
 
 use crate::support::imds_double::{
-    Fault, GROUP, IDENTITY, ImdsDouble, LISTING, PARTITION, ROLES, TOKEN, USER_DATA,
+    Builder, Fault, GROUP, IDENTITY, ImdsDouble, LISTING, PARTITION, ROLES, TOKEN, USER_DATA,
 };
 use crate::support::side_by_side::side_by_side;
 
@@ -100,6 +101,42 @@ fn a_refused_token_is_fetched_anew_once() {
         ));
         assert_eq!(stubborn.count("GET", ROLES), 2);
     });
+}
+
+#[test]
+fn the_double_keeps_the_rules_of_imds() {
+    let double = ImdsDouble::builder().start();
+    let status = |request: &str| {
+        let mut stream = TcpStream::connect(double.address()).unwrap();
+        let request = format!("{request}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer[9..12].to_owned()
+    };
+    let put = |headers: &str| status(&format!("PUT {TOKEN} HTTP/1.1\r\nHost: x{headers}"));
+    let ttl = "\r\nX-aws-ec2-metadata-token-ttl-seconds:";
+    assert_eq!(put(""), "400");
+    for (seconds, told) in [
+        ("0", "400"),
+        ("1", "200"),
+        ("21600", "200"),
+        ("21601", "400"),
+    ] {
+        assert_eq!(put(&format!("{ttl} {seconds}")), told, "{seconds}");
+    }
+    assert_eq!(
+        put(&format!("{ttl} 60\r\nX-Forwarded-For: 10.0.0.1")),
+        "403"
+    );
+    let get = |path| status(&format!("GET {path} HTTP/1.1\r\nHost: x"));
+    assert_eq!(get(LISTING), "401");
+    double.change(Builder::tokens_optional);
+    assert_eq!(get(LISTING), "200");
+    assert_eq!(get("/latest/meta-data/none"), "404");
+    double.change(Builder::disabled);
+    assert_eq!(get(LISTING), "403");
+    assert_eq!(put(&format!("{ttl} 60")), "403");
 }
 
 #[test]

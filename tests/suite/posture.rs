@@ -86,6 +86,38 @@ fn a_healthy_instance_passes_every_check_in_under_a_second() {
 }
 
 #[test]
+fn the_environment_has_no_say() {
+    // The healthy case again, in a process whose environment points elsewhere.
+    let nowhere = "http://127.0.0.1:9";
+    let elsewhere = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "posture::a_healthy_instance_passes_every_check_in_under_a_second",
+        ])
+        .envs(
+            [
+                "http_proxy",
+                "HTTP_PROXY",
+                "all_proxy",
+                "ALL_PROXY",
+                "https_proxy",
+            ]
+            .map(|name| (name, nowhere)),
+        )
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", nowhere)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&elsewhere.stdout);
+    assert!(
+        elsewhere.status.success() && told.contains("1 passed"),
+        "{told}"
+    );
+}
+
+#[test]
 fn off_ec2_nothing_is_asked() {
     let double = ImdsDouble::builder().role("web").start();
     let settings = Settings {
