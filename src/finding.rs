@@ -23,7 +23,7 @@ pub use instance::Instance;
 pub use posture::{PostureCheck, Verdict};
 pub use provenance::{FileFacts, Location, SourceKind};
 pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
-pub use remediation::remediation;
+pub use remediation::{posture_remediation, remediation};
 pub use rule::Rule;
 pub use severity::{Confidence, Evidence, Severity, judge};
 

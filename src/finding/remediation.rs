@@ -1,6 +1,6 @@
 //! What to do about a finding, in words that can be followed at night.
 
-use super::{AccessKeyId, Instance, Rule};
+use super::{AccessKeyId, Instance, PostureCheck, Rule};
 
 /// The remediation for `rule`. Commands can be pasted; what is not known is a
 /// placeholder in angle brackets.
@@ -71,5 +71,64 @@ pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &I
             "remove the static key {id} where it is set; the role takes over at the next start of \
              the process"
         ),
+    }
+}
+
+/// The remediation for a failed posture check: the one for its rule, or a
+/// closer one where what was observed tells the cause.
+pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String {
+    let role = instance.role.as_deref().unwrap_or("<role>");
+    let instance_id = instance.instance_id.as_deref().unwrap_or("<instance-id>");
+    let cause = check.observed.as_deref().unwrap_or_default();
+    match (check.check, cause) {
+        (Rule::ImdsUnreachable, "locked-by-host") => {
+            "find what on this host keeps requests to IMDS in and let this service through: \
+             ip route get 169.254.169.254 (a prohibit, unreachable or blackhole route, such as \
+             systemd-imdsd sets), nft list ruleset, and IPAddressDeny= of the systemd unit"
+                .into()
+        }
+        (Rule::ImdsUnreachable, "refused") => {
+            "find what refuses port 80 of 169.254.169.254: nft list ruleset (reject rules), and \
+             ip addr show to 169.254.169.254 (an address taken over by a local service)"
+                .into()
+        }
+        (Rule::ImdsUnreachable, "timed-out") => {
+            "find where packets to 169.254.169.254 port 80 are dropped: ip route get \
+             169.254.169.254, nft list ruleset (drop rules), and the host's network set-up"
+                .into()
+        }
+        (Rule::ImdsUnreachable, "token-timed-out") => format!(
+            "run rolecall on the host itself, or let tokens travel one hop further: \
+             aws ec2 modify-instance-metadata-options --instance-id {instance_id} \
+             --http-put-response-hop-limit 2"
+        ),
+        (Rule::ImdsUnreachable, "proxy") => {
+            "let requests to 169.254.169.254 bypass the proxy: take the address out of the \
+             transparent redirection (nft list ruleset, iptables -t nat -S) and add it to NO_PROXY"
+                .into()
+        }
+        (Rule::ImdsUnreachable, "throttled") => {
+            "find which process asks IMDS too often (ss -tnp dst 169.254.169.254) and let it cache \
+             its answers"
+                .into()
+        }
+        (Rule::RoleCredentialsUnusable, "AssumeRoleUnauthorizedAccess") => format!(
+            "let ec2.amazonaws.com assume the role in its trust policy: aws iam get-role \
+             --role-name {role} --query Role.AssumeRolePolicyDocument, then aws iam \
+             update-assume-role-policy --role-name {role} --policy-document file://trust.json"
+        ),
+        (Rule::RoleCredentialsUnusable, "InstanceProfileNotFound") => format!(
+            "put a role into the instance profile again (aws iam add-role-to-instance-profile \
+             --instance-profile-name <instance-profile> --role-name <role>), or attach another \
+             profile: aws ec2 describe-iam-instance-profile-associations --filters \
+             Name=instance-id,Values={instance_id}"
+        ),
+        (Rule::RoleCredentialsUnusable, "expired") => {
+            "check this host's clock (timedatectl) first; if it is right, IMDS has stopped \
+             renewing: see that the role of the instance profile still exists, then stop and start \
+             the instance"
+                .into()
+        }
+        _ => remediation(check.check, None, instance),
     }
 }

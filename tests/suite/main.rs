@@ -1,4 +1,9 @@
 //! Everything that is tested from outside, in one binary: it links once.
 
 mod detection;
+//! The black-box tests, one binary: a subject is a module.
+
+mod imds;
+mod namespaces;
+mod posture;
 mod support;

@@ -1,0 +1,247 @@
+//! Is the instance's own role there and usable, and can nobody else reach it?
+//!
+//! Each check passes, fails, is unknown (with why), or does not apply. What
+//! one cause explains is told once: the checks that it makes untellable are
+//! unknown and name it.
+
+mod hop_limit;
+mod identity;
+mod platform;
+mod reach;
+mod role;
+mod wait;
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::finding::{Instance, PostureCheck, Rule, Verdict};
+use crate::imds::{Client, Error, HopLimit, Timeouts};
+use platform::Platform;
+use wait::Backoff;
+
+/// What may pass after IMDS answered for the first time (or, without waiting,
+/// in all) until what is not answered counts as hanging.
+const PATIENCE: Duration = Duration::from_millis(4500);
+
+/// The checks that this module makes, in the order in which they are told.
+const CHECKS: [Rule; 6] = [
+    Rule::ImdsUnreachable,
+    Rule::ImdsDisabled,
+    Rule::ImdsV1Enabled,
+    Rule::ImdsHopLimit,
+    Rule::RoleMissing,
+    Rule::RoleCredentialsUnusable,
+];
+
+/// How posture is to be assessed.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where IMDS is, such as [`crate::imds::DEFAULT_ENDPOINT`].
+    pub endpoint: String,
+    /// Somebody named the endpoint, so it is asked wherever this runs.
+    pub endpoint_is_explicit: bool,
+    /// How long to wait for IMDS and for the role to appear, as they may at
+    /// boot. Zero asks once and ends within five seconds.
+    pub wait: Duration,
+    /// The highest hop limit that is in order.
+    pub hop_limit: u8,
+    /// Whether to ask once without a token.
+    pub probe_v1: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            endpoint: crate::imds::DEFAULT_ENDPOINT.to_owned(),
+            endpoint_is_explicit: false,
+            wait: Duration::ZERO,
+            hop_limit: 1,
+            probe_v1: true,
+        }
+    }
+}
+
+/// What came out.
+#[derive(Debug, Clone)]
+pub struct Posture {
+    /// Every check once, whatever its verdict.
+    pub checks: Vec<PostureCheck>,
+    pub instance: Instance,
+    /// Whether the role gives credentials that can sign right now.
+    pub role_usable: bool,
+    /// The ID of the role's current credentials.
+    pub role_access_key_id: Option<String>,
+    /// The partition, such as `aws` or `aws-cn`.
+    pub partition: Option<String>,
+    /// The lifecycle state that the Auto Scaling group means this instance to
+    /// reach.
+    pub target_lifecycle_state: Option<String>,
+}
+
+impl Posture {
+    /// The same verdict for every check.
+    fn uniform(verdict: Verdict, reason: &str) -> Self {
+        Self {
+            checks: CHECKS
+                .iter()
+                .map(|&check| PostureCheck::new(check, verdict, reason))
+                .collect(),
+            instance: Instance::default(),
+            role_usable: false,
+            role_access_key_id: None,
+            partition: None,
+            target_lifecycle_state: None,
+        }
+    }
+}
+
+/// Assesses the instance this runs on; `root` is the host's `/` as seen from
+/// here. Opens no connection where DMI says that this is not EC2, unless the
+/// endpoint is explicit. Never fails: what cannot be told is `unknown`.
+pub async fn assess(settings: &Settings, root: &Path) -> Posture {
+    if !settings.endpoint_is_explicit
+        && let Platform::Other(reason) = platform::read_platform(root)
+    {
+        return Posture::uniform(Verdict::NotApplicable, &reason);
+    }
+    let client = match Client::new(&settings.endpoint, Timeouts::default()) {
+        Ok(client) => client,
+        Err(error) => return Posture::uniform(Verdict::Unknown, &error.to_string()),
+    };
+    let started = Instant::now();
+    let waited_out = started + settings.wait;
+    match first_answer(&client, waited_out).await {
+        Ok(ttl_was_told) => {
+            let since = if settings.wait.is_zero() {
+                started
+            } else {
+                Instant::now().max(waited_out)
+            };
+            let clock = Clock {
+                waited_out,
+                hangs_after: since + PATIENCE,
+            };
+            assess_answering(&client, settings, ttl_was_told, clock).await
+        }
+        Err(error) => assess_silent(&client, settings, &error).await,
+    }
+}
+
+/// When to stop.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    /// No more waiting for what may appear late.
+    waited_out: Instant,
+    /// No more waiting for any answer.
+    hangs_after: Instant,
+}
+
+impl Clock {
+    /// The answer of `fetch`, or a time-out when the time for all is over.
+    async fn within<T>(
+        self,
+        what: &'static str,
+        fetch: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        timeout_at(self.hangs_after, fetch)
+            .await
+            .unwrap_or(Err(Error::TimedOut { what }))
+    }
+}
+
+/// Asks for a token until IMDS gives one, says that it is disabled, or the
+/// wait is over. At least once.
+async fn first_answer(client: &Client, waited_out: Instant) -> Result<bool, Error> {
+    let mut backoff = Backoff::until(waited_out);
+    loop {
+        match client.fetch_token().await {
+            Ok(ttl_was_told) => return Ok(ttl_was_told),
+            // Switched off for this instance; that does not change by itself.
+            Err(error @ Error::Disabled { .. }) => return Err(error),
+            Err(error) if !backoff.pause().await => return Err(error),
+            Err(error) => log::debug!("{error}; trying again"),
+        }
+    }
+}
+
+async fn assess_answering(
+    client: &Client,
+    settings: &Settings,
+    ttl_was_told: bool,
+    clock: Clock,
+) -> Posture {
+    let v1 = async {
+        if settings.probe_v1 {
+            let probe = client.fetch_without_token();
+            Some(clock.within("the list of items", probe).await)
+        } else {
+            None
+        }
+    };
+    let hop_limit = async {
+        timeout_at(clock.hangs_after, client.measure_hop_limit())
+            .await
+            .unwrap_or(HopLimit::Unknown("it took too long"))
+    };
+    let (v1, measured, facts, role) = tokio::join!(
+        v1,
+        hop_limit,
+        identity::fetch_facts(client, clock),
+        role::fetch_role(client, clock),
+    );
+    let (missing, unusable) = role::check_role(&role, jiff::Timestamp::now());
+    let role_usable = unusable.verdict == Verdict::Pass;
+    let mut instance = facts.instance;
+    instance.role = role.name().map(ToOwned::to_owned);
+    Posture {
+        checks: vec![
+            reach::check_reachable(client.endpoint(), ttl_was_told),
+            reach::check_enabled(),
+            reach::check_v1(v1.as_ref()),
+            hop_limit::check_hop_limit(measured, settings.hop_limit),
+            missing,
+            unusable,
+        ],
+        instance,
+        role_usable,
+        role_access_key_id: role.access_key_id().map(ToOwned::to_owned),
+        partition: facts.partition,
+        target_lifecycle_state: facts.target_lifecycle_state,
+    }
+}
+
+/// No token was given: what can be told without one.
+async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> Posture {
+    // Where only the token's answer is lost, which is what a hop limit too
+    // small does, a request without a token is answered all the same.
+    let v1 = match error {
+        Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
+        _ => None,
+    };
+    let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
+    let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
+    for check in &mut posture.checks {
+        match check.check {
+            Rule::ImdsUnreachable => check.clone_from(&reachable),
+            Rule::ImdsDisabled => check.clone_from(&enabled),
+            Rule::ImdsV1Enabled => {
+                if let Some(told) =
+                    reach::check_v1_without_session(settings.probe_v1, error, v1.as_ref())
+                {
+                    *check = told;
+                }
+            }
+            Rule::ImdsHopLimit if matches!(error, Error::Disabled { .. }) => {
+                *check = PostureCheck::new(
+                    Rule::ImdsHopLimit,
+                    Verdict::NotApplicable,
+                    "IMDS is disabled, so no token travels anywhere",
+                );
+            }
+            _ => {}
+        }
+    }
+    posture
+}

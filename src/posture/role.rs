@@ -1,0 +1,267 @@
+//! `role.missing` and `role.credentials-unusable`: is a role attached, and do
+//! its credentials work?
+
+use jiff::Timestamp;
+
+use super::Clock;
+use super::wait::Backoff;
+use crate::finding::{PostureCheck, Rule, Verdict};
+use crate::imds::{Client, CredentialsStatus, Error, IamInfo};
+
+/// What IMDS says of the role.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// IMDS could not be asked for it.
+    Untold(Error),
+    /// No role; the instance profile tells whether there should be one.
+    None(Result<Option<IamInfo>, Error>),
+    Named {
+        name: String,
+        credentials: Result<CredentialsStatus, Error>,
+    },
+}
+
+impl Role {
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    pub(super) fn access_key_id(&self) -> Option<&str> {
+        match self {
+            Self::Named { credentials, .. } => credentials.as_ref().ok()?.access_key_id.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Asks for the role until its credentials are in order or the wait is over:
+/// at boot they appear some seconds after IMDS itself.
+pub(super) async fn fetch_role(client: &Client, clock: Clock) -> Role {
+    let mut backoff = Backoff::until(clock.waited_out);
+    loop {
+        let role = fetch_once(client, clock).await;
+        let (_, unusable) = check_role(&role, Timestamp::now());
+        if unusable.verdict == Verdict::Pass || !backoff.pause().await {
+            return role;
+        }
+        log::debug!("{}; trying again", unusable.reason);
+    }
+}
+
+async fn fetch_once(client: &Client, clock: Clock) -> Role {
+    match clock
+        .within("the role's name", client.fetch_role_name())
+        .await
+    {
+        Err(error) => Role::Untold(error),
+        Ok(None) => Role::None(
+            clock
+                .within("the instance profile", client.fetch_iam_info())
+                .await,
+        ),
+        Ok(Some(name)) => {
+            let status = client.fetch_credentials_status(&name);
+            let credentials = clock.within("the role's credentials", status).await;
+            Role::Named { name, credentials }
+        }
+    }
+}
+
+/// `role.missing` and `role.credentials-unusable`, as of `now`.
+pub(super) fn check_role(role: &Role, now: Timestamp) -> (PostureCheck, PostureCheck) {
+    let missing = |verdict, reason: String| PostureCheck::new(Rule::RoleMissing, verdict, reason);
+    let unusable =
+        |verdict, reason: String| PostureCheck::new(Rule::RoleCredentialsUnusable, verdict, reason);
+    match role {
+        Role::Untold(error) => (
+            missing(
+                Verdict::Unknown,
+                format!("whether there is a role could not be told: {error}"),
+            ),
+            unusable(
+                Verdict::Unknown,
+                format!("whether there is a role could not be told: {error}"),
+            ),
+        ),
+        Role::None(Ok(Some(profile))) => {
+            let name = profile.instance_profile_arn.as_deref().unwrap_or("unnamed");
+            let gone = format!(
+                "the instance profile {name} is attached but gives no role ({}): the role was \
+                 removed from it or deleted",
+                profile.code
+            );
+            (
+                missing(
+                    Verdict::Pass,
+                    format!("the instance profile {name} is attached"),
+                )
+                .observed(name),
+                unusable(Verdict::Fail, gone)
+                    .observed(profile.code.clone())
+                    .expected("Success"),
+            )
+        }
+        Role::None(profile) => {
+            let reason = match profile {
+                Err(error) => format!("IMDS names no role, and of the instance profile: {error}"),
+                Ok(_) => "no instance profile is attached to this instance".into(),
+            };
+            (
+                missing(Verdict::Fail, reason)
+                    .observed("none")
+                    .expected("a role"),
+                unusable(
+                    Verdict::NotApplicable,
+                    "there is no role whose credentials could be used".into(),
+                ),
+            )
+        }
+        Role::Named { name, credentials } => (
+            missing(Verdict::Pass, format!("the role {name} is attached"))
+                .observed(name.as_str())
+                .expected("a role"),
+            check_credentials(name, credentials, now),
+        ),
+    }
+}
+
+fn check_credentials(
+    name: &str,
+    credentials: &Result<CredentialsStatus, Error>,
+    now: Timestamp,
+) -> PostureCheck {
+    let check = |verdict, observed: &str, reason: String| {
+        PostureCheck::new(Rule::RoleCredentialsUnusable, verdict, reason)
+            .observed(observed)
+            .expected("Success")
+    };
+    let status = match credentials {
+        Ok(status) => status,
+        Err(error @ Error::NotFound { .. }) => {
+            return check(
+                Verdict::Fail,
+                error.cause(),
+                format!("the role {name} is attached but has no credentials (404)"),
+            );
+        }
+        Err(error @ (Error::Malformed { .. } | Error::Empty { .. } | Error::TooLarge { .. })) => {
+            return check(
+                Verdict::Fail,
+                error.cause(),
+                format!("the role {name} gives no credentials that can be read: {error}"),
+            );
+        }
+        Err(error) => {
+            return check(
+                Verdict::Unknown,
+                error.cause(),
+                format!("the credentials of the role {name} could not be checked: {error}"),
+            );
+        }
+    };
+    let fail = |observed: &str, what: &str| {
+        check(
+            Verdict::Fail,
+            observed,
+            format!("the credentials of the role {name} {what}"),
+        )
+    };
+    match (&status.code, status.expiration) {
+        (code, _) if code == "AssumeRoleUnauthorizedAccess" => fail(
+            code,
+            "cannot be had: EC2 may not assume the role (AssumeRoleUnauthorizedAccess); its trust \
+             policy does not let ec2.amazonaws.com in, or the role was deleted and made anew",
+        ),
+        (code, _) if code != "Success" => fail(code, &format!("cannot be had: {code}")),
+        _ if !status.complete => fail("incomplete", "are incomplete"),
+        (_, None) => fail("no-expiration", "carry no time at which they expire"),
+        (_, Some(expiration)) if expiration <= now => fail(
+            "expired",
+            &format!(
+                "expired at {expiration} and were not renewed (last at {})",
+                status
+                    .last_updated
+                    .map_or_else(|| "an unknown time".to_owned(), |time| time.to_string()),
+            ),
+        ),
+        (_, Some(expiration)) => check(
+            Verdict::Pass,
+            "Success",
+            format!("the credentials of the role {name} are valid until {expiration}"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: &str, expiration: Option<&str>) -> Role {
+        Role::Named {
+            name: "web".into(),
+            credentials: Ok(CredentialsStatus {
+                code: code.into(),
+                expiration: expiration.map(|time| time.parse().unwrap()),
+                last_updated: None,
+                kind: None,
+                access_key_id: Some("ASIAX".into()),
+                complete: true,
+            }),
+        }
+    }
+
+    fn verdicts(role: &Role) -> (Verdict, Verdict, Option<String>) {
+        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        let (missing, unusable) = check_role(role, now);
+        (missing.verdict, unusable.verdict, unusable.observed)
+    }
+
+    #[test]
+    fn credentials_are_usable_until_the_second_they_expire() {
+        let at = |time| verdicts(&status("Success", Some(time))).1;
+        assert_eq!(at("2026-03-01T12:00:01Z"), Verdict::Pass);
+        assert_eq!(at("2026-03-01T12:00:00Z"), Verdict::Fail);
+    }
+
+    #[test]
+    fn each_cause_of_unusable_credentials_is_named() {
+        for (role, observed) in [
+            (status("Failed", Some("2027-01-01T00:00:00Z")), "Failed"),
+            (status("Success", None), "no-expiration"),
+            (status("Success", Some("2026-01-01T00:00:00Z")), "expired"),
+        ] {
+            assert_eq!(
+                verdicts(&role),
+                (Verdict::Pass, Verdict::Fail, Some(observed.into()))
+            );
+        }
+    }
+
+    #[test]
+    fn a_profile_whose_role_is_gone_is_not_a_missing_profile() {
+        let role = Role::None(Ok(Some(IamInfo {
+            code: "InstanceProfileNotFound".into(),
+            instance_profile_arn: None,
+        })));
+        assert_eq!(
+            verdicts(&role),
+            (
+                Verdict::Pass,
+                Verdict::Fail,
+                Some("InstanceProfileNotFound".into())
+            )
+        );
+    }
+
+    #[test]
+    fn no_role_leaves_nothing_to_say_about_its_credentials() {
+        for profile in [Ok(None), Err(Error::TimedOut { what: "it" })] {
+            let (missing, unusable, _) = verdicts(&Role::None(profile));
+            assert_eq!(missing, Verdict::Fail);
+            assert_eq!(unusable, Verdict::NotApplicable);
+        }
+    }
+}
