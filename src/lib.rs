@@ -9,3 +9,4 @@ pub mod finding;
 pub mod outcome;
 pub mod sanitize;
 pub mod secret;
+pub mod ship;
