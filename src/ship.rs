@@ -33,7 +33,7 @@ use problem::Context;
 use role::{Metadata, Role, RoleError};
 
 /// As good as none, and never beyond what a clock can count to.
-const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const LONGEST_DEADLINE: Duration = Duration::from_hours(365 * 24);
 /// The longest that one call may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest first pause; it doubles with every failure up to the longest.
@@ -122,8 +122,8 @@ impl Delivery {
         self.rejected.total() == 0 && self.undelivered == 0
     }
 
-    fn tell(&mut self, problem: String) {
-        let problem = crate::sanitize::line(&problem).into_owned();
+    fn tell(&mut self, problem: &str) {
+        let problem = crate::sanitize::line(problem).into_owned();
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
@@ -148,7 +148,7 @@ pub async fn deliver(settings: &Settings, events: Vec<Event>, deadline: Duration
     // The rest, by subtraction: no path can forget an event.
     delivery.undelivered = given - delivery.accepted - delivery.rejected.total();
     for problem in problem::rejections(&delivery.rejected) {
-        delivery.tell(problem);
+        delivery.tell(&problem);
     }
     delivery
 }
@@ -162,9 +162,9 @@ async fn deliver_batches(
     let end = Instant::now() + deadline.min(LONGEST_DEADLINE);
     let mut courier = match timeout_at(end, Courier::prepare(settings, deadline, end)).await {
         Ok(Ok(courier)) => courier,
-        Ok(Err(problem)) => return delivery.tell(problem),
+        Ok(Err(problem)) => return delivery.tell(&problem),
         Err(_) => {
-            return delivery.tell(format!(
+            return delivery.tell(&format!(
                 "no credentials of a role within {:.1} s: the metadata service gave no answer",
                 deadline.as_secs_f64()
             ));
@@ -176,8 +176,8 @@ async fn deliver_batches(
                 delivery.accepted += events.len() as u64 - rejected.total();
                 delivery.rejected.add(rejected);
             }
-            Err(Stop::Batch(problem)) => delivery.tell(problem),
-            Err(Stop::Run(problem)) => return delivery.tell(problem),
+            Err(Stop::Batch(problem)) => delivery.tell(&problem),
+            Err(Stop::Run(problem)) => return delivery.tell(&problem),
         }
     }
 }
@@ -211,7 +211,7 @@ impl<'a> Courier<'a> {
         let no_credentials = |error: RoleError| format!("no credentials of a role: {error}");
         let metadata = Metadata::new(&settings.imds_endpoint).map_err(no_credentials)?;
         let Role { name, credentials } = metadata.fetch_role().await.map_err(no_credentials)?;
-        let region = match &settings.region {
+        let region = match transport::non_empty(settings.region.as_ref()) {
             Some(region) => region.clone(),
             None => metadata
                 .fetch_region()
@@ -296,7 +296,11 @@ impl<'a> Courier<'a> {
                     return Err(Stop::Run(self.context().refused(call, &failure)));
                 }
             }
-            last = Some(failure);
+            // An attempt that was cut short because the time was running out
+            // tells less than what went wrong before.
+            if last.is_none() || failure.fault != Fault::TimedOut {
+                last = Some(failure);
+            }
         }
     }
 

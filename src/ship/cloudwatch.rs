@@ -85,7 +85,7 @@ impl Logs {
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_app_name(AppName::new("rolecall").ok());
-        config.set_endpoint_url(settings.endpoint.clone());
+        config.set_endpoint_url(transport::endpoint(settings)?);
         Ok(Self {
             client: Client::from_conf(config.build()),
             current,

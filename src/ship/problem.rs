@@ -33,8 +33,8 @@ impl Context<'_> {
                 "the KMS key of the log group {group} cannot be used: check that it is enabled \
                  and that its policy allows logs.{region}.amazonaws.com"
             ),
-            Fault::Untrusted => "the certificate of the CloudWatch Logs endpoint is not trusted: \
-                 where it is signed by a private authority, name that in ship.ca_bundle"
+            Fault::Untrusted => "the TLS of the CloudWatch Logs endpoint cannot be trusted: \
+                 where its certificate is signed by a private authority, name that in ship.ca_bundle"
                 .into(),
             Fault::ProxyDenied => "the proxy wants credentials: put them into ship.proxy as \
                  http://USER:PASSWORD@HOST:PORT"

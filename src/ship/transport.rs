@@ -38,6 +38,8 @@ pub(super) enum TransportError {
     CaBundleTooLarge { path: String },
     #[error("ship.ca_bundle {path} holds no certificate in PEM form that can be trusted")]
     ParseCaBundle { path: String },
+    #[error("ship.endpoint is not a URL of the form https://HOST")]
+    Endpoint,
     // What it says is not repeated: a password may stand in it.
     #[error("ship.proxy is not a URL of the form http://HOST:PORT")]
     Proxy,
@@ -60,7 +62,7 @@ pub(super) fn to_logs(settings: &Settings) -> Result<SharedHttpClient, Transport
         None if needs_no_tls(settings) => TrustStore::empty(),
         None => TrustStore::default(),
     };
-    let proxy = match &settings.proxy {
+    let proxy = match non_empty(settings.proxy.as_ref()) {
         // The client would panic later on what it cannot parse now.
         Some(url) => ProxyConfig::all(url.as_str()).map_err(|_| TransportError::Proxy)?,
         None => ProxyConfig::disabled(),
@@ -79,6 +81,28 @@ pub(super) fn to_logs(settings: &Settings) -> Result<SharedHttpClient, Transport
             .build(),
     );
     Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// The endpoint of the settings, if one is set. The SDK panics on some text
+/// that is none.
+pub(super) fn endpoint(settings: &Settings) -> Result<Option<String>, TransportError> {
+    let Some(url) = non_empty(settings.endpoint.as_ref()) else {
+        return Ok(None);
+    };
+    let host = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    match host {
+        Some(host) if !host.is_empty() && url.bytes().all(|b| b.is_ascii_graphic()) => {
+            Ok(Some(url.clone()))
+        }
+        _ => Err(TransportError::Endpoint),
+    }
+}
+
+/// Configuration writes "not set" as an empty string.
+pub(super) fn non_empty(value: Option<&String>) -> Option<&String> {
+    value.filter(|value| !value.is_empty())
 }
 
 /// The errors of a chain, outermost first, without repetition, in one safe
@@ -102,7 +126,7 @@ pub(super) fn shortened(text: &str) -> String {
 
 /// Whether the peer was refused because of its certificate or its TLS.
 pub(super) fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|error| error.is::<rustls::Error>())
+    chain(error).any(<dyn Error>::is::<rustls::Error>)
 }
 
 /// An error and its causes. The cause of an `io::Error` is its payload, which
@@ -118,7 +142,8 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 
 fn needs_no_tls(settings: &Settings) -> bool {
     let plain = |url: &String| url.starts_with("http://");
-    settings.endpoint.as_ref().is_some_and(plain) && settings.proxy.as_ref().is_none_or(plain)
+    non_empty(settings.endpoint.as_ref()).is_some_and(plain)
+        && non_empty(settings.proxy.as_ref()).is_none_or(plain)
 }
 
 fn trusting(trust_store: TrustStore) -> TlsContext {

@@ -1,0 +1,4 @@
+//! The integration tests, in one binary: one file a subject.
+
+mod delivery;
+mod support;

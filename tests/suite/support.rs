@@ -1,0 +1,5 @@
+//! What the tests share: doubles of the services that rolecall talks to.
+
+pub(crate) mod http;
+pub(crate) mod logs_double;
+pub(crate) mod role;
