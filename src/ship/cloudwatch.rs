@@ -150,10 +150,13 @@ impl Logs {
     {
         let (fault, cause) = match error {
             SdkError::ServiceError(answer) => {
-                let message = answer.err().message().unwrap_or("");
                 let status = answer.raw().status().as_u16();
-                let fault = Fault::of_answer(answer.err().code(), status, message);
-                let code = answer.err().code().unwrap_or("no error code");
+                let body = answer.raw().body().bytes();
+                let code = answer.err().code().or_else(|| in_xml(body, "Code"));
+                let message = answer.err().message().or_else(|| in_xml(body, "Message"));
+                let message = message.unwrap_or("");
+                let fault = Fault::of_answer(code, status, message);
+                let code = code.unwrap_or("no error code");
                 (fault, format!("{code} (HTTP {status}): {message}"))
             }
             SdkError::ResponseError(answer) => {
@@ -200,6 +203,15 @@ impl Logs {
                 .session_token()
                 .is_some_and(|token| text.contains(token))
     }
+}
+
+/// What the error format of the older APIs says: gateways speak it that stand
+/// before the service and check who calls.
+fn in_xml<'a>(body: Option<&'a [u8]>, element: &str) -> Option<&'a str> {
+    let (_, rest) = std::str::from_utf8(body?)
+        .ok()?
+        .split_once(&format!("<{element}>"))?;
+    rest.split_once("</").map(|(text, _)| text.trim())
 }
 
 fn rejected(output: &PutLogEventsOutput, events: usize) -> Rejected {

@@ -1,4 +1,5 @@
 //! The integration tests, in one binary: one file a subject.
 
 mod delivery;
+mod moto;
 mod support;

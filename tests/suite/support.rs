@@ -2,4 +2,5 @@
 
 pub(crate) mod http;
 pub(crate) mod logs_double;
+pub(crate) mod moto;
 pub(crate) mod role;
