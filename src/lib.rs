@@ -17,4 +17,5 @@ pub mod report;
 pub mod sanitize;
 pub mod scan;
 pub mod secret;
+pub mod ship;
 pub mod source;

@@ -6,4 +6,8 @@ mod detection;
 mod imds;
 mod namespaces;
 mod posture;
+//! The integration tests, in one binary: one file a subject.
+
+mod delivery;
+mod moto;
 mod support;

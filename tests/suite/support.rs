@@ -6,3 +6,9 @@ pub(crate) mod corpus;
 pub(crate) mod imds_double;
 pub(crate) mod netns;
 pub(crate) mod side_by_side;
+//! What the tests share: doubles of the services that rolecall talks to.
+
+pub(crate) mod http;
+pub(crate) mod logs_double;
+pub(crate) mod moto;
+pub(crate) mod role;
