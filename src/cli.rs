@@ -2,8 +2,9 @@
 //! explain it. clap is named here and nowhere else; what leaves this module
 //! is an [`Invocation`], or an [`Exit`] where there is nothing to run.
 //!
-//! A command takes the flags that mean something to it and no others, so that
-//! none is accepted and then ignored. Bad usage exits with
+//! The common flags are those of every command that examines something, so
+//! that one set serves them all; a flag that a command could not keep is
+//! refused. Bad usage exits with
 //! [`Outcome::Usage`], whose status is not clap's own.
 
 mod arguments;

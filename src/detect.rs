@@ -8,7 +8,6 @@
 //! belongs together. Memory is one window a [`Scanner`], however long the text.
 
 mod access_key;
-mod allow;
 mod encoding;
 mod entropy;
 mod glyph;
@@ -23,7 +22,6 @@ mod sighting;
 mod token;
 mod window;
 
-pub use allow::{AllowEntry, AllowList};
 pub use encoding::Encoding;
 pub use matches::{Detection, Match};
 pub use window::Scanner;

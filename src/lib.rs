@@ -5,14 +5,17 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod deadline;
 pub mod detect;
 pub mod finding;
 pub mod imds;
+pub mod logging;
 pub mod outcome;
 pub mod posture;
+pub mod progress;
 pub mod report;
 pub mod sanitize;
 pub mod scan;

@@ -81,6 +81,11 @@ pub struct Posture {
 }
 
 impl Posture {
+    /// What is known when the run ends before the checks do: nothing.
+    pub fn cut_short(reason: &str) -> Self {
+        Self::uniform(Verdict::Unknown, reason)
+    }
+
     /// The same verdict for every check.
     fn uniform(verdict: Verdict, reason: &str) -> Self {
         Self {

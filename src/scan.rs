@@ -1,16 +1,18 @@
 //! Drives the sources through the detector and turns matches into findings,
 //! within the run's time and with every omission counted.
 
+mod allow;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use globset::GlobSet;
 use jiff::Timestamp;
 
+use crate::config::PathGlobs;
 use crate::deadline::Deadline;
-use crate::detect::{AllowList, Detection, Detector, Match, Scanner};
+use crate::detect::{Detection, Detector, Match, Scanner};
 use crate::finding::{
     Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason, SourceKind,
     controls, finding_id, judge, remediation, secret_fingerprint,
@@ -18,6 +20,8 @@ use crate::finding::{
 use crate::source::files::Files;
 use crate::source::mounts::Mounts;
 use crate::source::{Blob, Visitor, process};
+
+pub use allow::AllowList;
 
 /// Findings told one by one in a run; more are counted.
 const MAX_FINDINGS: usize = 20_000;
@@ -29,12 +33,12 @@ pub struct Settings<'a> {
     pub root: &'a Path,
     /// Files and directories, absolute on the host.
     pub roots: &'a [PathBuf],
-    pub exclude: &'a GlobSet,
+    pub exclude: &'a PathGlobs,
     pub network_filesystems: bool,
     pub threads: usize,
     pub max_depth: usize,
     pub processes: bool,
-    pub allow: &'a AllowList,
+    pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
     /// Mask the middle of access key IDs in what is told.
     pub redact: bool,
@@ -76,7 +80,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
             let files = Files {
                 root: settings.root,
                 roots: settings.roots,
-                exclude: settings.exclude,
+                exclude: &|path| settings.exclude.is_match(path),
                 mounts: &mounts,
                 threads: settings.threads,
                 pending_time: pending_time(settings.instance),

@@ -117,6 +117,12 @@ struct ScanArguments {
     run: RunArguments,
     #[command(flatten)]
     read: ReadArguments,
+    #[command(flatten)]
+    imds: ImdsArguments,
+    #[command(flatten)]
+    ship: ShipArguments,
+    #[command(flatten)]
+    directories: DirectoryArguments,
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +131,10 @@ struct PostureArguments {
     run: RunArguments,
     #[command(flatten)]
     imds: ImdsArguments,
+    #[command(flatten)]
+    ship: ShipArguments,
+    #[command(flatten)]
+    directories: DirectoryArguments,
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +252,9 @@ impl Arguments {
             }
             Subcommands::Scan(scan) => {
                 scan.read.lay_over(&mut flags);
+                scan.imds.lay_over(&mut flags);
+                scan.ship.without_shipping()?.lay_over(&mut flags);
+                scan.directories.lay_over(&mut flags);
                 Command::Scan {
                     run: scan.run.try_into()?,
                     paths: scan.paths,
@@ -249,6 +262,8 @@ impl Arguments {
             }
             Subcommands::Posture(posture) => {
                 posture.imds.lay_over(&mut flags);
+                posture.ship.without_shipping()?.lay_over(&mut flags);
+                posture.directories.lay_over(&mut flags);
                 Command::Posture(posture.run.try_into()?)
             }
             Subcommands::Config(config) => {
@@ -288,6 +303,18 @@ impl ImdsArguments {
 }
 
 impl ShipArguments {
+    /// One set of flags serves every command of a wrapper; what could not be
+    /// kept is refused rather than ignored.
+    fn without_shipping(self) -> Result<Self, ConfigError> {
+        if self.ship == Some(ShipMode::Always) {
+            return Err(ConfigError::Flag {
+                flag: "--ship",
+                reason: "only `check` ships; `always` cannot be kept here".into(),
+            });
+        }
+        Ok(self)
+    }
+
     fn lay_over(self, flags: &mut Overrides) {
         flags.ship = self.ship;
         flags.logs_endpoint = self.logs_endpoint;

@@ -11,7 +11,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use globset::GlobSet;
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, StatxTimestamp};
@@ -22,19 +21,26 @@ use crate::finding::{Coverage, FileFacts, Location, SkipReason, SourceKind};
 use crate::sanitize;
 
 /// What is walked, and how.
-#[derive(Debug)]
 pub struct Files<'a> {
     /// The host's `/` as seen from here; stripped from reported paths.
     pub root: &'a Path,
     /// Files and directories, absolute on the host.
     pub roots: &'a [PathBuf],
-    /// Globs over paths on the host that are left out.
-    pub exclude: &'a GlobSet,
+    /// Whether a path on the host is left out.
+    pub exclude: &'a (dyn Fn(&Path) -> bool + Sync),
     pub mounts: &'a Mounts,
     pub threads: usize,
     /// When this instance was first started; files born earlier came with the
     /// image.
     pub pending_time: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for Files<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files")
+            .field("roots", &self.roots)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Files<'_> {
@@ -144,7 +150,7 @@ impl Worker<'_, '_> {
 
     fn entry(&mut self, entry: &DirEntry) -> WalkState {
         let path = entry.path();
-        if !self.files.exclude.is_empty() && self.files.exclude.is_match(self.files.on_host(path)) {
+        if (self.files.exclude)(&self.files.on_host(path)) {
             self.coverage.skip(SkipReason::Excluded, self.show(path));
             return WalkState::Skip;
         }

@@ -5,6 +5,8 @@
 //! mount does not return.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use procfs_core::FromBufRead as _;
@@ -96,10 +98,11 @@ impl Mounts {
     fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
         for mount in MountInfos::from_buf_read(text)? {
+            let place = unescape(&mount.mount_point);
             // A later line hides an earlier one at the same place.
             match reason(&mount.fs_type, network_filesystems) {
-                Some(reason) => skipped.insert(mount.mount_point, reason),
-                None => skipped.remove(&mount.mount_point),
+                Some(reason) => skipped.insert(place, reason),
+                None => skipped.remove(&place),
             };
         }
         Ok(Self { skipped })
@@ -110,6 +113,27 @@ impl Mounts {
     pub fn skip(&self, directory: &Path) -> Option<SkipReason> {
         self.skipped.get(directory).copied()
     }
+}
+
+/// The table writes blanks and backslashes in names as three octal digits.
+fn unescape(path: &Path) -> PathBuf {
+    let escaped = path.as_os_str().as_bytes();
+    let mut plain = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = tail;
+        let digits = tail
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(decoded) if *byte == b'\\' => {
+                plain.push(decoded);
+                rest = &tail[3..];
+            }
+            _ => plain.push(*byte),
+        }
+    }
+    OsString::from_vec(plain).into()
 }
 
 fn reason(fs_type: &str, network_filesystems: bool) -> Option<SkipReason> {

@@ -1,13 +1,10 @@
-//! Everything that is tested from outside, in one binary: it links once.
-
-mod detection;
-//! The black-box tests, one binary: a subject is a module.
-
-mod imds;
-mod namespaces;
-mod posture;
-//! The integration tests, in one binary: one file a subject.
+//! The tests from outside, in one binary that links once: a subject is a
+//! module.
 
 mod delivery;
+mod detection;
+mod imds;
 mod moto;
+mod namespaces;
+mod posture;
 mod support;

@@ -1,14 +1,11 @@
-//! What several subjects need to set up their tests.
+//! What the tests lean on: doubles of the services that rolecall talks to,
+//! the real ones where they run here, and hosts to be scanned.
 
 pub(crate) mod corpus;
-//! What the tests lean on: stand-ins for the services, and machines to be.
-
-pub(crate) mod imds_double;
-pub(crate) mod netns;
-pub(crate) mod side_by_side;
-//! What the tests share: doubles of the services that rolecall talks to.
-
 pub(crate) mod http;
+pub(crate) mod imds_double;
 pub(crate) mod logs_double;
 pub(crate) mod moto;
+pub(crate) mod netns;
 pub(crate) mod role;
+pub(crate) mod side_by_side;

@@ -1,0 +1,271 @@
+//! One pass from end to end: posture and scan, the report, delivery.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::config::{Config, Loaded, Origin, ShipMode};
+use crate::deadline::Deadline;
+use crate::finding::{
+    AccessKeyId, Finding, Instance, PostureCheck, Rule, Severity, Summary, Verdict,
+};
+use crate::outcome::Outcome;
+use crate::posture::{self, Posture};
+use crate::report::{self, Report};
+use crate::scan::{self, AllowList, Progress, Scan};
+use crate::ship::{self, Delivery, Event, Metrics};
+
+/// Time that delivery may take where the run has no limit of its own: a new
+/// stream, a throttled account and a few retries fit.
+const SHIP_TIME: Duration = Duration::from_secs(60);
+
+/// Of a limited run, the part that the scan leaves for delivery.
+const SHIP_SHARE: u32 = 4;
+
+/// A run as the command line asks for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The host's `/` as seen from here.
+    pub root: &'a Path,
+    pub timeout: Option<Duration>,
+    pub fail_on: Option<Severity>,
+    pub scan: bool,
+    pub posture: bool,
+    pub ship: bool,
+}
+
+/// Runs what is asked for. `paths` replace the configured roots, and are
+/// scanned alone, without the processes, where there are any.
+pub fn run(
+    request: &Request<'_>,
+    loaded: &Loaded,
+    paths: &[PathBuf],
+    progress: &Progress,
+) -> anyhow::Result<(Report, Outcome)> {
+    let started = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let config = &loaded.config;
+    let mut report = Report::default();
+    let mut role_usable = false;
+
+    if request.posture {
+        let settings = posture_settings(loaded);
+        let assess = posture::assess(&settings, request.root);
+        let posture = runtime.block_on(within(request.timeout, assess));
+        role_usable = posture.role_usable;
+        report.instance = posture.instance;
+        report.posture = posture.checks;
+    }
+    if request.scan {
+        scan(request, config, paths, started, progress, &mut report);
+    }
+    let failed = report
+        .posture
+        .iter()
+        .filter_map(|check| Finding::of_check(check, &report.instance));
+    report.findings.extend(failed);
+    report
+        .findings
+        .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    summarize(&mut report, started);
+
+    let mut delivery = None;
+    if request.ship && config.ship.mode != ShipMode::Never {
+        let wanted = role_usable || config.ship.mode == ShipMode::Always;
+        if wanted {
+            let limit = Deadline::after(started, request.timeout).remaining(SHIP_TIME);
+            let events = events(&report);
+            let given = events.len() as u64;
+            let settings = ship_settings(config, &report.instance);
+            let told = runtime.block_on(ship::deliver(&settings, events, limit));
+            report.summary.shipped = told.accepted;
+            report.summary.undelivered = given - told.accepted;
+            report.notes.extend(told.problems.iter().cloned());
+            delivery = Some(told);
+        }
+    }
+    report.summary.duration_ms = millis(started.elapsed());
+    let outcome = outcome(request, config, &report, delivery.as_ref());
+    Ok((report, outcome))
+}
+
+/// The checks themselves are bounded; a shorter limit of the run cuts them.
+async fn within(timeout: Option<Duration>, assess: impl Future<Output = Posture>) -> Posture {
+    let Some(limit) = timeout else {
+        return assess.await;
+    };
+    match tokio::time::timeout(limit, assess).await {
+        Ok(posture) => posture,
+        Err(_) => Posture::cut_short("the time given to the run was over"),
+    }
+}
+
+fn scan(
+    request: &Request<'_>,
+    config: &Config,
+    paths: &[PathBuf],
+    started: Instant,
+    progress: &Progress,
+    report: &mut Report,
+) {
+    let allow = AllowList::new(&config.allow, Timestamp::now());
+    let timeout = match request.timeout {
+        Some(timeout) if request.ship => Some(timeout - timeout / SHIP_SHARE),
+        timeout => timeout,
+    };
+    let settings = scan::Settings {
+        root: request.root,
+        roots: if paths.is_empty() {
+            &config.scan.roots
+        } else {
+            paths
+        },
+        exclude: &config.scan.exclude,
+        network_filesystems: config.scan.network_filesystems,
+        threads: config.scan.threads,
+        max_depth: config.scan.max_depth,
+        processes: config.scan.processes && paths.is_empty(),
+        allow: &allow,
+        instance: &report.instance,
+        redact: config.redact_access_key_ids,
+        deadline: Deadline::after(started, timeout),
+    };
+    let Scan {
+        findings,
+        coverage,
+        allowed,
+    } = scan::run(&settings, progress);
+    report.findings = findings;
+    report.coverage = coverage;
+    report.summary.allowed = allowed;
+    report.notes.extend(allow.unused());
+}
+
+fn posture_settings(loaded: &Loaded) -> posture::Settings {
+    let config = &loaded.config;
+    posture::Settings {
+        endpoint: config.imds.endpoint.clone(),
+        endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
+        // By hand nobody wants to wait for a machine that has long booted.
+        wait: Duration::ZERO,
+        hop_limit: config.posture.hop_limit,
+        probe_v1: config.posture.probe_v1,
+    }
+}
+
+fn ship_settings(config: &Config, instance: &Instance) -> ship::Settings {
+    let instance_id = instance.instance_id.as_deref().unwrap_or("unknown");
+    ship::Settings {
+        log_group: config.ship.log_group.clone(),
+        log_stream: config.ship.log_stream.replace("{instance_id}", instance_id),
+        region: config
+            .ship
+            .region
+            .clone()
+            .or_else(|| instance.region.clone()),
+        endpoint: config.ship.endpoint.clone(),
+        imds_endpoint: config.imds.endpoint.clone(),
+        proxy: config.ship.proxy.clone(),
+        ca_bundle: config.ship.ca_bundle.clone(),
+    }
+}
+
+/// What is told to CloudWatch Logs: each finding and posture check, what was
+/// left out, and the summary.
+fn events(report: &Report) -> Vec<Event> {
+    let now = Timestamp::now().as_millisecond();
+    let instance = &report.instance;
+    let metrics = metrics(report);
+    let posture = report
+        .posture
+        .iter()
+        .map(|check| Event::posture(check, instance, now));
+    let findings = report
+        .findings
+        .iter()
+        .map(|finding| Event::opened(finding, instance, now));
+    let coverage = report
+        .coverage
+        .iter()
+        .map(|part| Event::coverage(part, instance, now));
+    let heartbeat = Event::heartbeat(&report.summary, &metrics, instance, now);
+    posture
+        .chain(findings)
+        .chain(coverage)
+        .chain([heartbeat])
+        .collect()
+}
+
+/// What the summary does not count.
+fn metrics(report: &Report) -> Metrics {
+    let verdict = |rule: Rule| {
+        let check = report.posture.iter().find(|check| check.check == rule);
+        match check.map(|check| check.verdict) {
+            Some(Verdict::Pass) => Some(true),
+            Some(Verdict::Fail) => Some(false),
+            _ => None,
+        }
+    };
+    let long_term = report::credentials(&report.findings)
+        .iter()
+        .filter(|credential| {
+            let id = |finding: &&Finding| {
+                finding
+                    .access_key_id
+                    .as_ref()
+                    .is_some_and(AccessKeyId::is_long_term)
+            };
+            credential.findings.iter().any(id)
+        })
+        .count();
+    Metrics {
+        static_credentials: long_term as u64,
+        role_present: verdict(Rule::RoleMissing),
+        imds_v1_enabled: verdict(Rule::ImdsV1Enabled).map(|passed| !passed),
+    }
+}
+
+fn summarize(report: &mut Report, started: Instant) {
+    let unknown = |check: &&PostureCheck| check.verdict == Verdict::Unknown;
+    let unknown = report.posture.iter().filter(unknown).count() as u64;
+    report.summary = Summary {
+        instance_id: report.instance.instance_id.clone(),
+        allowed: report.summary.allowed,
+        unknown,
+        duration_ms: millis(started.elapsed()),
+        complete: unknown == 0 && report.coverage.iter().all(|part| part.is_complete()),
+        ..report::count(&report.findings)
+    };
+}
+
+fn outcome(
+    request: &Request<'_>,
+    config: &Config,
+    report: &Report,
+    delivery: Option<&Delivery>,
+) -> Outcome {
+    let failing = |finding: &Finding| {
+        request
+            .fail_on
+            .is_some_and(|least| finding.severity >= least)
+    };
+    let mut outcome = Outcome::Clean;
+    if report.findings.iter().any(failing) {
+        outcome = outcome.merge(Outcome::Finding);
+    }
+    if !report.summary.complete {
+        outcome = outcome.merge(Outcome::Incomplete);
+    }
+    let accepted = delivery.is_some_and(Delivery::is_complete);
+    if request.ship && config.ship.mode == ShipMode::Always && !accepted {
+        outcome = outcome.merge(Outcome::Undelivered);
+    }
+    outcome
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

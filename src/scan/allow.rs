@@ -1,0 +1,55 @@
+//! Findings that the operator has accepted: set aside, counted, and told when
+//! an entry sets nothing aside any more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+
+use crate::config::Allow;
+use crate::finding::Finding;
+
+/// The allow entries of the configuration, each with a count of its findings.
+#[derive(Debug)]
+pub struct AllowList<'a> {
+    entries: Vec<(&'a Allow, AtomicU64)>,
+    now: Timestamp,
+}
+
+impl<'a> AllowList<'a> {
+    pub fn new(entries: &'a [Allow], now: Timestamp) -> Self {
+        Self {
+            entries: entries
+                .iter()
+                .map(|entry| (entry, AtomicU64::new(0)))
+                .collect(),
+            now,
+        }
+    }
+
+    /// Whether an entry in force sets `finding` aside.
+    pub(super) fn allows(&self, finding: &Finding) -> bool {
+        let entry = self
+            .entries
+            .iter()
+            .find(|(entry, _)| !entry.is_expired(self.now) && entry.covers(finding));
+        if let Some((_, used)) = entry {
+            used.fetch_add(1, Ordering::Relaxed);
+        }
+        entry.is_some()
+    }
+
+    /// One sentence for each entry that set nothing aside.
+    pub fn unused(&self) -> impl Iterator<Item = String> {
+        self.entries
+            .iter()
+            .filter(|(_, used)| used.load(Ordering::Relaxed) == 0)
+            .map(|(entry, _)| {
+                let (what, origin) = (&entry.reason, &entry.origin);
+                if entry.is_expired(self.now) {
+                    format!("allow entry at {origin} has expired: {what}")
+                } else {
+                    format!("allow entry at {origin} matches nothing and can go: {what}")
+                }
+            })
+    }
+}
