@@ -2,4 +2,5 @@
 
 mod delivery;
 mod moto;
+mod private_network;
 mod support;
