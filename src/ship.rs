@@ -314,10 +314,8 @@ impl<'a> Courier<'a> {
     /// Full jitter: anything between nothing and a bound that doubles, so that
     /// those who failed together do not return together.
     async fn pause(&self, failures: &mut u32) {
-        let bound = FIRST_PAUSE
-            .saturating_mul(2u32.saturating_pow(*failures))
-            .min(LONGEST_PAUSE)
-            .min(self.end.saturating_duration_since(Instant::now()) / 2);
+        let left = self.end.saturating_duration_since(Instant::now());
+        let bound = longest_pause(*failures, left);
         *failures = failures.saturating_add(1);
         sleep(bound.mul_f64(fastrand::f64())).await;
     }
@@ -340,11 +338,49 @@ impl<'a> Courier<'a> {
     }
 }
 
+/// The bound doubles with each failure, and leaves time for another attempt.
+fn longest_pause(failures: u32, left: Duration) -> Duration {
+    FIRST_PAUSE
+        .saturating_mul(2u32.saturating_pow(failures))
+        .min(LONGEST_PAUSE)
+        .min(left / 2)
+}
+
 /// The call that follows on success; none after the last.
 const fn done(call: Call) -> Option<Call> {
     match call {
         Call::CreateLogGroup => Some(Call::CreateLogStream),
         Call::CreateLogStream => Some(Call::PutLogEvents),
         Call::PutLogEvents => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_never_take_the_time_of_the_next_attempt() {
+        let hour = Duration::from_hours(1);
+        let bounds: Vec<_> = (0..5).map(|n| longest_pause(n, hour).as_millis()).collect();
+        assert_eq!(bounds, [200, 400, 800, 1600, 3200]);
+        assert_eq!(longest_pause(u32::MAX, hour), LONGEST_PAUSE);
+        let second = Duration::from_secs(1);
+        assert_eq!(longest_pause(9, second), second / 2);
+        assert_eq!(longest_pause(0, Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn debug_output_of_settings_hides_the_password_of_the_proxy() {
+        let settings = Settings {
+            log_group: String::new(),
+            log_stream: String::new(),
+            region: None,
+            endpoint: None,
+            imds_endpoint: String::new(),
+            proxy: Some("http://user:hidden-word@proxy".into()),
+            ca_bundle: None,
+        };
+        assert!(!format!("{settings:?}").contains("hidden-word"));
     }
 }

@@ -171,6 +171,8 @@ impl Logs {
             SdkError::DispatchFailure(failure) => {
                 let fault = if failure.is_timeout() {
                     Fault::TimedOut
+                } else if transport::causes(error).contains(transport::PROXY_DENIED) {
+                    Fault::ProxyDenied
                 } else if transport::is_untrusted(error) {
                     Fault::Untrusted
                 } else if failure.is_user() {

@@ -30,6 +30,9 @@ const MAX_CA_BUNDLE_BYTES: u64 = 16 * 1024 * 1024;
 /// Most of a chain of causes that is worth reading.
 const MAX_CAUSE_CHARS: usize = 300;
 
+/// How the HTTP client tells of a 407 to its CONNECT; its type is private.
+pub(super) const PROXY_DENIED: &str = "proxy authorization required";
+
 #[derive(Debug, Error)]
 pub(super) enum TransportError {
     #[error("ship.ca_bundle {path} cannot be read: {source}")]

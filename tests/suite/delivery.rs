@@ -8,6 +8,7 @@ use rolecall::finding::{Instance, PostureCheck, Rule, Verdict};
 use rolecall::ship::{self, Delivery, Event, Rejected, Settings};
 use serde_json::Value;
 
+use crate::support::http::{Reply, Response, Server};
 use crate::support::logs_double::{FOREVER, LogsDouble, Trouble, now_ms};
 use crate::support::role::{Key, RoleService};
 
@@ -513,6 +514,41 @@ fn without_a_role_no_connection_is_made() {
     for metadata in ["http://127.0.0.1:1", "not a url"] {
         let delivery = deliver(&settings(&logs.url(), metadata), events(2), AMPLE);
         assert_eq!(delivery.undelivered, 2);
+    }
+    assert_eq!(logs.requests().len(), 0);
+}
+
+/// What a metadata service answers besides credentials, and how it is told.
+#[test]
+fn a_role_that_gives_no_credentials_is_told_by_cause() {
+    const LISTING: &str = "/latest/meta-data/iam/security-credentials/";
+    let session = || Response::new(200, "x").header("x-aws-ec2-metadata-token-ttl-seconds", "60");
+    let logs = ready().start();
+    for (put, listing, document, sentence) in [
+        (Response::new(403, ""), "web", "", "disabled"),
+        (session(), "", "", "no IAM role"),
+        (session(), "../../user-data", "", "makes no sense"),
+        (
+            session(),
+            "web",
+            "{\"Code\":\"Failed\"}",
+            "unusable: Failed",
+        ),
+        (session(), "web", "{\"Code\":\"Success\"}", "makes no sense"),
+        (session(), "web", "\"a secret\"", "makes no sense"),
+        (session(), "web", "<html>", "makes no sense"),
+    ] {
+        let metadata = Server::start(move |request| {
+            Reply::Answer(match (request.method.as_str(), request.path.as_str()) {
+                ("PUT", _) => put.clone(),
+                (_, LISTING) => Response::new(200, listing),
+                _ => Response::new(200, document),
+            })
+        });
+        let delivery = deliver(&settings(&logs.url(), &metadata.url()), events(1), AMPLE);
+        assert_eq!(delivery.undelivered, 1);
+        assert!(delivery.problems[0].contains(sentence), "{delivery:?}");
+        assert!(!delivery.problems[0].contains("a secret"), "{delivery:?}");
     }
     assert_eq!(logs.requests().len(), 0);
 }

@@ -7,4 +7,5 @@ mod imds;
 mod moto;
 mod namespaces;
 mod posture;
+mod private_network;
 mod support;

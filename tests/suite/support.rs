@@ -1,11 +1,13 @@
 //! What the tests lean on: doubles of the services that rolecall talks to,
 //! the real ones where they run here, and hosts to be scanned.
 
+pub(crate) mod authority;
 pub(crate) mod corpus;
 pub(crate) mod http;
 pub(crate) mod imds_double;
 pub(crate) mod logs_double;
 pub(crate) mod moto;
 pub(crate) mod netns;
+pub(crate) mod proxy;
 pub(crate) mod role;
 pub(crate) mod side_by_side;

@@ -4,6 +4,7 @@
 //! It is set up by the tests themselves, once, in a virtual environment below
 //! the target directory.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Write as _};
@@ -18,6 +19,8 @@ use super::role::Key;
 
 const REQUIREMENT: &str = "moto[server]==5.2.1";
 pub(crate) const REGION: &str = "us-east-1";
+/// How many ports are tried.
+const ATTEMPTS: u32 = 5;
 /// It takes a second; a busy machine may need more.
 const START_LIMIT: Duration = Duration::from_mins(2);
 
@@ -29,34 +32,59 @@ pub(crate) struct Moto {
 
 impl Moto {
     pub(crate) fn start() -> Self {
-        let program = installed();
-        let address = free_address();
-        let log = File::create(directory().join(format!("server-{}.log", address.port())))
-            .expect("a log file");
-        let process = Command::new(&program)
-            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a handle of the log file"))
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-        let mut moto = Self { process, address };
-        moto.wait();
-        moto
+        Self::launch(&[])
     }
 
-    fn wait(&mut self) {
+    /// The methods here that call the server do not speak TLS.
+    pub(crate) fn start_with_tls(certificate: &Path, private_key: &Path) -> Self {
+        Self::launch(&[
+            "--ssl-cert".as_ref(),
+            certificate.as_ref(),
+            "--ssl-key".as_ref(),
+            private_key.as_ref(),
+        ])
+    }
+
+    fn launch(arguments: &[&OsStr]) -> Self {
+        let program = installed();
+        for _ in 0..ATTEMPTS {
+            let address = free_address();
+            let log = directory().join(format!("server-{}.log", address.port()));
+            let log = File::create(log).expect("a log file");
+            let process = Command::new(&program)
+                .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+                .args(arguments)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().expect("a handle of the log file"))
+                .stderr(log)
+                .spawn()
+                .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+            let mut moto = Self { process, address };
+            if moto.comes_up() {
+                return moto;
+            }
+        }
+        panic!("moto does not start: see {}", directory().display());
+    }
+
+    /// Whether it listens; not if it ended, as it does when the port is taken.
+    fn comes_up(&mut self) -> bool {
         let started = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
-            if let Some(status) = self.process.try_wait().expect("the server's state") {
-                panic!(
-                    "moto ended at once ({status}): see {}",
-                    directory().display()
-                );
+        loop {
+            let listens = TcpStream::connect(self.address).is_ok();
+            if self.process.try_wait().expect("its state").is_some() {
+                return false;
+            }
+            if listens {
+                return true;
             }
             assert!(started.elapsed() < START_LIMIT, "moto does not come up");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn url(&self) -> String {
@@ -227,9 +255,12 @@ fn element(xml: &str, name: &str) -> String {
         .to_owned()
 }
 
+/// Below the ports that the kernel gives out by itself: between this look and
+/// the server's start no other test is given the same one.
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
+    std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], fastrand::u16(20_000..32_000))))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("a free port")
 }
 
 fn directory() -> PathBuf {
