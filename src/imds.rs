@@ -225,8 +225,8 @@ impl Client {
         Ok(body.map(|body| body.expose().to_vec()))
     }
 
-    /// Measures how far a token travels; see [`HopLimit`]. Takes half a
-    /// second where IMDS answers at once and the limit is 1 or 2.
+    /// Measures how far a token travels; see [`HopLimit`]. Takes well below a
+    /// second where IMDS answers at once, and at most five.
     pub async fn measure_hop_limit(&self) -> HopLimit {
         hop_limit::measure(&self.base).await
     }

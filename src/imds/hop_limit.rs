@@ -8,8 +8,11 @@
 //! handshake too. Source: ip(7), and IMDS's documentation of
 //! `HttpPutResponseHopLimit`.
 //!
-//! Silence is the signal here, so a minimum of 1, which refuses nothing, must
-//! be answered before and after.
+//! Silence is the signal here, and silence has many causes, so it has to be
+//! proved. A minimum of 1, which refuses nothing, must be answered, and far
+//! sooner than silence is concluded. Then the minimum of the silent socket is
+//! lowered: an answer that was refused is sent again, as TCP does, and now it
+//! arrives. Where it does not, everything must come out the same twice.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,20 +21,33 @@ use std::time::Duration;
 
 use reqwest::Url;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long an answer may take until it counts as dropped.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// How a round of probes waits.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// How long an answer may take until it counts as refused.
+    patience: Duration,
+    /// How long a refused answer may then take to come again. TCP doubles its
+    /// pauses: 0.2 s, 0.6 s and 1.4 s after the first time.
+    grace: Duration,
+    /// Silence means something only where the control was answered this many
+    /// times faster than `patience`.
+    margin: u32,
+}
 
-/// The same for a service that turned out to be slow.
-const LONG_PATIENCE: Duration = Duration::from_millis(1500);
+const BRISK: Pace = Pace {
+    patience: Duration::from_millis(250),
+    grace: Duration::from_millis(450),
+    margin: 4,
+};
 
-/// Silence means something only where an answer would have come far sooner:
-/// the control's time, times this, within the patience.
-const MARGIN: u32 = 4;
-
-/// The same for a service that turned out to be slow.
-const LONG_MARGIN: u32 = 2;
+/// For a service that turned out to be slow.
+const SLOW: Pace = Pace {
+    patience: Duration::from_millis(1100),
+    grace: Duration::from_millis(1100),
+    margin: 2,
+};
 
 /// How many hops a token travels, as seen from this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,102 +62,162 @@ pub enum HopLimit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probe {
     Answered,
+    /// Answered, and the answer arrived only once the minimum was lowered.
+    Refused,
     Silent,
-    /// No token was given, so the answer's TTL says nothing.
+    /// No token was given, so the TTL of the answer says nothing.
     Odd,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    /// With a minimum of 1, 2 and 3.
+    probes: [Probe; 3],
+    /// How long the control took.
+    took: Duration,
+}
+
 pub(super) async fn measure(base: &Url) -> HopLimit {
-    let (mut control, mut two, mut three, mut took) = round(base, PATIENCE).await;
-    let slow = control == Probe::Silent || took * MARGIN > PATIENCE;
-    if slow && [control, two, three].contains(&Probe::Silent) {
-        (control, two, three, took) = round(base, LONG_PATIENCE).await;
-        let silent = [two, three].contains(&Probe::Silent);
-        if control == Probe::Answered && silent && took * LONG_MARGIN > LONG_PATIENCE {
+    let mut pace = BRISK;
+    let mut first = Round::run(base, pace).await;
+    if first.is_too_slow_for(pace) {
+        pace = SLOW;
+        first = Round::run(base, pace).await;
+        if first.is_too_slow_for(pace) {
             return HopLimit::Unknown("the service answers too slowly");
         }
     }
-    let limit = match (control, two, three) {
-        (Probe::Answered, Probe::Silent, Probe::Silent) => HopLimit::One,
-        (Probe::Answered, Probe::Answered, Probe::Silent) => HopLimit::Two,
-        (Probe::Answered, Probe::Answered, Probe::Answered) => HopLimit::ThreeOrMore,
-        (Probe::Silent, ..) => HopLimit::Unknown("the control was not answered"),
-        (Probe::Answered, Probe::Silent, Probe::Answered) => {
-            HopLimit::Unknown("the answers contradict each other")
-        }
-        _ => HopLimit::Unknown("not every request for a token was granted"),
-    };
-    if limit == HopLimit::ThreeOrMore || matches!(limit, HopLimit::Unknown(_)) {
+    let limit = first.judge();
+    if !first.probes.contains(&Probe::Silent) || matches!(limit, HopLimit::Unknown(_)) {
         return limit;
     }
-    let patience = if slow { LONG_PATIENCE } else { PATIENCE };
-    match probe(base, 1, patience).await {
-        Probe::Answered => limit,
-        _ => HopLimit::Unknown("the service stopped answering while it was measured"),
-    }
-}
-
-/// All three at once, and how long the control took.
-async fn round(base: &Url, patience: Duration) -> (Probe, Probe, Probe, Duration) {
-    let started = Instant::now();
-    let control = async {
-        let answer = probe(base, 1, patience).await;
-        (answer, started.elapsed())
+    let pace = Pace {
+        grace: Duration::ZERO,
+        ..pace
     };
-    let ((control, took), two, three) =
-        tokio::join!(control, probe(base, 2, patience), probe(base, 3, patience));
-    (control, two, three, took)
-}
-
-async fn probe(base: &Url, minimum: u8, patience: Duration) -> Probe {
-    match timeout(patience, ask(base, minimum)).await {
-        Ok(Ok(true)) => Probe::Answered,
-        Ok(Ok(false) | Err(_)) => Probe::Odd,
-        Err(_) => Probe::Silent,
+    let second = Round::run(base, pace).await;
+    let control = probe(base, 1, pace).await;
+    if second.judge() == limit && control == Probe::Answered && !second.is_too_slow_for(pace) {
+        limit
+    } else {
+        HopLimit::Unknown("the service stopped answering while it was measured")
     }
 }
 
-/// Whether a token was granted to a request that takes no packet with a TTL
-/// below `minimum`. Waits without end where it is not answered.
-async fn ask(base: &Url, minimum: u8) -> io::Result<bool> {
-    let host = base.host_str().unwrap_or_default();
-    let port = base.port_or_known_default().unwrap_or(80);
-    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
-    refuse_below(&stream, minimum)?;
-    // A reset on closing spares the service from sending again for minutes
-    // what this socket refuses.
-    stream.set_zero_linger()?;
-
-    let request = format!(
-        "PUT {}{} HTTP/1.1\r\nHost: {host}:{port}\r\n{}: 60\r\nContent-Length: 0\r\n\
-         Connection: close\r\n\r\n",
-        base.path().trim_end_matches('/'),
-        super::TOKEN_PATH,
-        super::TOKEN_TTL_HEADER,
-    );
-    let mut rest = request.as_bytes();
-    while !rest.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(rest) {
-            Ok(n) => rest = &rest[n..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+impl Round {
+    /// All three at once.
+    async fn run(base: &Url, pace: Pace) -> Self {
+        let started = Instant::now();
+        let control = async {
+            let answer = probe(base, 1, pace).await;
+            (answer, started.elapsed())
+        };
+        let ((one, took), two, three) =
+            tokio::join!(control, probe(base, 2, pace), probe(base, 3, pace));
+        Self {
+            probes: [one, two, three],
+            took,
         }
     }
 
-    // The status line alone: the token behind it is not wanted.
-    let mut head = [0; b"HTTP/1.1 200".len()];
-    let mut filled = 0;
-    while filled < head.len() {
-        stream.readable().await?;
-        match stream.try_read(&mut head[filled..]) {
-            Ok(0) => return Ok(false),
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+    /// Whether an answer that did not come may only have been late.
+    fn is_too_slow_for(&self, pace: Pace) -> bool {
+        self.probes != [Probe::Answered; 3]
+            && !self.probes.contains(&Probe::Odd)
+            && self.took * pace.margin > pace.patience
+    }
+
+    fn judge(&self) -> HopLimit {
+        use Probe::{Answered, Odd, Refused, Silent};
+        match self.probes {
+            [Answered, Answered, Answered] => HopLimit::ThreeOrMore,
+            [Answered, Answered, Refused | Silent] => HopLimit::Two,
+            [Answered, Refused | Silent, Refused | Silent] => HopLimit::One,
+            probes if probes.contains(&Odd) => {
+                HopLimit::Unknown("not every request for a token was granted")
+            }
+            [Silent | Refused, ..] => HopLimit::Unknown("the control was not answered"),
+            _ => HopLimit::Unknown("the answers contradict each other"),
         }
     }
-    Ok(head.starts_with(b"HTTP/1.") && head.ends_with(b" 200"))
+}
+
+async fn probe(base: &Url, minimum: u8, pace: Pace) -> Probe {
+    let silent_from = Instant::now() + pace.patience;
+    // Not even a connection: that is nothing that a TTL of the answer does.
+    let Ok(Ok(mut question)) = timeout_at(silent_from, Question::ask(base, minimum)).await else {
+        return Probe::Odd;
+    };
+    match timeout_at(silent_from, question.is_granted()).await {
+        Ok(Ok(true)) => return Probe::Answered,
+        Ok(Ok(false) | Err(_)) => return Probe::Odd,
+        Err(_) => {}
+    }
+    if refuse_below(&question.stream, 1).is_err() {
+        return Probe::Silent;
+    }
+    match timeout(pace.grace, question.is_granted()).await {
+        Ok(Ok(true)) => Probe::Refused,
+        _ => Probe::Silent,
+    }
+}
+
+/// A request for a token that is on its way.
+struct Question {
+    stream: TcpStream,
+    /// The status line alone: the token behind it is not wanted.
+    head: [u8; b"HTTP/1.1 200".len()],
+    filled: usize,
+}
+
+impl Question {
+    /// Asks, over a socket that takes no packet with a TTL below `minimum`.
+    async fn ask(base: &Url, minimum: u8) -> io::Result<Self> {
+        let host = base.host_str().unwrap_or_default();
+        let port = base.port_or_known_default().unwrap_or(80);
+        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+        refuse_below(&stream, minimum)?;
+        // A reset on closing spares the service from sending again for
+        // minutes what this socket refuses.
+        stream.set_zero_linger()?;
+
+        let request = format!(
+            "PUT {}{} HTTP/1.1\r\nHost: {host}:{port}\r\n{}: 60\r\nContent-Length: 0\r\n\
+             Connection: close\r\n\r\n",
+            base.path().trim_end_matches('/'),
+            super::TOKEN_PATH,
+            super::TOKEN_TTL_HEADER,
+        );
+        let mut rest = request.as_bytes();
+        while !rest.is_empty() {
+            stream.writable().await?;
+            match stream.try_write(rest) {
+                Ok(n) => rest = &rest[n..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self {
+            stream,
+            head: [0; _],
+            filled: 0,
+        })
+    }
+
+    /// Whether a token is granted. Waits without end where nothing arrives,
+    /// and can be asked again after it was given up.
+    async fn is_granted(&mut self) -> io::Result<bool> {
+        while self.filled < self.head.len() {
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut self.head[self.filled..]) {
+                Ok(0) => return Ok(false),
+                Ok(n) => self.filled += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.head.starts_with(b"HTTP/1.") && self.head.ends_with(b" 200"))
+    }
 }
 
 fn refuse_below(stream: &TcpStream, minimum: u8) -> io::Result<()> {
