@@ -1,29 +1,34 @@
 //! Access key IDs in plain text, with exact boundaries.
 
-use super::glyph;
-use super::placeholder;
 use super::sighting::{IdSighting, Place};
+use super::{glyph, placeholder, secret};
 use crate::finding::{AccessKeyId, Structure};
 
 /// The ID whose prefix stands at `at`.
 pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
-    let glued_left = left_boundary(bytes, at)?;
-    let (raw, end) = read_characters(bytes, at)?;
-    let glued_right = match bytes.get(end) {
-        Some(b'A'..=b'Z' | b'0'..=b'9') => return None,
-        Some(b'a'..=b'z') => true,
-        _ => false,
-    };
-    if placeholder::is_placeholder_id(&raw) {
+    let left = before(bytes, at);
+    let Characters { raw, end, listed } = read_characters(bytes, at)?;
+    if left == Neighbour::Same || placeholder::is_placeholder_id(&raw) {
         return None;
     }
     let id = AccessKeyId::parse(&raw)?;
-    let structure = id.structure();
+    let issued = id.structure() != Structure::Unissued;
+    let right = match bytes.get(end) {
+        // Fields of a binary format may follow each other without a mark.
+        Some(b'A'..=b'Z' | b'0'..=b'9') if left == Neighbour::Binary => Neighbour::Binary,
+        Some(b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9') if secret::follows(bytes, end) => {
+            Neighbour::Binary
+        }
+        Some(b'A'..=b'Z' | b'0'..=b'9') => return None,
+        Some(b'a'..=b'z') => Neighbour::Letter,
+        _ => Neighbour::Foreign,
+    };
+    let glued = left == Neighbour::Letter || right == Neighbour::Letter;
+    let doubtful = glued || listed || left == Neighbour::Binary || right == Neighbour::Binary;
+    // Rare prefixes and IDs without clear boundaries have to look issued:
+    // DNA, wasm and base64 are full of the other kind.
     let common = raw.starts_with(b"AKIA") || raw.starts_with(b"ASIA");
-    let glued = glued_left || glued_right;
-    // Rare prefixes and IDs inside longer words need to look issued: DNA,
-    // wasm and base64 are full of the other kind.
-    if structure == Structure::Unissued && (glued || !common) {
+    if !issued && (doubtful || !common) {
         return None;
     }
     if glued && !in_prose(bytes, at, end) {
@@ -37,39 +42,66 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
     })
 }
 
-/// `None` where a longer word of the ID's own alphabet begins before it, else
-/// whether it is glued to lower-case text.
-fn left_boundary(bytes: &[u8], at: usize) -> Option<bool> {
-    match at.checked_sub(1).map(|before| bytes[before]) {
-        Some(byte) if byte.is_ascii_alphanumeric() => {
-            if glyph::escape_ends(bytes, at) {
-                Some(false)
-            } else {
-                byte.is_ascii_lowercase().then_some(true)
-            }
-        }
-        _ => Some(false),
+/// What stands beside an ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Neighbour {
+    /// No letter and no digit, or the start or end of the text.
+    Foreign,
+    /// A lower-case letter.
+    Letter,
+    /// The ID's own alphabet: it is part of a longer word.
+    Same,
+    /// A length or a type in a binary record that happens to be a letter or
+    /// digit.
+    Binary,
+}
+
+fn before(bytes: &[u8], at: usize) -> Neighbour {
+    let Some(byte) = at.checked_sub(1).map(|before| bytes[before]) else {
+        return Neighbour::Foreign;
+    };
+    if !byte.is_ascii_alphanumeric() || glyph::escape_ends(bytes, at) {
+        return Neighbour::Foreign;
+    }
+    let is_binary = |byte: u8| byte >= 0x80 || (byte < 0x20 && !byte.is_ascii_whitespace());
+    match at.checked_sub(2).map(|before| bytes[before]) {
+        Some(byte) if is_binary(byte) && byte != 0x1b => Neighbour::Binary,
+        _ if byte.is_ascii_lowercase() => Neighbour::Letter,
+        _ => Neighbour::Same,
     }
 }
 
-/// Twenty characters, crossing joints of string literals, and where they end.
-fn read_characters(bytes: &[u8], at: usize) -> Option<([u8; AccessKeyId::LEN], usize)> {
+struct Characters {
+    raw: [u8; AccessKeyId::LEN],
+    end: usize,
+    /// The parts were elements of a list.
+    listed: bool,
+}
+
+/// Twenty characters, crossing joints of string literals.
+fn read_characters(bytes: &[u8], at: usize) -> Option<Characters> {
     let mut raw = [0; AccessKeyId::LEN];
-    let mut place = at;
+    let mut end = at;
+    let mut listed = false;
     for slot in &mut raw {
         loop {
-            match bytes.get(place) {
+            match bytes.get(end) {
                 Some(byte @ (b'A'..=b'Z' | b'0'..=b'9')) => {
                     *slot = *byte;
-                    place += 1;
+                    end += 1;
                     break;
                 }
-                Some(_) => place = glyph::joint(bytes, place)?,
+                Some(_) => {
+                    end = glyph::joint(bytes, end).or_else(|| {
+                        listed = true;
+                        glyph::comma(bytes, end)
+                    })?;
+                }
                 None => return None,
             }
         }
     }
-    Some((raw, place))
+    Some(Characters { raw, end, listed })
 }
 
 /// Whether the text around a glued ID reads like words, as the string tables
@@ -97,7 +129,9 @@ fn in_signature(bytes: &[u8], at: usize, end: usize) -> bool {
     let after = &bytes[end..bytes.len().min(end + 512)];
     let before = &bytes[at.saturating_sub(512)..at];
     let scope = match after {
-        [b'/', rest @ ..] | [b'%', b'2', b'F' | b'f', rest @ ..] => {
+        [b'/', rest @ ..]
+        | [b'%', b'2', b'F' | b'f', rest @ ..]
+        | [b'%', b'2', b'5', b'2', b'F' | b'f', rest @ ..] => {
             rest.iter().take_while(|byte| byte.is_ascii_digit()).count() == 8
         }
         _ => false,

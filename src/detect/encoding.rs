@@ -6,6 +6,7 @@ mod escapes;
 mod gzip;
 pub(super) mod hex;
 mod utf16;
+mod wrapped;
 
 pub(super) use escapes::decode as decode_escapes;
 pub(super) use gzip::{inflate, is_gzip};

@@ -89,12 +89,13 @@ pub(super) fn joint(bytes: &[u8], at: usize) -> Option<usize> {
                 place += 1;
                 match byte {
                     b' ' | b'\t' | b'\r' | b'\n' | b'\\' | b'(' | b')' => {}
-                    b'+' | b'.' | b'&' | b'|' | b'~' | b'<' if operators < 2 => operators += 1,
+                    b'+' | b'.' | b'&' | b'|' | b'~' | b'<' | b'_' if operators < 2 => {
+                        operators += 1
+                    }
                     // String prefixes of Python and C++.
                     b'b' | b'r' | b'u' | b'L' | b'f' if window.get(place) == Some(quote) => {}
                     _ if byte == *quote || matches!(byte, b'"' | b'\'') => {
-                        // An empty literal, as in `''`, joins nothing.
-                        return (place > escapes + 2).then_some(at + place);
+                        return Some(at + place);
                     }
                     _ => return None,
                 }
@@ -104,6 +105,25 @@ pub(super) fn joint(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// Where the next element of a list of string literals starts (`'…', '…'`),
+/// as in `['…', '…'].join('')`.
+pub(super) fn comma(bytes: &[u8], at: usize) -> Option<usize> {
+    let window = &bytes[at..bytes.len().min(at + MAX_JOINT)];
+    let quote @ (b'"' | b'\'' | b'`') = window.first()? else {
+        return None;
+    };
+    let blank = |at: usize| {
+        window[at..]
+            .iter()
+            .take_while(|b| b.is_ascii_whitespace())
+            .count()
+    };
+    let comma = 1 + blank(1);
+    (window.get(comma) == Some(&b',')).then_some(())?;
+    let next = comma + 1 + blank(comma + 1);
+    (window.get(next) == Some(quote)).then_some(at + next + 1)
+}
+
 fn split_run(bytes: &[u8], byte: u8) -> (usize, &[u8]) {
     let run = bytes.iter().take_while(|b| **b == byte).count();
     (run, &bytes[run..])
@@ -111,7 +131,7 @@ fn split_run(bytes: &[u8], byte: u8) -> (usize, &[u8]) {
 
 /// Whether an escape ends right before `at`, so that the letter or digit
 /// there belongs to it and not to the key: `\n`, `\u000a`, `\x0a`, `%0A`,
-/// `=3D`, a colour code.
+/// `=3D`, a terminal's control sequence.
 pub(super) fn escape_ends(bytes: &[u8], at: usize) -> bool {
     let before = &bytes[at.saturating_sub(16)..at];
     let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
@@ -125,16 +145,19 @@ pub(super) fn escape_ends(bytes: &[u8], at: usize) -> bool {
         [.., b'\\', b'x', a, b] if hex(&[*a, *b]) => true,
         [.., b'%', a, b] if hex(&[*a, *b]) => true,
         [.., b'=', a, b] if hex(&[*a, *b]) && !a.is_ascii_lowercase() => true,
-        [head @ .., b'm'] => {
-            // Select Graphic Rendition: ESC [ digits and semicolons m.
-            let digits = head
+        [head @ .., letter] if letter.is_ascii_alphabetic() => {
+            // ESC [ parameters letter, the escape as such or written.
+            let parameters = head
                 .iter()
                 .rev()
                 .take_while(|b| b.is_ascii_digit() || **b == b';')
                 .count();
             matches!(
-                head[..head.len() - digits],
-                [.., 0x1b | b'b' | b'B' | b'3' | b'e', b'[']
+                head[..head.len() - parameters],
+                [.., 0x1b, b'[']
+                    | [.., b'1', b'b' | b'B', b'[']
+                    | [.., b'3', b'3', b'[']
+                    | [.., b'\\', b'e', b'[']
             )
         }
         _ => false,
@@ -205,7 +228,7 @@ mod tests {
 
     #[test]
     fn separate_literals_are_not_joined() {
-        for text in ["', 'x", "\": \"x", "' = 'x", "''x", "'; 'x", "x"] {
+        for text in ["', 'x", "\": \"x", "' = 'x", "'; 'x", "x"] {
             assert_eq!(joint(text.as_bytes(), 0), None, "{text:?}");
         }
     }

@@ -65,7 +65,12 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
     if !temporary {
         matches.extend(distinct(tokens).into_iter().map(of_standalone));
     }
-    let secrets = std::mem::take(&mut sightings.secrets);
+    // Seen once more in another encoding, a secret is no other credential.
+    let mut secrets = std::mem::take(&mut sightings.secrets);
+    secrets.retain(|secret| {
+        let known = |found: &Match| found.secret.as_ref() == Some(&secret.value);
+        !matches.iter().any(known)
+    });
     matches.extend(lone_secrets(secrets));
     matches.extend(
         distinct(sightings.standalone)

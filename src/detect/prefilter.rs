@@ -53,13 +53,25 @@ const LITERALS: &[(&[u8], Anchor)] = &[
     (b"FTSU", Anchor::Base64 { phase: 2 }),
     (b"BS0lB", Anchor::Base64 { phase: 3 }),
     (b"BU0lB", Anchor::Base64 { phase: 3 }),
-    // base64 of the base64 of a text that starts with AKIA or ASIA.
+    // base64 of the six above.
     (b"UVV0Sl", Anchor::Base64 { phase: 0 }),
-    (b"UVZOSl", Anchor::Base64 { phase: 0 }),
     (b"FVdEpR", Anchor::Base64 { phase: 2 }),
-    (b"FWTkpR", Anchor::Base64 { phase: 2 }),
     (b"RVXRKU", Anchor::Base64 { phase: 3 }),
+    (b"UVZOSl", Anchor::Base64 { phase: 0 }),
+    (b"FWTkpR", Anchor::Base64 { phase: 2 }),
     (b"RVk5KU", Anchor::Base64 { phase: 3 }),
+    (b"RkxTV", Anchor::Base64 { phase: 0 }),
+    (b"ZMU1", Anchor::Base64 { phase: 2 }),
+    (b"GTFNV", Anchor::Base64 { phase: 3 }),
+    (b"RlRTV", Anchor::Base64 { phase: 0 }),
+    (b"ZUU1", Anchor::Base64 { phase: 2 }),
+    (b"GVFNV", Anchor::Base64 { phase: 3 }),
+    (b"QlMwbE", Anchor::Base64 { phase: 0 }),
+    (b"JTMGxC", Anchor::Base64 { phase: 2 }),
+    (b"CUzBsQ", Anchor::Base64 { phase: 3 }),
+    (b"QlUwbE", Anchor::Base64 { phase: 0 }),
+    (b"JVMGxC", Anchor::Base64 { phase: 2 }),
+    (b"CVTBsQ", Anchor::Base64 { phase: 3 }),
     // base64 of AKIA and ASIA in UTF-16LE (PowerShell's -EncodedCommand).
     (b"QQBLAEkAQ", Anchor::Base64 { phase: 0 }),
     (b"QQBTAEkAQ", Anchor::Base64 { phase: 0 }),
@@ -76,12 +88,15 @@ const LITERALS: &[(&[u8], Anchor)] = &[
     (b"A\0S\0I\0A", Anchor::Utf16),
     (b"e\0c\0r\0e\0t", Anchor::Utf16),
     (b"E\0C\0R\0E\0T", Anchor::Utf16),
-    (b"\\x41\\x", Anchor::Escapes),
-    (b"\\u0041\\", Anchor::Escapes),
-    (b"&#65;&#", Anchor::Escapes),
-    (b"&#x41;&#", Anchor::Escapes),
+    (b"\\x41", Anchor::Escapes),
+    (b"\\u0041", Anchor::Escapes),
+    (b"&#65;", Anchor::Escapes),
+    (b"&#x41;", Anchor::Escapes),
+    (b"&#X41;", Anchor::Escapes),
     (b"%41%4", Anchor::Escapes),
     (b"%41%5", Anchor::Escapes),
+    (b"%41KIA", Anchor::Escapes),
+    (b"%41SIA", Anchor::Escapes),
     (b"IQoJb3JpZ2lu", Anchor::SessionToken),
     (b"FwoGZXIvYXdz", Anchor::SessionToken),
     (b"FQoGZXIvYXdz", Anchor::SessionToken),
@@ -183,8 +198,10 @@ mod tests {
         let prefilter = Prefilter::new();
         for prefix in ["AKIA", "ASIA"] {
             let utf16: Vec<u8> = prefix.bytes().flat_map(|byte| [byte, 0]).collect();
-            let again = BASE64_STANDARD.encode(format!("{prefix}QZZZZZ"));
-            for plain in [prefix.as_bytes(), &utf16, again.as_bytes()] {
+            let again = |before: &str| BASE64_STANDARD.encode(format!("{before}{prefix}QZZZZZ"));
+            let inner = [again(""), again("~"), again("~~")];
+            let [at_0, at_1, at_2] = inner.each_ref().map(String::as_bytes);
+            for plain in [prefix.as_bytes(), &utf16, at_0, at_1, at_2] {
                 for before in 0..3 {
                     for filler in [b'a', b'~', 0xff] {
                         let mut text = vec![filler; before];

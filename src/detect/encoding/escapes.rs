@@ -26,7 +26,12 @@ pub(in crate::detect) fn decode(bytes: &[u8], at: usize, from: usize) -> Decoded
         encoding: Encoding::Escaped,
         bytes: decoded,
         source,
-        done: end.saturating_sub(BEFORE / 2).max(at + 1),
+        // A key over the cut is whole in the next piece.
+        done: if end == bytes.len() {
+            end
+        } else {
+            end - BEFORE / 2
+        },
     }
 }
 

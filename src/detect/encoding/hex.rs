@@ -1,34 +1,28 @@
-//! Hexadecimal text, both cases, two digits a byte.
+//! Hexadecimal text, both cases, two digits a byte, on one line or wrapped.
 
-use super::{Decoded, Encoding, MAX_TEXT};
+use super::{Decoded, Encoding, wrapped};
 use crate::detect::glyph;
 
-/// Bytes decoded again when a text is cut.
-const OVERLAP: usize = 1024;
+/// Digits decoded again when a text is cut.
+const OVERLAP: usize = 2048;
 
-/// Decodes the digits around `at`, where a byte begins.
+/// Decodes the digits around `at`, where a byte begins. Bytes before `from`
+/// are done already.
 pub(in crate::detect) fn decode(bytes: &[u8], at: usize, from: usize) -> Decoded {
-    let back = bytes[from..at]
-        .iter()
-        .rev()
-        .take(MAX_TEXT)
-        .take_while(|byte| byte.is_ascii_hexdigit())
-        .count();
-    let start = at - back / 2 * 2;
-    let pairs = bytes[start..].chunks_exact(2).take(MAX_TEXT / 2);
-    let decoded: Vec<u8> = pairs.map_while(glyph::two_hex).collect();
-    let end = start + decoded.len() * 2;
-    let cut = decoded.len() == MAX_TEXT / 2 || end + 1 >= bytes.len();
-    let done = if cut && decoded.len() > 2 * OVERLAP {
-        end - 2 * OVERLAP
+    let (mut places, after) = wrapped::places(bytes, at, from, |byte| byte.is_ascii_hexdigit());
+    let skip = places.len() % 2;
+    places.extend(after);
+    let places = &places[skip..];
+    let digits: Vec<u8> = places.iter().map(|place| bytes[*place as usize]).collect();
+    let done = if wrapped::is_cut(bytes, places) && places.len() > 2 * OVERLAP {
+        places[(places.len() - OVERLAP) / 2 * 2] as usize
     } else {
-        end
+        places.last().map_or(at + 1, |last| *last as usize + 1)
     };
+    let decoded: Vec<u8> = digits.chunks_exact(2).map_while(glyph::two_hex).collect();
     Decoded {
         encoding: Encoding::Hex,
-        source: (0..decoded.len())
-            .map(|index| u32::try_from(start + index * 2).unwrap_or(u32::MAX))
-            .collect(),
+        source: (0..decoded.len()).map(|index| places[index * 2]).collect(),
         bytes: decoded,
         done,
     }
