@@ -11,6 +11,8 @@ use super::{Detector, access_key, name, pair, secret, token};
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     base64: usize,
+    /// Up to where base64 texts without an anchor were looked at.
+    looked: usize,
     hex: usize,
     utf16: usize,
     escapes: usize,
@@ -23,6 +25,7 @@ impl Marks {
     pub(super) fn shift(&mut self, bytes: usize) {
         for mark in [
             &mut self.base64,
+            &mut self.looked,
             &mut self.hex,
             &mut self.utf16,
             &mut self.escapes,
@@ -85,8 +88,10 @@ impl Detector {
                 let decoded = decoded.filter(|decoded| encoding::is_gzip(&decoded.bytes));
                 self.descend(decoded, base, depth, &mut marks.base64, out);
             }
+            Anchor::Base64Text if at < marks.looked => {}
             Anchor::Base64Text => {
-                let decoded = encoding::base64::decode_text(bytes, at, marks.base64);
+                let decoded =
+                    encoding::base64::decode_text(bytes, at, marks.base64, &mut marks.looked);
                 self.descend(decoded, base, depth, &mut marks.base64, out);
             }
             Anchor::Hex if at >= marks.hex => {
@@ -132,7 +137,7 @@ impl Detector {
             return out;
         }
         let mut hits = Vec::new();
-        self.prefilter.search(bytes, 0, &mut hits);
+        self.prefilter.search(bytes, 0, 0, &mut hits);
         let mut marks = Marks::default();
         for hit in hits {
             self.follow(hit, bytes, 0, depth, &mut marks, &mut out);

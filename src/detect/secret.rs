@@ -29,8 +29,8 @@ const MIN_ENTROPY: f64 = 4.0;
 const MIN_CHANGES: usize = 11;
 
 /// Letters followed by one of the same case above which 40 characters are
-/// words; one random secret of 100,000 has more.
-const MAX_SAME_CASE: usize = 22;
+/// words; one random secret of 10,000 has more.
+const MAX_SAME_CASE: usize = 20;
 
 /// Length of the last line of a wrapped base64 text at which it could be
 /// taken for a secret, were it not for the lines above it.
@@ -212,7 +212,8 @@ fn looks_random(characters: &[u8]) -> bool {
         && !is_words(characters)
 }
 
-/// Whether letters follow letters of their own case as in words and paths.
+/// Whether letters follow letters of their own case, and vowels are as
+/// frequent, as in words and paths.
 fn is_words(characters: &[u8]) -> bool {
     let pairs = |of: fn(&u8) -> bool| {
         characters
@@ -220,7 +221,12 @@ fn is_words(characters: &[u8]) -> bool {
             .filter(|pair| pair.iter().all(of))
             .count()
     };
-    pairs(u8::is_ascii_lowercase) > MAX_SAME_CASE || pairs(u8::is_ascii_uppercase) > MAX_SAME_CASE
+    let letters = characters.iter().filter(|byte| byte.is_ascii_alphabetic());
+    let vowels = letters.clone().filter(|byte| b"aeiouAEIOU".contains(byte));
+    // 19 of 100 letters are vowels by chance, 38 in English.
+    vowels.count() * 10 > letters.count() * 3
+        && (pairs(u8::is_ascii_lowercase) > MAX_SAME_CASE
+            || pairs(u8::is_ascii_uppercase) > MAX_SAME_CASE)
 }
 
 /// Adds every value in `bytes[from..to]` that could be the secret of an ID

@@ -73,10 +73,12 @@ impl<'d> Scanner<'d> {
     /// Takes the first `count` bytes of [`space`](Self::space) as read.
     pub fn advance(&mut self, count: usize) {
         self.len += count;
-        self.searched =
-            self.detector
-                .prefilter
-                .search(&self.buffer[..self.len], self.searched, &mut self.hits);
+        self.searched = self.detector.prefilter.search(
+            &self.buffer[..self.len],
+            self.searched,
+            self.base,
+            &mut self.hits,
+        );
         if self.len == WINDOW {
             self.follow_hits(WINDOW - AHEAD);
             self.slide();

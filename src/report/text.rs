@@ -122,8 +122,12 @@ fn verdict_line(report: &Report) -> String {
     .filter(|(count, _)| *count > 0)
     .map(|(count, name)| format!("{count} {name}"))
     .collect();
-    let found = if counts.is_empty() {
+    let found = if report.coverage.is_empty() && counts.is_empty() {
+        role_line(report)
+    } else if counts.is_empty() {
         "no AWS key found".to_owned()
+    } else if report.coverage.is_empty() {
+        counts.join(", ")
     } else {
         let places = summary.findings - posture_findings(report).count() as u64;
         format!(
@@ -154,8 +158,32 @@ fn verdict_line(report: &Report) -> String {
     format!("rolecall{instance}: {found}{allowed}{work} in {took:.1} s{whole}")
 }
 
+/// What a posture run without a finding comes to.
+fn role_line(report: &Report) -> String {
+    let all_pass = report
+        .posture
+        .iter()
+        .all(|check| check.verdict == Verdict::Pass);
+    match &report.instance.role {
+        Some(role) if all_pass => format!(
+            "the role {} is there and usable, over IMDSv2 only and from this host only",
+            sanitize::line(role)
+        ),
+        _ => "no posture check failed".to_owned(),
+    }
+}
+
+/// The checks in one line; nothing where the verdict has said it all.
 fn posture_line(report: &Report) -> Option<String> {
     let (first, rest) = report.posture.split_first()?;
+    if report.coverage.is_empty()
+        && report
+            .posture
+            .iter()
+            .all(|check| check.verdict == Verdict::Pass)
+    {
+        return None;
+    }
     let same = rest.iter().all(|check| check.reason == first.reason);
     if first.verdict == Verdict::NotApplicable && same {
         return Some(format!(

@@ -1,6 +1,8 @@
 //! The tests from outside, in one binary that links once: a subject is a
 //! module.
 
+mod architecture;
+mod check;
 mod delivery;
 mod detection;
 mod imds;
@@ -8,4 +10,6 @@ mod moto;
 mod namespaces;
 mod posture;
 mod private_network;
+mod report;
 mod support;
+mod walk;

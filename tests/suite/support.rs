@@ -3,6 +3,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod corpus;
+pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod imds_double;
 pub(crate) mod logs_double;
@@ -10,4 +11,5 @@ pub(crate) mod moto;
 pub(crate) mod netns;
 pub(crate) mod proxy;
 pub(crate) mod role;
+pub(crate) mod rolecall;
 pub(crate) mod side_by_side;

@@ -22,8 +22,8 @@ pub(in crate::detect) const LENIENT: GeneralPurpose = GeneralPurpose::new(
 /// whole in one of the pieces. A multiple of four.
 const OVERLAP: usize = 2048;
 
-/// Characters below which a text without an anchor is not decoded.
-const MIN_TEXT: usize = 96;
+/// Characters by which a text without an anchor is judged.
+const NEAR: usize = 32;
 
 /// Decodes the text around `at`, where a group of four characters began
 /// `phase` characters earlier. Bytes before `from` are done already.
@@ -39,31 +39,46 @@ pub(in crate::detect) fn decode(
     decode_places(bytes, places.get(skip..)?)
 }
 
-/// Decodes a long text somewhere inside which `at` lies, and which begins
-/// where a group does. It may turn out to be hexadecimal.
-pub(in crate::detect) fn decode_text(bytes: &[u8], at: usize, from: usize) -> Option<Decoded> {
+/// Decodes a text that was noticed for its look only, somewhere inside which
+/// `at` lies and which begins where a group does. Bytes before `from` are done
+/// already. It may turn out to be hexadecimal, or no encoding of text at all;
+/// `looked` is then moved to its end, so that no other probe looks again.
+pub(in crate::detect) fn decode_text(
+    bytes: &[u8],
+    at: usize,
+    from: usize,
+    looked: &mut usize,
+) -> Option<Decoded> {
+    let near = &bytes[at.saturating_sub(NEAR).max(from)..bytes.len().min(at + NEAR)];
+    // Identifiers, paths and lists of words use fewer kinds of characters
+    // than base64 of anything does.
+    let has = |kind: fn(&u8) -> bool| near.iter().any(kind);
+    if !has(u8::is_ascii_digit) || !(has(u8::is_ascii_lowercase) || has(u8::is_ascii_uppercase)) {
+        return None;
+    }
     let (mut places, after) = wrapped::places(bytes, at, from, in_alphabet);
     places.extend(after);
-    if places.len() < MIN_TEXT {
-        return None;
-    }
-    let head = || {
-        places[..MIN_TEXT]
-            .iter()
-            .map(|place| bytes[*place as usize])
+    *looked = places.last().map_or(at, |last| *last as usize + 1);
+    let mut head = places.iter().take(NEAR).map(|place| bytes[*place as usize]);
+    let decoded = if head.all(|byte| byte.is_ascii_hexdigit()) {
+        places
+            .first()
+            .map(|first| super::hex::decode(bytes, *first as usize, from))
+    } else {
+        decode_places(bytes, &places)
     };
-    if head().all(|byte| byte.is_ascii_hexdigit()) {
-        return Some(super::hex::decode(bytes, places[0] as usize, from));
-    }
-    // Identifiers and paths use fewer kinds of characters than base64 of
-    // anything does.
-    let is_mixed = head().any(|byte| byte.is_ascii_uppercase())
-        && head().any(|byte| byte.is_ascii_lowercase())
-        && head().any(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'/'));
-    if !is_mixed {
-        return None;
-    }
-    decode_places(bytes, &places)
+    decoded.filter(|decoded| is_text(&decoded.bytes))
+}
+
+/// Whether decoded bytes are worth a look: text, in whatever encoding, or
+/// gzip. Keys in other binary data are anchored in the encoded text already.
+fn is_text(decoded: &[u8]) -> bool {
+    let head = &decoded[..decoded.len().min(NEAR)];
+    let printable = head
+        .iter()
+        .filter(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || **byte == 0)
+        .count();
+    super::is_gzip(decoded) || printable * 8 >= head.len() * 7
 }
 
 fn in_alphabet(byte: u8) -> bool {

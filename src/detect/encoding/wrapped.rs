@@ -11,16 +11,13 @@ const MIN_LINE: usize = 32;
 /// Most characters on each side of the place.
 const MAX_SIDE: usize = MAX_TEXT / 2;
 
-/// Which bytes the encoding is written with.
-pub(super) type Alphabet = fn(u8) -> bool;
-
 /// Places of the characters before `at`, but not before `from`, and of those
 /// from `at` on, each in the order of the text.
 pub(super) fn places(
     bytes: &[u8],
     at: usize,
     from: usize,
-    alphabet: Alphabet,
+    alphabet: impl Fn(u8) -> bool,
 ) -> (Vec<u32>, Vec<u32>) {
     let text = Text { bytes, alphabet };
     let mut before = text.before(at, from);
@@ -36,12 +33,13 @@ pub(super) fn is_cut(bytes: &[u8], places: &[u32]) -> bool {
             .is_some_and(|last| *last as usize + 1 == bytes.len())
 }
 
-struct Text<'a> {
+struct Text<'a, A> {
     bytes: &'a [u8],
-    alphabet: Alphabet,
+    /// Which bytes the encoding is written with.
+    alphabet: A,
 }
 
-impl Text<'_> {
+impl<A: Fn(u8) -> bool> Text<'_, A> {
     fn holds(&self, byte: u8) -> bool {
         (self.alphabet)(byte)
     }

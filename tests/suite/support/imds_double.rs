@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::role::Key;
 use server::{Shared, lock};
 
 pub(crate) const TOKEN: &str = "/latest/api/token";
@@ -71,34 +72,6 @@ pub(crate) struct Role {
     absent: bool,
 }
 
-/// The credentials that the double gives out; made here, worth nothing.
-#[derive(Debug, Clone)]
-pub(crate) struct FakeCredentials {
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: String,
-    pub(crate) session_token: String,
-}
-
-impl FakeCredentials {
-    /// Assembled at run time, so that no scanner takes the source for a key.
-    fn new() -> Self {
-        let spread = |alphabet: &[u8], n: usize| -> String {
-            (0..n)
-                .map(|i| char::from(alphabet[(i * i * 7 + i * 13 + 5) % alphabet.len()]))
-                .collect()
-        };
-        let letters: Vec<u8> = (b'a'..=b'z')
-            .chain(b'A'..=b'Z')
-            .chain(b'0'..=b'9')
-            .collect();
-        Self {
-            access_key_id: ["AS", "IA", "Y34FZKBO", "KMUTVV7A"].concat(),
-            secret_access_key: spread(&letters, 40),
-            session_token: ["IQoJb3Jp", "Z2luX2Vj", &spread(&letters, 300)].concat(),
-        }
-    }
-}
-
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -128,6 +101,7 @@ pub(crate) struct Builder {
     role: Option<Role>,
     items: BTreeMap<String, Vec<u8>>,
     faults: BTreeMap<String, Vec<(Fault, u64)>>,
+    credentials: Key,
 }
 
 impl Builder {
@@ -148,9 +122,16 @@ impl Builder {
             role: None,
             items: BTreeMap::new(),
             faults: BTreeMap::new(),
+            credentials: Key::temporary(0),
         };
         double = double.item(IDENTITY, identity).item(PARTITION, "aws");
         double.item(LISTING, "ami-id\niam/\ninstance-id\n")
+    }
+
+    /// The credentials that the role gives out, in place of made-up ones.
+    pub(crate) fn credentials(mut self, key: Key) -> Self {
+        self.credentials = key;
+        self
     }
 
     /// Where to listen; a free port of 127.0.0.1 otherwise.
@@ -300,7 +281,7 @@ impl ImdsDouble {
     }
 
     /// The credentials that the role gives out.
-    pub(crate) fn credentials(&self) -> &FakeCredentials {
+    pub(crate) fn credentials(&self) -> &Key {
         &self.shared.credentials
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{Builder, FakeCredentials, Fault, ROLES, Request, Role, TOKEN};
+use super::{Builder, Fault, Key, ROLES, Request, Role, TOKEN};
 
 const TOKEN_HEADER: &str = "x-aws-ec2-metadata-token";
 const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) log: Mutex<Vec<Request>>,
     pub(super) connections: AtomicU64,
     pub(super) stopping: AtomicBool,
-    pub(super) credentials: FakeCredentials,
+    pub(super) credentials: Key,
 }
 
 struct Answer {
@@ -65,12 +65,12 @@ impl Shared {
     pub(super) fn new(says: Builder) -> Self {
         Self {
             faults: Mutex::new(says.faults.clone()),
-            says: Mutex::new(says),
             tokens: Mutex::default(),
             log: Mutex::default(),
             connections: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
-            credentials: FakeCredentials::new(),
+            credentials: says.credentials.clone(),
+            says: Mutex::new(says),
         }
     }
 

@@ -1,0 +1,273 @@
+//! What the walk reads, what it leaves out, and that it says so.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::host::Host;
+use crate::support::rolecall::{Ran, Rolecall};
+
+fn scan(path: &Path) -> Ran {
+    Rolecall::new(["scan", "--format", "json"]).arg(path).run()
+}
+
+fn paths(ran: &Ran) -> Vec<String> {
+    let mut paths: Vec<String> = ran
+        .of_type("finding")
+        .iter()
+        .map(|finding| finding["location"]["path"].as_str().unwrap().to_owned())
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn coverage(ran: &Ran, source: &str) -> Value {
+    let mut coverage = ran.of_type("coverage");
+    coverage.retain(|coverage| coverage["source"] == source);
+    coverage.pop().expect("the source's coverage")
+}
+
+#[test]
+fn hidden_and_git_ignored_files_are_read() {
+    let host = Host::new();
+    let hidden = host.write(".config/.secret.env", host.key_pair().env());
+    host.write(".gitignore", "*\n");
+    host.write(".ignore", "*\n");
+    let ignored = host.write("build/out.env", host.key_pair().env());
+    let ran = scan(&host.root());
+    assert_eq!(ran.status, 1);
+    assert_eq!(
+        paths(&ran),
+        [hidden.display().to_string(), ignored.display().to_string()]
+    );
+}
+
+#[test]
+fn nothing_but_regular_files_is_opened() {
+    let host = Host::new();
+    host.write("a.env", "nothing");
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(host.path("fifo"))
+        .status();
+    assert!(fifo.expect("mkfifo runs").success());
+    let _socket = UnixListener::bind(host.path("socket")).unwrap();
+    symlink("/dev/zero", host.path("zero")).unwrap();
+    symlink(host.root(), host.path("loop")).unwrap();
+    let ran = scan(&host.root());
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(ran.skipped("file", "special-file"), 2);
+    assert_eq!(coverage(&ran, "file")["scanned"], 1);
+    assert_eq!(ran.summary()["complete"], true);
+}
+
+#[test]
+fn a_link_is_not_followed_but_a_named_one_is() {
+    let outside = Host::new();
+    outside.write("key.env", outside.key_pair().env());
+    let host = Host::new();
+    symlink(outside.root(), host.path("link")).unwrap();
+    assert_eq!(scan(&host.root()).status, 0);
+    assert_eq!(scan(&host.path("link")).status, 1);
+}
+
+#[test]
+fn what_may_not_be_read_is_counted_and_leaves_the_scan_incomplete() {
+    if !rustix_is_root() {
+        eprintln!("skipped: needs root to become another user");
+        return;
+    }
+    let host = Host::new();
+    fs::set_permissions(host.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let key = host.write("open.env", host.key_pair().env());
+    let denied = host.write("closed.env", host.key_pair().env());
+    fs::set_permissions(&denied, fs::Permissions::from_mode(0o600)).unwrap();
+    host.write("dir/below.env", host.key_pair().env());
+    fs::set_permissions(host.path("dir"), fs::Permissions::from_mode(0o700)).unwrap();
+    // The binary itself may lie where that user may not look.
+    let binary = host.path("rolecall");
+    fs::copy(env!("CARGO_BIN_EXE_rolecall"), &binary).unwrap();
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&binary)
+        .args([
+            "scan",
+            "--format",
+            "json",
+            "--fail-on",
+            "never",
+            "--exclude",
+            "/**/rolecall",
+        ])
+        .arg(host.root())
+        .output()
+        .expect("setpriv runs");
+    let ran = Ran {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    assert_eq!(paths(&ran), [key.display().to_string()]);
+    assert_eq!(
+        ran.skipped("file", "permission-denied"),
+        2,
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        (ran.status, &ran.summary()["complete"]),
+        (2, &Value::Bool(false))
+    );
+}
+
+fn rustix_is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn a_root_that_is_not_there_is_no_clean_scan() {
+    let ran = scan(Path::new("/nonexistent/rolecall"));
+    assert_eq!(ran.status, 2);
+    assert_eq!(ran.skipped("file", "not-found"), 1);
+}
+
+#[test]
+fn a_file_without_a_size_is_read_to_its_end() {
+    let host = Host::new();
+    let pair = host.key_pair();
+    let ran = Rolecall::new(["scan", "--format", "json", "/proc/self/environ"])
+        .env("AWS_ACCESS_KEY_ID", &pair.id)
+        .env("AWS_SECRET_ACCESS_KEY", &pair.secret)
+        .run();
+    assert_eq!(ran.status, 1, "{}", ran.stdout);
+    assert_eq!(ran.of_type("finding")[0]["access_key_id"], pair.id.as_str());
+}
+
+#[test]
+fn hostile_names_are_told_and_escaped() {
+    let host = Host::new();
+    for name in [
+        &b"new\nline"[..],
+        b"\x1b[31mred\x1b[0m",
+        b"not\xffutf8",
+        "\u{202e}gnp.exe".as_bytes(),
+        b"-rf",
+        b" ",
+    ] {
+        fs::write(
+            host.root().join(OsStr::from_bytes(name)),
+            host.key_pair().env(),
+        )
+        .unwrap();
+    }
+    for format in ["json", "text"] {
+        let ran = Rolecall::new(["scan", "--format", format])
+            .arg(host.root())
+            .run();
+        assert_eq!(ran.status, 1);
+        let bare =
+            |c: char| c != '\n' && (c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
+        assert!(!ran.stdout.contains(bare), "{}", ran.stdout);
+    }
+    let ran = scan(&host.root());
+    let names: Vec<String> = paths(&ran)
+        .into_iter()
+        .map(|path| path.rsplit('/').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            " ",
+            "-rf",
+            "\u{1b}[31mred\u{1b}[0m",
+            "new\nline",
+            "not\\xffutf8",
+            "\u{202e}gnp.exe"
+        ]
+        .map(String::from)
+        .into_iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn excluded_paths_are_counted() {
+    let host = Host::new();
+    host.write("vendor/key.env", host.key_pair().env());
+    let ran = Rolecall::new(["scan", "--format", "json", "--exclude", "**/vendor"])
+        .arg(host.root())
+        .run();
+    assert_eq!((ran.status, ran.skipped("file", "excluded")), (0, 1));
+}
+
+#[test]
+fn another_root_is_reported_as_its_host_knows_it() {
+    let host = Host::new();
+    host.write("etc/app.env", host.key_pair().env());
+    let ran = Rolecall::new(["scan", "--format", "json", "--root"])
+        .arg(host.root())
+        .run();
+    assert_eq!(paths(&ran), ["/etc/app.env"]);
+    let ran = Rolecall::new(["scan", "--format", "json", "--root"])
+        .arg(host.root())
+        .arg("etc")
+        .run();
+    assert_eq!(paths(&ran), ["/etc/app.env"]);
+}
+
+#[test]
+fn a_link_in_another_root_leads_nowhere_out_of_it() {
+    let outside = Host::new();
+    outside.write("key.env", outside.key_pair().env());
+    let host = Host::new();
+    symlink(outside.root(), host.path("srv")).unwrap();
+    let ran = Rolecall::new(["scan", "--format", "json", "--root"])
+        .arg(host.root())
+        .arg("/srv")
+        .run();
+    assert_eq!((ran.status, ran.of_type("finding").len()), (2, 0));
+}
+
+#[test]
+fn time_that_runs_out_is_said() {
+    let ran = Rolecall::new(["scan", "--format", "json", "--timeout", "1ms", "/usr"]).run();
+    assert_eq!(ran.status, 2);
+    assert!(ran.skipped("file", "time-limit") > 0);
+    assert_eq!(ran.summary()["complete"], false);
+}
+
+#[test]
+fn a_key_over_any_offset_of_a_buffers_edge_is_found_whole() {
+    // Reads are of 128 KiB; the window slides where a mebibyte is full, less
+    // what is kept for the text behind a hit.
+    const EDGES: [usize; 3] = [128 * 1024, 1024 * 1024 - 96 * 1024, 1024 * 1024];
+    let host = Host::new();
+    let pair = host.key_pair();
+    let text = format!("k={} s={}\n", pair.id, pair.secret);
+    for edge in EDGES {
+        for before in (0..=text.len()).rev() {
+            let mut content = vec![b'.'; edge - before];
+            content[edge - before - 1] = b'\n';
+            content.extend(text.as_bytes());
+            content.resize(content.len() + 200_000, b'.');
+            host.write(&format!("{edge}-{before}"), content);
+        }
+    }
+    let ran = scan(&host.root());
+    let findings = ran.of_type("finding");
+    assert_eq!(findings.len(), EDGES.len() * (text.len() + 1));
+    for finding in findings {
+        assert_eq!(finding["rule"], "aws.access-key-pair", "{finding}");
+        assert_eq!(finding["access_key_id"], pair.id.as_str());
+        assert_eq!(
+            (&finding["location"]["line"], &finding["location"]["column"]),
+            (&Value::from(2), &Value::from(3))
+        );
+    }
+}
