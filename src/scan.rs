@@ -77,10 +77,11 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
 
     match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
         Ok(mounts) => {
+            let exclude = |path: &Path| settings.exclude.is_match(path);
             let files = Files {
                 root: settings.root,
                 roots: settings.roots,
-                exclude: &|path| settings.exclude.is_match(path),
+                exclude: (!settings.exclude.is_empty()).then_some(&exclude),
                 mounts: &mounts,
                 threads: settings.threads,
                 pending_time: pending_time(settings.instance),

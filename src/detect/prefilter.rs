@@ -84,11 +84,9 @@ const LITERALS: &[(&[u8], Anchor)] = &[
 /// Bytes of the longest literal.
 const LONGEST: usize = 16;
 
-/// Distance of two probes at the start of a blob, and behind `DENSE`. Small
-/// files are a small part of all bytes, and hold most of the secrets.
-const DENSE_STRIDE: usize = 24;
-const SPARSE_STRIDE: usize = 512;
-const DENSE: u64 = 64 * 1024;
+/// Distance of two probes up to a place in the blob. The starts of files are a
+/// small part of all bytes, and hold most of the secrets.
+const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 96), (u64::MAX, 512)];
 
 /// Characters of base64 that a probe has to see at once.
 const PROBE_LEN: usize = 8;
@@ -132,13 +130,15 @@ impl Prefilter {
             // Literals overlap: `AKIAKIA` holds two.
             at = found.start() + 1;
         }
-        let dense = usize::try_from(DENSE.saturating_sub(base))
-            .unwrap_or(0)
-            .min(bytes.len());
-        if from < dense {
-            probe(&bytes[..dense], from, DENSE_STRIDE, hits);
+        let mut start = from;
+        for (end, stride) in STRIDES {
+            let end = usize::try_from(end.saturating_sub(base)).unwrap_or(usize::MAX);
+            let end = end.min(bytes.len());
+            if start < end {
+                probe(&bytes[..end], start, stride, hits);
+                start = end;
+            }
         }
-        probe(bytes, from.max(dense), SPARSE_STRIDE, hits);
         bytes.len().saturating_sub(LONGEST - 1).max(at)
     }
 }
@@ -149,7 +149,9 @@ fn probe(bytes: &[u8], from: usize, stride: usize, hits: &mut Vec<Hit>) {
     let in_text = |byte: &u8| IN_BASE64_TEXT[usize::from(*byte)];
     let first = from.next_multiple_of(stride);
     for at in (first..bytes.len().saturating_sub(PROBE_LEN)).step_by(stride) {
-        if !bytes[at..at + PROBE_LEN].iter().all(in_text) {
+        // Without a branch a byte: where words end cannot be predicted.
+        let seen = &bytes[at..at + PROBE_LEN];
+        if !seen.iter().fold(true, |all, byte| all & in_text(byte)) {
             continue;
         }
         let behind = bytes[at..]

@@ -27,7 +27,7 @@ pub struct Files<'a> {
     /// Files and directories, absolute on the host.
     pub roots: &'a [PathBuf],
     /// Whether a path on the host is left out.
-    pub exclude: &'a (dyn Fn(&Path) -> bool + Sync),
+    pub exclude: Option<&'a (dyn Fn(&Path) -> bool + Sync)>,
     pub mounts: &'a Mounts,
     pub threads: usize,
     /// When this instance was first started; files born earlier came with the
@@ -150,7 +150,11 @@ impl Worker<'_, '_> {
 
     fn entry(&mut self, entry: &DirEntry) -> WalkState {
         let path = entry.path();
-        if (self.files.exclude)(&self.files.on_host(path)) {
+        if self
+            .files
+            .exclude
+            .is_some_and(|exclude| exclude(&self.files.on_host(path)))
+        {
             self.coverage.skip(SkipReason::Excluded, self.show(path));
             return WalkState::Skip;
         }
@@ -184,9 +188,9 @@ impl Worker<'_, '_> {
             return Ok(());
         }
         let origin = FileOrigin {
-            path: &self.files.on_host(path),
+            files: self.files,
+            path,
             file: &file,
-            pending_time: self.files.pending_time,
         };
         let mut content = Content {
             file: &file,
@@ -245,15 +249,16 @@ impl io::Read for Content<'_> {
 }
 
 struct FileOrigin<'a> {
+    files: &'a Files<'a>,
+    /// From here, not as on the host.
     path: &'a Path,
     file: &'a File,
-    pending_time: Option<Timestamp>,
 }
 
 impl Origin for FileOrigin<'_> {
     fn location(&self) -> Location {
         Location {
-            path: Some(show(self.path)),
+            path: Some(show(&self.files.on_host(self.path))),
             ..Location::new(SourceKind::File)
         }
     }
@@ -270,7 +275,7 @@ impl Origin for FileOrigin<'_> {
             modified: timestamp(stat.stx_mtime).map(|time| time.to_string()),
             born: born.map(|time| time.to_string()),
             baked_into_image: born
-                .zip(self.pending_time)
+                .zip(self.files.pending_time)
                 .map(|(born, start)| born < start),
         })
     }

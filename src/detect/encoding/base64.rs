@@ -25,6 +25,9 @@ const OVERLAP: usize = 2048;
 /// Characters by which a text without an anchor is judged.
 const NEAR: usize = 32;
 
+/// Decoded bytes below which nothing can be said of them.
+const MIN_DECODED: usize = 15;
+
 /// Decodes the text around `at`, where a group of four characters began
 /// `phase` characters earlier. Bytes before `from` are done already.
 pub(in crate::detect) fn decode(
@@ -49,11 +52,7 @@ pub(in crate::detect) fn decode_text(
     from: usize,
     looked: &mut usize,
 ) -> Option<Decoded> {
-    let near = &bytes[at.saturating_sub(NEAR).max(from)..bytes.len().min(at + NEAR)];
-    // Identifiers, paths and lists of words use fewer kinds of characters
-    // than base64 of anything does.
-    let has = |kind: fn(&u8) -> bool| near.iter().any(kind);
-    if !has(u8::is_ascii_digit) || !(has(u8::is_ascii_lowercase) || has(u8::is_ascii_uppercase)) {
+    if !looks_encoded(bytes, at) {
         return None;
     }
     let (mut places, after) = wrapped::places(bytes, at, from, in_alphabet);
@@ -68,6 +67,42 @@ pub(in crate::detect) fn decode_text(
         decode_places(bytes, &places)
     };
     decoded.filter(|decoded| is_text(&decoded.bytes))
+}
+
+/// Whether the characters around `at` decode to text at any alignment.
+fn looks_encoded(bytes: &[u8], at: usize) -> bool {
+    const GROUPS: usize = NEAR / 4;
+    let start = at.saturating_sub(NEAR);
+    let mut text = [0; NEAR + 4];
+    let mut len = 0;
+    for (place, byte) in bytes.iter().enumerate().take(at + 2 * NEAR).skip(start) {
+        if in_alphabet(*byte) {
+            if len < text.len() {
+                text[len] = *byte;
+                len += 1;
+            }
+        } else if !matches!(byte, b'\r' | b'\n') {
+            if place >= at {
+                break;
+            }
+            // The text begins behind this.
+            len = 0;
+        }
+    }
+    let mut decoded = [0; GROUPS * 3];
+    let hex = text[..len].iter().all(u8::is_ascii_hexdigit);
+    (0..4).any(|phase| {
+        let Some(part) = text[..len].get(phase..) else {
+            return false;
+        };
+        if hex {
+            let bytes: Vec<u8> = part.chunks_exact(2).map_while(glyph::two_hex).collect();
+            return is_text(&bytes);
+        }
+        let part = &part[..part.len().min(NEAR) / 4 * 4];
+        let count = LENIENT.decode_slice(part, &mut decoded).unwrap_or(0);
+        count >= MIN_DECODED && is_text(&decoded[..count])
+    })
 }
 
 /// Whether decoded bytes are worth a look: text, in whatever encoding, or
