@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::config::{Config, Loaded, Origin, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Finding, Instance, PostureCheck, Rule, Severity, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, Instance, PostureCheck, Rule, Severity, Summary, Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
@@ -18,7 +18,7 @@ use crate::ship::{self, Delivery, Event, Metrics};
 
 /// Time that delivery may take where the run has no limit of its own: a new
 /// stream, a throttled account and a few retries fit.
-const SHIP_TIME: Duration = Duration::from_secs(60);
+const SHIP_TIME: Duration = Duration::from_mins(1);
 
 /// Of a limited run, the part that the scan leaves for delivery.
 const SHIP_SHARE: u32 = 4;
@@ -113,7 +113,7 @@ fn scan(
 ) {
     let allow = AllowList::new(&config.allow, Timestamp::now());
     let timeout = match request.timeout {
-        Some(timeout) if request.ship => Some(timeout - timeout / SHIP_SHARE),
+        Some(timeout) if request.ship => Some(timeout.saturating_sub(timeout / SHIP_SHARE)),
         timeout => timeout,
     };
     let settings = scan::Settings {
@@ -236,7 +236,7 @@ fn summarize(report: &mut Report, started: Instant) {
         allowed: report.summary.allowed,
         unknown,
         duration_ms: millis(started.elapsed()),
-        complete: unknown == 0 && report.coverage.iter().all(|part| part.is_complete()),
+        complete: unknown == 0 && report.coverage.iter().all(Coverage::is_complete),
         ..report::count(&report.findings)
     };
 }

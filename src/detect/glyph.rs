@@ -90,7 +90,7 @@ pub(super) fn joint(bytes: &[u8], at: usize) -> Option<usize> {
                 match byte {
                     b' ' | b'\t' | b'\r' | b'\n' | b'\\' | b'(' | b')' => {}
                     b'+' | b'.' | b'&' | b'|' | b'~' | b'<' | b'_' if operators < 2 => {
-                        operators += 1
+                        operators += 1;
                     }
                     // String prefixes of Python and C++.
                     b'b' | b'r' | b'u' | b'L' | b'f' if window.get(place) == Some(quote) => {}

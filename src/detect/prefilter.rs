@@ -177,12 +177,15 @@ fn probe(bytes: &[u8], from: usize, stride: usize, hits: &mut Vec<Hit>) {
 /// The base64 alphabet and line ends.
 static IN_BASE64_TEXT: [bool; 256] = {
     let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(
-            byte as u8,
+    let mut byte = 0u8;
+    loop {
+        table[byte as usize] = matches!(
+            byte,
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'\n' | b'\r'
         );
+        if byte == u8::MAX {
+            break;
+        }
         byte += 1;
     }
     table

@@ -27,6 +27,8 @@ pub enum SkipReason {
     /// Was listed, and gone when it was opened.
     Vanished,
     PermissionDenied,
+    /// The host has nothing of the kind: a mounted image runs no processes.
+    Absent,
     /// A named root does not exist.
     NotFound,
     IoError,
@@ -59,6 +61,7 @@ impl SkipReason {
             Self::Excluded => "excluded",
             Self::Vanished => "vanished",
             Self::PermissionDenied => "permission-denied",
+            Self::Absent => "absent",
             Self::NotFound => "not-found",
             Self::IoError => "io-error",
             Self::FindingLimit => "finding-limit",

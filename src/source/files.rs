@@ -52,9 +52,9 @@ impl Files<'_> {
             return into_inner(coverage);
         };
         let mut builder = WalkBuilder::new(first);
-        rest.iter().for_each(|start| {
+        for start in rest {
             builder.add(start);
-        });
+        }
         builder
             .standard_filters(false)
             .follow_links(false)

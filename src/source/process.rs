@@ -21,7 +21,12 @@ pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
     let entries = match fs::read_dir(proc) {
         Ok(entries) => entries,
         Err(error) => {
-            coverage.skip(reason(&error), format!("{}: {error}", proc.display()));
+            let reason = match error.kind() {
+                io::ErrorKind::NotFound if proc == Path::new("/proc") => SkipReason::NotFound,
+                io::ErrorKind::NotFound => SkipReason::Absent,
+                _ => reason(&error),
+            };
+            coverage.skip(reason, sanitize::bytes(proc.as_os_str().as_encoded_bytes()));
             return coverage;
         }
     };

@@ -176,8 +176,9 @@ fn the_imports_have_no_circle() {
         .map(|(m, _)| *m)
     {
         left.remove(leaf);
-        left.values_mut()
-            .for_each(|imports| imports.retain(|import| *import != leaf));
+        for imports in left.values_mut() {
+            imports.retain(|import| *import != leaf);
+        }
     }
     assert!(left.is_empty(), "{left:?}");
 }

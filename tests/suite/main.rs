@@ -1,6 +1,8 @@
 //! The tests from outside, in one binary that links once: a subject is a
 //! module.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
+
 mod architecture;
 mod check;
 mod delivery;

@@ -45,13 +45,6 @@ impl Rolecall {
         self
     }
 
-    /// As an ordinary user of the host.
-    pub(crate) fn as_user(mut self, uid: u32) -> Self {
-        use std::os::unix::process::CommandExt as _;
-        self.0.uid(uid).gid(uid);
-        self
-    }
-
     pub(crate) fn run(mut self) -> Ran {
         // Files, because a pipe that fills up would need a thread each.
         let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
