@@ -33,6 +33,8 @@ pub struct Request<'a> {
     pub scan: bool,
     pub posture: bool,
     pub ship: bool,
+    /// Wait for the metadata service and the role, as `posture.boot_wait` says.
+    pub boot: bool,
 }
 
 /// Runs what is asked for. `paths` replace the configured roots, and are
@@ -50,17 +52,28 @@ pub fn run(
     let config = &loaded.config;
     let mut report = Report::default();
     let mut role_usable = false;
+    let mut role_key = None;
 
     if request.posture {
-        let settings = posture_settings(loaded);
+        let settings = posture_settings(loaded, request.boot);
         let assess = posture::assess(&settings, request.root);
         let posture = runtime.block_on(within(request.timeout, assess));
         role_usable = posture.role_usable;
+        role_key = posture.role_access_key_id;
         report.instance = posture.instance;
         report.posture = posture.checks;
     }
     if request.scan {
-        scan(request, config, paths, started, progress, &mut report);
+        let deadline = scan_deadline(request, started);
+        scan(
+            request,
+            config,
+            paths,
+            role_key.as_deref(),
+            deadline,
+            progress,
+            &mut report,
+        );
     }
     let failed = report
         .posture
@@ -107,15 +120,12 @@ fn scan(
     request: &Request<'_>,
     config: &Config,
     paths: &[PathBuf],
-    started: Instant,
+    role_key: Option<&str>,
+    deadline: Deadline,
     progress: &Progress,
     report: &mut Report,
 ) {
     let allow = AllowList::new(&config.allow, Timestamp::now());
-    let timeout = match request.timeout {
-        Some(timeout) if request.ship => Some(timeout.saturating_sub(timeout / SHIP_SHARE)),
-        timeout => timeout,
-    };
     let settings = scan::Settings {
         root: request.root,
         roots: if paths.is_empty() {
@@ -131,7 +141,8 @@ fn scan(
         allow: &allow,
         instance: &report.instance,
         redact: config.redact_access_key_ids,
-        deadline: Deadline::after(started, timeout),
+        role_access_key_id: role_key,
+        deadline,
     };
     let Scan {
         findings,
@@ -144,13 +155,28 @@ fn scan(
     report.notes.extend(allow.unused());
 }
 
-fn posture_settings(loaded: &Loaded) -> posture::Settings {
+/// Of a limited run, delivery gets its share.
+fn scan_deadline(request: &Request<'_>, started: Instant) -> Deadline {
+    let share = |timeout: Duration| timeout.saturating_sub(timeout / SHIP_SHARE);
+    let timeout = if request.ship {
+        request.timeout.map(share)
+    } else {
+        request.timeout
+    };
+    Deadline::after(started, timeout)
+}
+
+fn posture_settings(loaded: &Loaded, boot: bool) -> posture::Settings {
     let config = &loaded.config;
     posture::Settings {
         endpoint: config.imds.endpoint.clone(),
         endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
-        // By hand nobody wants to wait for a machine that has long booted.
-        wait: Duration::ZERO,
+        // Nobody wants to wait for a machine that has long booted.
+        wait: if boot {
+            config.posture.boot_wait
+        } else {
+            Duration::ZERO
+        },
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
     }

@@ -37,12 +37,12 @@ pub struct Invocation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Posture and scan once, and ship.
-    Check(Run),
+    /// Posture and scan once, and ship; `boot` waits for the metadata service.
+    Check { run: Run, boot: bool },
     /// The scan alone; of the configured roots where no path is named.
     Scan { run: Run, paths: Vec<PathBuf> },
     /// The posture checks alone.
-    Posture(Run),
+    Posture { run: Run, boot: bool },
     /// Print the configuration, or only validate it.
     Config { check: bool },
 }
@@ -179,7 +179,7 @@ mod tests {
             timeout: None,
             root: "/".into(),
         };
-        assert_eq!(command, Command::Check(run));
+        assert_eq!(command, Command::Check { run, boot: false });
         assert_eq!((quiet, verbosity), (false, 0));
         assert_eq!(sources.file, None);
         assert_eq!(sources.directory, PathBuf::from("/etc/rolecall"));
@@ -188,19 +188,22 @@ mod tests {
 
     #[test]
     fn every_flag_arrives() {
-        let line = "check -vv --config c.toml --format json -o out --fail-on never --timeout 1h30m \
+        let line = "check --boot -vv --config c.toml --format json -o out --fail-on never --timeout 1h30m \
             --root /mnt --threads 8 --exclude a --exclude b --imds-endpoint http://i --ship always \
             --logs-endpoint http://l --log-group g --log-stream s --region eu-west-1 \
             --state-dir /s --runtime-dir /r";
         let text = |text: &str| Some(text.to_owned());
         let expected = Invocation {
-            command: Command::Check(Run {
-                format: Format::Json,
-                output: Some("out".into()),
-                fail_on: None,
-                timeout: Some(Duration::from_mins(90)),
-                root: "/mnt".into(),
-            }),
+            command: Command::Check {
+                run: Run {
+                    format: Format::Json,
+                    output: Some("out".into()),
+                    fail_on: None,
+                    timeout: Some(Duration::from_mins(90)),
+                    root: "/mnt".into(),
+                },
+                boot: true,
+            },
             sources: Sources {
                 file: Some("c.toml".into()),
                 directory: Sources::DIRECTORY.into(),

@@ -52,11 +52,12 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
             say(&mut io::stdout(), text.as_bytes())?;
             Ok(Outcome::Clean)
         }
-        Command::Check(run) => {
+        Command::Check { run, boot } => {
             let request = Request {
                 scan: true,
                 posture: true,
                 ship: true,
+                boot: *boot,
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
@@ -69,9 +70,10 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
             let paths = on_host(paths, &run.root)?;
             examine(run, &request, &loaded, &paths, quiet)
         }
-        Command::Posture(run) => {
+        Command::Posture { run, boot } => {
             let request = Request {
                 posture: true,
+                boot: *boot,
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
@@ -87,6 +89,7 @@ fn request(run: &Run) -> Request<'_> {
         scan: false,
         posture: false,
         ship: false,
+        boot: false,
     }
 }
 

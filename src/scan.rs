@@ -14,8 +14,8 @@ use crate::config::PathGlobs;
 use crate::deadline::Deadline;
 use crate::detect::{Detection, Detector, Match, Scanner};
 use crate::finding::{
-    Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason, SourceKind,
-    controls, finding_id, judge, remediation, secret_fingerprint,
+    AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
+    SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::source::files::Files;
 use crate::source::mounts::Mounts;
@@ -40,6 +40,8 @@ pub struct Settings<'a> {
     pub processes: bool,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
+    /// The ID of the credentials that the instance's role gives out now.
+    pub role_access_key_id: Option<&'a str>,
     /// Mask the middle of access key IDs in what is told.
     pub redact: bool,
     pub deadline: Deadline,
@@ -182,7 +184,7 @@ impl Examiner<'_> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         for found in detection.matches {
-            let finding = finding(found, &location, facts.as_ref(), self.settings.instance);
+            let finding = finding(found, &location, facts.as_ref(), self.settings);
             if self.settings.allow.allows(&finding) {
                 results.allowed += 1;
                 continue;
@@ -206,8 +208,11 @@ fn finding(
     found: Match,
     location: &Location,
     facts: Option<&FileFacts>,
-    instance: &Instance,
+    settings: &Settings<'_>,
 ) -> Finding {
+    let instance = settings.instance;
+    let id = found.access_key_id.as_ref().map(AccessKeyId::as_str);
+    let of_own_role = id.is_some() && id == settings.role_access_key_id;
     let secret_fingerprint = found.secret.as_ref().map(secret_fingerprint);
     let in_process = location.source == SourceKind::Process;
     let same_account = found
@@ -220,24 +225,23 @@ fn finding(
         confidence: found.confidence,
         long_term: found.long_term,
         in_signature: found.in_signature,
-        of_own_role: false,
+        of_own_role,
         in_process,
     });
     let canary = found
         .access_key_id
         .as_ref()
-        .is_some_and(crate::finding::AccessKeyId::is_canary);
+        .is_some_and(AccessKeyId::is_canary);
     let credential = [
-        found.access_key_id.as_ref().map_or("", |id| id.as_str()),
+        id.unwrap_or(""),
         secret_fingerprint.as_deref().unwrap_or(""),
     ];
-    let id = finding_id(credential, location);
     Finding {
-        id,
+        id: finding_id(credential, location),
         rule: found.rule,
         severity,
         confidence: found.confidence,
-        title: title(&found, in_process, canary, facts),
+        title: title(&found, of_own_role, in_process, canary, facts),
         account_id: found.account_id,
         same_account,
         canary,
@@ -261,8 +265,15 @@ fn finding(
 }
 
 /// The rule's sentence, and what makes this finding worse or better.
-fn title(found: &Match, in_process: bool, canary: bool, facts: Option<&FileFacts>) -> String {
+fn title(
+    found: &Match,
+    of_own_role: bool,
+    in_process: bool,
+    canary: bool,
+    facts: Option<&FileFacts>,
+) -> String {
     let mut title = match (found.rule, found.long_term) {
+        _ if of_own_role => "temporary credentials of the instance's own role",
         (Rule::AccessKeyIdAlone, false) => "temporary AWS access key ID without its secret",
         (Rule::AccessKeyPair, _) => "long-term AWS access key with its secret",
         (rule, _) => rule.title(),

@@ -99,6 +99,8 @@ struct CheckArguments {
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
+    boot: BootArguments,
+    #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
     imds: ImdsArguments,
@@ -129,6 +131,8 @@ struct ScanArguments {
 struct PostureArguments {
     #[command(flatten)]
     run: RunArguments,
+    #[command(flatten)]
+    boot: BootArguments,
     #[command(flatten)]
     imds: ImdsArguments,
     #[command(flatten)]
@@ -204,6 +208,17 @@ struct ImdsArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Instance metadata service")]
+struct BootArguments {
+    /// Wait for the metadata service and the role, as long as posture.boot_wait.
+    ///
+    /// For user data and services: both may appear only while the machine boots. Without the flag
+    /// one bounded try decides.
+    #[arg(long)]
+    boot: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "CloudWatch Logs")]
 struct ShipArguments {
     /// Whether to ship to CloudWatch Logs [key: ship.mode]
@@ -248,7 +263,10 @@ impl Arguments {
                 check.imds.lay_over(&mut flags);
                 check.ship.lay_over(&mut flags);
                 check.directories.lay_over(&mut flags);
-                Command::Check(check.run.try_into()?)
+                Command::Check {
+                    run: check.run.try_into()?,
+                    boot: check.boot.boot,
+                }
             }
             Subcommands::Scan(scan) => {
                 scan.read.lay_over(&mut flags);
@@ -264,7 +282,10 @@ impl Arguments {
                 posture.imds.lay_over(&mut flags);
                 posture.ship.without_shipping()?.lay_over(&mut flags);
                 posture.directories.lay_over(&mut flags);
-                Command::Posture(posture.run.try_into()?)
+                Command::Posture {
+                    run: posture.run.try_into()?,
+                    boot: posture.boot.boot,
+                }
             }
             Subcommands::Config(config) => {
                 config.read.lay_over(&mut flags);

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::support::corpus::Kind;
 use crate::support::host::Host;
-use crate::support::imds_double::ImdsDouble;
+use crate::support::imds_double::{Fault, ImdsDouble, TOKEN};
 use crate::support::logs_double::{FOREVER, LogsDouble, Trouble};
 use crate::support::moto::{Moto, REGION};
+use crate::support::role::Key;
 use crate::support::rolecall::{Ran, Rolecall};
 
 const GROUP: &str = "/rolecall";
@@ -332,4 +334,51 @@ fn masked_ids_stay_masked_everywhere() {
             .iter()
             .all(|event| !event.message.contains(&pair.id))
     );
+}
+
+#[test]
+fn the_roles_own_credentials_are_told_as_such() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    let key = Key {
+        access_key_id: Kind::Asia.generate(&mut rng, None, None),
+        secret_access_key: Kind::Secret.generate(&mut rng, None, None),
+        session_token: Kind::Token.generate(&mut rng, None, None),
+    };
+    let host = Host::new();
+    host.write(
+        "tmp/cached.env",
+        format!(
+            "AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\nAWS_SESSION_TOKEN={}\n",
+            key.access_key_id, key.secret_access_key, key.session_token
+        ),
+    );
+    let imds = ImdsDouble::builder().credentials(key).role("web").start();
+    let logs = logs();
+    let ran = check(&host.root(), &imds, &logs.url()).run();
+    let findings = ran.of_type("finding");
+    assert_eq!(findings.len(), 1, "{}", ran.stdout);
+    assert_eq!(findings[0]["rule"], "aws.temporary-credentials");
+    assert_eq!(findings[0]["severity"], "high");
+    assert!(
+        findings[0]["title"]
+            .as_str()
+            .is_some_and(|title| title.contains("own role"))
+    );
+}
+
+#[test]
+fn at_boot_a_late_metadata_service_is_waited_for() {
+    let late = || {
+        ImdsDouble::builder()
+            .role("web")
+            .fault_times(TOKEN, Fault::Status(503), 2)
+            .start()
+    };
+    let posture = |imds: &ImdsDouble| {
+        Rolecall::new(["posture", "--format", "json", "--imds-endpoint"]).arg(imds.endpoint())
+    };
+    let ran = posture(&late()).run();
+    assert_eq!(ran.status, 1, "{}", ran.stdout);
+    let ran = posture(&late()).arg("--boot").run();
+    assert_eq!(ran.status, 0, "{}", ran.stdout);
 }

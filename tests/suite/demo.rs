@@ -68,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         scan: true,
         posture: true,
         ship: true,
+        boot: false,
     };
     let (report, outcome) = run(&request, &loaded, &[], &Progress::default())?;
     let mut text = Vec::new();
