@@ -30,6 +30,15 @@ const LONE_NAMED_SECRET: u64 = 1 << 32;
 /// Largest distance counted: beyond it all are equally far.
 const MAX_GAP: u64 = 1 << 30;
 
+/// Farthest that a value without a name may stand from its ID, in text and
+/// among binary data: random-looking runs of 40 characters are rare in the
+/// one and common in the other.
+const REACH_IN_TEXT: u64 = 1 << 20;
+const REACH_IN_BINARY: u64 = 512;
+
+/// Cost of a match that is out of reach: leaving both alone is cheaper.
+const OUT_OF_REACH: u64 = 4 * LONE_ID;
+
 /// A value without a name that is left over belongs to an ID that has a
 /// secret already only when it stands right beside it.
 const BESIDE: u64 = 160;
@@ -108,6 +117,14 @@ fn gap(id: &IdSighting, secret: &SecretSighting) -> u64 {
 }
 
 fn cost(id: &IdSighting, secret: &SecretSighting) -> u64 {
+    let reach = match (secret.named, secret.in_binary) {
+        (Named::Exactly | Named::Loosely, _) => u64::MAX,
+        (Named::No, true) => REACH_IN_BINARY,
+        (Named::No, false) => REACH_IN_TEXT,
+    };
+    if gap(id, secret) > reach {
+        return OUT_OF_REACH;
+    }
     let name = if secret.named == Named::No {
         NO_NAME
     } else {
@@ -196,6 +213,7 @@ mod tests {
                     value: Secret::new(vec![c as u8; 40]),
                     named,
                     smtp: false,
+                    in_binary: false,
                 });
             }
         }
@@ -247,6 +265,16 @@ mod tests {
     fn a_repeated_id_takes_no_foreign_secret() {
         assert_eq!(paired("aA a bB", Named::Exactly), ["aA", "bB"]);
         assert_eq!(paired("aA a          Z", Named::No), ["aA"]);
+    }
+
+    #[test]
+    fn among_binary_data_only_a_neighbour_without_a_name_is_taken() {
+        for (text, pairs) in [("a A", 1), ("a         A", 0)] {
+            let mut sightings = sightings(text, Named::No);
+            sightings.secrets[0].in_binary = true;
+            pair(&mut sightings);
+            assert_eq!(sightings.pairs.len(), pairs, "{text}");
+        }
     }
 
     #[test]

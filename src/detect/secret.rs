@@ -135,6 +135,7 @@ impl Run {
             value: Secret::new(value),
             named,
             smtp: false,
+            in_binary: false,
         })
     }
 
@@ -163,6 +164,7 @@ impl Run {
             value: Secret::new(self.characters.clone()),
             named: Named::No,
             smtp: true,
+            in_binary: false,
         })
     }
 }
@@ -229,6 +231,13 @@ fn is_words(characters: &[u8]) -> bool {
             || pairs(u8::is_ascii_uppercase) > MAX_SAME_CASE)
 }
 
+/// Whether a NUL stands in the text around `at`.
+fn is_binary(bytes: &[u8], at: usize) -> bool {
+    const AROUND: usize = 16 * 1024;
+    let around = &bytes[at.saturating_sub(AROUND)..bytes.len().min(at + AROUND)];
+    memchr::memchr(0, around).is_some()
+}
+
 /// Adds every value in `bytes[from..to]` that could be the secret of an ID
 /// seen in the same text, named or not. Returns where the last run ended.
 pub(super) fn collect(
@@ -243,6 +252,7 @@ pub(super) fn collect(
         at = run.end;
         if let Some(mut sighting) = run.secret(Named::No).or_else(|| run.smtp_password()) {
             sighting.place.offset += base;
+            sighting.in_binary = is_binary(bytes, run.start);
             out.push_secret(sighting);
         }
     }

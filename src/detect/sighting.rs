@@ -64,6 +64,8 @@ pub(super) struct SecretSighting {
     pub(super) named: Named,
     /// The shape of an SES SMTP password rather than of a secret access key.
     pub(super) smtp: bool,
+    /// Among bytes that are no text, where random-looking runs are common.
+    pub(super) in_binary: bool,
 }
 
 /// A credential that needs no partner.

@@ -42,7 +42,9 @@ pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
             coverage.skip(SkipReason::TimeLimit, format!("process {pid}"));
             break;
         }
-        if let Err(error) = process(&entry.path(), pid, visitor, &mut coverage) {
+        if let Err(error) = process(&entry.path(), pid, visitor, &mut coverage)
+            && !is_kernel_thread(&entry.path())
+        {
             coverage.skip(reason(&error), format!("process {pid}"));
         }
     }
@@ -73,6 +75,14 @@ fn process(
     // One process, not two blobs.
     coverage.scanned = scanned + 1;
     Ok(())
+}
+
+/// Whether the process is there and never had an environment: a kernel thread
+/// has an empty command line and no executable.
+fn is_kernel_thread(directory: &Path) -> bool {
+    let no_exe = fs::read_link(directory.join("exe"))
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    no_exe && fs::read(directory.join("cmdline")).is_ok_and(|line| line.is_empty())
 }
 
 fn reason(error: &io::Error) -> SkipReason {
