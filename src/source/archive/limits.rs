@@ -26,7 +26,7 @@ pub(super) const MAX_RATIO: u64 = 1_500;
 pub(super) const RATIO_FREE: u64 = 64 * 1024 * 1024;
 
 /// Time for one file and all that is in it.
-pub(super) const MAX_TIME: Duration = Duration::from_secs(600);
+pub(super) const MAX_TIME: Duration = Duration::from_mins(10);
 
 /// Dictionaries that all the decompressors at work on one file may fill. A
 /// stream that declares more is read up to here, since a dictionary can hold

@@ -110,7 +110,7 @@ pub(super) fn is_header(block: &[u8]) -> bool {
             || (header[0] != 0
                 && number(&header[124..136]).is_some()
                 && octal(&header[100..108]).is_some()
-                && header[257..345].iter().all(|byte| *byte == 0)))
+                && header[257..329].iter().all(|byte| *byte == 0)))
 }
 
 fn name_of(header: &[u8; BLOCK]) -> Vec<u8> {

@@ -232,9 +232,9 @@ impl<'a> Walk<'a> {
         layer: usize,
     ) -> io::Result<()> {
         let fault = self.fault.take();
-        if result.is_ok() && fault.is_none() {
+        let ((Err(_), _) | (_, Some(_))) = (result, &fault) else {
             return Ok(());
-        }
+        };
         // An error that nobody made a note of is this layer's own.
         let corrupt = || (layer, Cut::Skip(SkipReason::ArchiveCorrupt));
         let (broken, cut) = fault.unwrap_or_else(corrupt);

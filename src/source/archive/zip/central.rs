@@ -19,7 +19,7 @@ use crate::source::archive::walk::{Level, Walk};
 const END_LEN: usize = 22;
 const LOCATOR_LEN: usize = 20;
 const END_64_LEN: usize = 56;
-const HEADER_LEN: u64 = 46;
+const HEADER_LEN: usize = 46;
 
 /// Bytes at the end that hold the record: it, the longest comment, and what
 /// zip64 puts in front of it.
@@ -56,7 +56,7 @@ pub(super) fn walk(
         if members > MAX_MEMBERS {
             return Err(walk.breaks(level.layer, SkipReason::ArchiveLimit));
         }
-        let header: [u8; HEADER_LEN as usize] = input.array()?;
+        let header: [u8; HEADER_LEN] = input.array()?;
         let name = input.bytes(u64::from(le16(&header, 28)), MAX_NAME)?;
         let extra = input.bytes(u64::from(le16(&header, 30)), MAX_RECORDS)?;
         input.skip(u64::from(le16(&header, 32)))?;
