@@ -1,6 +1,7 @@
 //! The tests from outside, in one binary that links once: a subject is a
 //! module.
 
+mod archives;
 mod delivery;
 mod detection;
 mod imds;
