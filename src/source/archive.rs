@@ -24,6 +24,8 @@ mod cpio;
 mod input;
 mod kind;
 mod limits;
+#[cfg(test)]
+mod mutation;
 mod place;
 mod rpm;
 mod tar;
@@ -116,10 +118,13 @@ pub fn read(
             }
         }
     }
-    let walk = Walk::new(visitor, coverage, outer, settings);
+    let walk = Walk::new(visitor, coverage, outer.size, outer.scanned, settings);
     let whole = Whole(outer.file, &walk);
-    let section = Section::new(&whole, outer.size);
-    let place = Place::of_file(outer.origin);
+    read_from(&walk, outer.origin, Section::new(&whole, outer.size))
+}
+
+fn read_from(walk: &Walk<'_>, origin: &dyn Origin, section: Section<'_>) -> io::Result<Outcome> {
+    let place = Place::of_file(origin);
     let result = if at_start(&section.bytes_at(0, kind::HEAD)?) {
         walk.open(&place, &mut Input::section(section), Level::default())
     } else {

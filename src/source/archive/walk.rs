@@ -16,7 +16,7 @@ use super::limits::{
     MAX_DICTIONARY, MAX_GROWTH, MAX_INFLATED, MAX_LAYERS, MAX_RATIO, MAX_TIME, RATIO_FREE,
 };
 use super::place::Place;
-use super::{Outcome, Outer, Settings, ar, codec, cpio, rpm, tar, zip};
+use super::{Outcome, Settings, ar, codec, cpio, rpm, tar, zip};
 use crate::finding::{Coverage, SkipReason};
 use crate::source::{Blob, Visitor};
 
@@ -72,17 +72,17 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         visitor: &'a mut dyn Visitor,
         coverage: &'a mut Coverage,
-        outer: Outer<'_>,
+        size: u64,
+        file_is_scanned: bool,
         settings: Settings,
     ) -> Self {
-        let size = outer.size;
         let most = MAX_INFLATED.saturating_add(size.saturating_mul(MAX_GROWTH));
         let ratio = RATIO_FREE.saturating_add(size.saturating_mul(MAX_RATIO));
         Self {
             visitor: RefCell::new(visitor),
             coverage: RefCell::new(coverage),
             max_depth: settings.max_depth,
-            file_is_scanned: outer.scanned,
+            file_is_scanned,
             fault: RefCell::default(),
             scan_as_file: Cell::default(),
             inflated: Cell::default(),
