@@ -84,7 +84,6 @@ impl Bench {
             .output()
             .expect("a shell");
         if output.status.code() == Some(127) {
-            println!("not installed: {command}");
             return None;
         }
         let told = String::from_utf8_lossy(&output.stderr);
