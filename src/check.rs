@@ -137,6 +137,7 @@ fn scan(
         network_filesystems: config.scan.network_filesystems,
         threads: config.scan.threads,
         max_depth: config.scan.max_depth,
+        archives: config.scan.archives,
         processes: config.scan.processes && paths.is_empty(),
         allow: &allow,
         instance: &report.instance,

@@ -19,7 +19,7 @@ use crate::finding::{
 };
 use crate::source::files::Files;
 use crate::source::mounts::Mounts;
-use crate::source::{Blob, Visitor, process};
+use crate::source::{Blob, Visitor, archive, process};
 
 pub use allow::AllowList;
 
@@ -37,6 +37,7 @@ pub struct Settings<'a> {
     pub network_filesystems: bool,
     pub threads: usize,
     pub max_depth: usize,
+    pub archives: bool,
     pub processes: bool,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
@@ -86,9 +87,14 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                 exclude: (!settings.exclude.is_empty()).then_some(&exclude),
                 mounts: &mounts,
                 threads: settings.threads,
+                archives: settings.archives.then_some(archive::Settings {
+                    max_depth: settings.max_depth,
+                }),
                 pending_time: pending_time(settings.instance),
             };
-            coverage.push(files.walk(&|| Box::new(visitor())));
+            let walked = files.walk(&|| Box::new(visitor()));
+            coverage.push(walked.files);
+            coverage.extend(walked.archives);
         }
         // Without the table a walk could hang on a dead mount.
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Where bytes come from. A source yields blobs, each with its provenance,
 //! and keeps count of what it skipped and why. It knows nothing of keys.
 
+pub mod archive;
 pub mod files;
 pub mod mounts;
 pub mod process;

@@ -36,6 +36,14 @@ pub enum SkipReason {
     FindingLimit,
     /// The time given to the run was over.
     TimeLimit,
+    /// Beyond what one archive may cost: nesting, members, size, time.
+    ArchiveLimit,
+    /// Cut short, or not as its headers say; the rest was scanned as it is.
+    ArchiveCorrupt,
+    /// Nobody can look into it without the password.
+    ArchiveEncrypted,
+    /// Of a format or with a compression that is not read.
+    ArchiveUnsupported,
 }
 
 impl SkipReason {
@@ -49,6 +57,9 @@ impl SkipReason {
                 | Self::IoError
                 | Self::FindingLimit
                 | Self::TimeLimit
+                | Self::ArchiveLimit
+                | Self::ArchiveCorrupt
+                | Self::ArchiveUnsupported
         )
     }
 
@@ -66,6 +77,10 @@ impl SkipReason {
             Self::IoError => "io-error",
             Self::FindingLimit => "finding-limit",
             Self::TimeLimit => "time-limit",
+            Self::ArchiveLimit => "archive-limit",
+            Self::ArchiveCorrupt => "archive-corrupt",
+            Self::ArchiveEncrypted => "archive-encrypted",
+            Self::ArchiveUnsupported => "archive-unsupported",
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, StatxTimestamp};
 
 use super::mounts::Mounts;
-use super::{Blob, Origin, Visitor};
+use super::{Blob, Origin, Visitor, archive};
 use crate::finding::{Coverage, FileFacts, Location, SkipReason, SourceKind};
 use crate::sanitize;
 
@@ -30,6 +30,8 @@ pub struct Files<'a> {
     pub exclude: Option<&'a (dyn Fn(&Path) -> bool + Sync)>,
     pub mounts: &'a Mounts,
     pub threads: usize,
+    /// How archives are looked into; `None` leaves them as they are.
+    pub archives: Option<archive::Settings>,
     /// When this instance was first started; files born earlier came with the
     /// image.
     pub pending_time: Option<Timestamp>,
@@ -43,13 +45,35 @@ impl std::fmt::Debug for Files<'_> {
     }
 }
 
+/// What a walk saw.
+#[derive(Debug)]
+pub struct Walked {
+    pub files: Coverage,
+    /// What lay in archives, where they were looked into.
+    pub archives: Option<Coverage>,
+}
+
 impl Files<'_> {
     /// Walks; each thread asks `visitors` for its own visitor.
-    pub fn walk<'v>(&self, visitors: &(dyn Fn() -> Box<dyn Visitor + 'v> + Sync)) -> Coverage {
-        let coverage = Mutex::new(Coverage::new(SourceKind::File));
-        let starts = self.starts(&coverage);
+    pub fn walk<'v>(&self, visitors: &(dyn Fn() -> Box<dyn Visitor + 'v> + Sync)) -> Walked {
+        let files = Mutex::new(Coverage::new(SourceKind::File));
+        let archives = Mutex::new(Coverage::new(SourceKind::Archive));
+        self.walk_into(visitors, &files, &archives);
+        Walked {
+            files: into_inner(files),
+            archives: self.archives.map(|_| into_inner(archives)),
+        }
+    }
+
+    fn walk_into<'v>(
+        &self,
+        visitors: &(dyn Fn() -> Box<dyn Visitor + 'v> + Sync),
+        coverage: &Mutex<Coverage>,
+        archives: &Mutex<Coverage>,
+    ) {
+        let starts = self.starts(coverage);
         let Some((first, rest)) = starts.split_first() else {
-            return into_inner(coverage);
+            return;
         };
         let mut builder = WalkBuilder::new(first);
         for start in rest {
@@ -64,11 +88,12 @@ impl Files<'_> {
                 files: self,
                 visitor: visitors(),
                 coverage: Coverage::new(SourceKind::File),
-                total: &coverage,
+                archives: Coverage::new(SourceKind::Archive),
+                total: coverage,
+                total_archives: archives,
             };
             Box::new(move |entry| worker.take(entry))
         });
-        into_inner(coverage)
     }
 
     /// The roots as paths from here. Links are resolved, since whoever names
@@ -118,13 +143,17 @@ struct Worker<'a, 'v> {
     files: &'a Files<'a>,
     visitor: Box<dyn Visitor + 'v>,
     coverage: Coverage,
+    archives: Coverage,
     total: &'a Mutex<Coverage>,
+    total_archives: &'a Mutex<Coverage>,
 }
 
 impl Drop for Worker<'_, '_> {
     fn drop(&mut self) {
         let own = std::mem::replace(&mut self.coverage, Coverage::new(SourceKind::File));
         lock(self.total).merge(own);
+        let own = std::mem::replace(&mut self.archives, Coverage::new(SourceKind::Archive));
+        lock(self.total_archives).merge(own);
     }
 }
 
@@ -192,9 +221,47 @@ impl Worker<'_, '_> {
             path,
             file: &file,
         };
+        let size = u64::try_from(stat.st_size).ok().filter(|size| *size > 0);
         let mut content = Content {
             file: &file,
-            left: u64::try_from(stat.st_size).ok().filter(|size| *size > 0),
+            left: size,
+            archive: match self.files.archives {
+                Some(_) => Watch::Start,
+                None => Watch::Off,
+            },
+        };
+        let blob = Blob {
+            content: &mut content,
+            origin: &origin,
+        };
+        self.visitor.visit(blob, &mut self.coverage)?;
+        let (Some(settings), Some(size), Watch::Found) =
+            (self.files.archives, size, content.archive)
+        else {
+            return Ok(());
+        };
+        let read_before = content.left == Some(0);
+        let outer = archive::Outer {
+            file: &file,
+            size,
+            origin: &origin,
+            scanned: read_before,
+        };
+        let outcome = archive::read(outer, settings, &mut *self.visitor, &mut self.archives)?;
+        if read_before {
+            return Ok(());
+        }
+        if outcome == archive::Outcome::Read {
+            self.coverage.bytes += size;
+            return Ok(());
+        }
+        // It was counted when its archive was found.
+        self.coverage.scanned -= 1;
+        io::Seek::rewind(&mut &file)?;
+        let mut content = Content {
+            file: &file,
+            left: Some(size),
+            archive: Watch::Off,
         };
         let blob = Blob {
             content: &mut content,
@@ -230,19 +297,68 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// A file up to the size that it had when it was opened, which saves the read
 /// that would only say so. A size of 0 says nothing: files in proc have it.
+///
+/// On the way it watches for archives, in the reader's own buffer, so that an
+/// ordinary file costs neither a copy nor a system call for it. One that
+/// begins as an archive ends here at once.
 struct Content<'a> {
     file: &'a File,
     left: Option<u64>,
+    archive: Watch,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    Off,
+    Start,
+    End,
+    Found,
+}
+
+impl Content<'_> {
+    fn is_archive(&self, chunk: &[u8], size: u64) -> bool {
+        if archive::at_start(chunk) {
+            return true;
+        }
+        let Ok(len) = u64::try_from(chunk.len()) else {
+            return false;
+        };
+        if !archive::may_have_prefix(chunk, size) {
+            return false;
+        }
+        if len == size {
+            return archive::at_end(chunk);
+        }
+        let mut tail = [0; archive::TAIL];
+        let from = size.saturating_sub(tail.len() as u64);
+        self.file
+            .read_at(&mut tail, from)
+            .is_ok_and(|count| archive::at_end(&tail[..count]))
+    }
 }
 
 impl io::Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == Some(0) {
+        if self.left == Some(0) || self.archive == Watch::Found {
             return Ok(0);
         }
         let count = io::Read::read(&mut self.file, buffer)?;
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(count as u64);
+        let Some(before) = self.left else {
+            return Ok(count);
+        };
+        let chunk = &buffer[..count];
+        if self.archive == Watch::Start {
+            if self.is_archive(chunk, before) {
+                self.archive = Watch::Found;
+                return Ok(0);
+            }
+            self.archive = Watch::End;
+        }
+        let left = before.saturating_sub(count as u64);
+        self.left = Some(left);
+        // A zip behind anything else; what is in front of it is read by now.
+        if left == 0 && self.archive == Watch::End && archive::at_end(chunk) {
+            self.archive = Watch::Found;
         }
         Ok(count)
     }

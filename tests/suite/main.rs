@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
 mod architecture;
+mod archives;
 mod check;
 mod delivery;
 mod detection;

@@ -1,0 +1,134 @@
+//! Archives and compressed files, told by their content and never by a name.
+//!
+//! Everything is streamed: a member is a reader on top of the readers of the
+//! archives around it, so memory follows the depth (a buffer and a bounded
+//! dictionary a layer) and not the size. A zip that lies in a file as it is,
+//! also inside a plain tar or a stored entry, is read by its central
+//! directory; one that has to be inflated first is read by its local headers,
+//! which needs no temporary copy.
+//!
+//! The readers of tar, zip, ar, cpio and rpm are written here: the headers are
+//! simple, and the crates keep every entry or a whole long name in memory, or
+//! cannot read from a stream. The codecs are crates: `flate2` (pure Rust, in
+//! the tree already), `bzip2` on its pure Rust libbz2, `liblzma` and `zstd`
+//! with their C code linked in (fuzzed for years, built by `cc` alone, and
+//! they report damage where a panic would end the agent), and `lz4_flex`
+//! without unsafe code.
+//!
+//! A damaged stretch never ends the walk: what could be read of it is
+//! scanned, what is left is scanned as it is, and it is counted.
+
+mod ar;
+mod codec;
+mod cpio;
+mod input;
+mod kind;
+mod limits;
+#[cfg(test)]
+mod mutation;
+mod place;
+mod rpm;
+mod tar;
+mod walk;
+mod zip;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use input::{Input, ReadAt, Section};
+use place::Place;
+use walk::{Level, Walk};
+
+use super::{Origin, Visitor};
+use crate::finding::Coverage;
+
+/// How archives are looked into.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Archives within archives; what is compressed on the way is not counted.
+    pub max_depth: usize,
+}
+
+/// Bytes of a file's end that [`at_end`] wants to see.
+pub const TAIL: usize = 1024;
+
+/// Whether a file that begins with `head` is for [`read`]. All of the file,
+/// or at least its first 512 bytes, have to be there.
+pub fn at_start(head: &[u8]) -> bool {
+    kind::recognise(&head[..head.len().min(kind::HEAD)]).is_some()
+}
+
+/// Whether a file that begins with `head` may have a zip behind a program, so
+/// that it is worth a look at its end.
+pub fn may_have_prefix(head: &[u8], size: u64) -> bool {
+    zip::may_have_prefix(head, size)
+}
+
+/// Whether the file whose last bytes these are ends as a zip does.
+pub fn at_end(tail: &[u8]) -> bool {
+    zip::ends_as_zip(&tail[tail.len().saturating_sub(TAIL)..])
+}
+
+/// What has become of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its content was given to the visitor.
+    Read,
+    /// Part of it could not be read, or it was none: the file's own bytes are
+    /// to be scanned as well.
+    ScanAsFile,
+}
+
+/// A file that holds an archive.
+#[derive(Clone, Copy)]
+pub struct Outer<'a> {
+    pub file: &'a File,
+    pub size: u64,
+    pub origin: &'a dyn Origin,
+    /// Whether its own bytes were scanned already.
+    pub scanned: bool,
+}
+
+impl std::fmt::Debug for Outer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outer")
+            .field("location", &self.origin.location())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gives the visitor all that lies in an archive. Fails as reading the file
+/// fails, or as the visitor does.
+pub fn read(
+    outer: Outer<'_>,
+    settings: Settings,
+    visitor: &mut dyn Visitor,
+    coverage: &mut Coverage,
+) -> io::Result<Outcome> {
+    struct Whole<'a>(&'a File, &'a Walk<'a>);
+    impl ReadAt for Whole<'_> {
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            loop {
+                match self.0.read_at(buffer, offset) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(self.1.ends(error)),
+                    Ok(count) => return Ok(count),
+                }
+            }
+        }
+    }
+    let walk = Walk::new(visitor, coverage, outer.size, outer.scanned, settings);
+    let whole = Whole(outer.file, &walk);
+    read_from(&walk, outer.origin, Section::new(&whole, outer.size))
+}
+
+fn read_from(walk: &Walk<'_>, origin: &dyn Origin, section: Section<'_>) -> io::Result<Outcome> {
+    let place = Place::of_file(origin);
+    let result = if at_start(&section.bytes_at(0, kind::HEAD)?) {
+        walk.open(&place, &mut Input::section(section), Level::default())
+    } else {
+        walk.prefixed_zip(&place, section)
+    };
+    walk.finish(result)
+}

@@ -1,0 +1,137 @@
+//! The decompressors. Each reads one stream after another for as long as the
+//! next begins as its own kind does, and leaves what comes then unread.
+
+mod lzma;
+mod zstd;
+
+use std::io::{self, Read};
+
+use bzip2::bufread::BzDecoder;
+use flate2::bufread::{DeflateDecoder, GzDecoder};
+use lz4_flex::frame::FrameDecoder;
+
+use super::input::Input;
+use super::kind::{self, Codec};
+use super::walk::{Meter, Walk, Window};
+
+/// What bzip2 needs for blocks of 900 kB.
+const BZIP2_MEMORY: u64 = 4 * 1024 * 1024;
+
+/// Output that came out of `input`, read through `codec` as `layer`.
+pub(super) fn decoder<'i>(
+    walk: &'i Walk<'_>,
+    codec: Codec,
+    input: &'i mut Input<'_>,
+    layer: usize,
+) -> Box<dyn Read + 'i> {
+    let window = walk.window(layer);
+    match codec {
+        Codec::Gzip => {
+            let gzip = Streams {
+                step: Some(Step::Between(input)),
+                begins: kind::is_gzip,
+                memory: |_| 0,
+                open: GzDecoder::new,
+                close: GzDecoder::into_inner,
+                window,
+            };
+            metered(walk, layer, gzip)
+        }
+        Codec::Bzip2 => {
+            let bzip2 = Streams {
+                step: Some(Step::Between(input)),
+                begins: kind::is_bzip2,
+                memory: |_| BZIP2_MEMORY,
+                open: BzDecoder::new,
+                close: BzDecoder::into_inner,
+                window,
+            };
+            metered(walk, layer, bzip2)
+        }
+        Codec::Lz4 => {
+            let lz4 = Streams {
+                step: Some(Step::Between(input)),
+                begins: |head| head.starts_with(kind::LZ4),
+                memory: lz4_memory,
+                open: FrameDecoder::new,
+                close: FrameDecoder::into_inner,
+                window,
+            };
+            metered(walk, layer, lz4)
+        }
+        Codec::Xz => metered(walk, layer, lzma::Decoder::xz(input, window)),
+        Codec::Lzma => metered(walk, layer, lzma::Decoder::alone(input, window)),
+        Codec::Zstd => metered(walk, layer, zstd::Decoder::new(input, window)),
+    }
+}
+
+/// Deflate without a frame, as a zip holds it.
+pub(super) fn deflate<'i>(
+    walk: &'i Walk<'_>,
+    input: &'i mut Input<'_>,
+    layer: usize,
+) -> Box<dyn Read + 'i> {
+    metered(walk, layer, DeflateDecoder::new(input))
+}
+
+fn metered<'i>(walk: &'i Walk<'_>, layer: usize, inner: impl Read + 'i) -> Box<dyn Read + 'i> {
+    Box::new(Meter { inner, walk, layer })
+}
+
+/// A compressed and a decompressed block, and twice that when blocks refer to
+/// one another. The size stands in the frame's second flag byte.
+fn lz4_memory(head: &[u8]) -> u64 {
+    let block = match head.get(5).map_or(7, |flags| flags >> 4 & 7) {
+        ..=4 => 64 * 1024,
+        5 => 256 * 1024,
+        6 => 1024 * 1024,
+        7.. => 4 * 1024 * 1024,
+    };
+    3 * block + 64 * 1024
+}
+
+/// One stream after another, through decoders that read exactly one.
+struct Streams<'w, 'a, I, D> {
+    /// `None` after a failure.
+    step: Option<Step<I, D>>,
+    begins: fn(&[u8]) -> bool,
+    /// What the decoder needs for a stream that begins so.
+    memory: fn(&[u8]) -> u64,
+    open: fn(I) -> D,
+    close: fn(D) -> I,
+    window: Window<'w, 'a>,
+}
+
+enum Step<I, D> {
+    Between(I),
+    Within(D),
+}
+
+impl<'i, 'b: 'i, D: Read> Read for Streams<'_, '_, &'i mut Input<'b>, D> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.step.take() {
+                None => return Err(super::input::invalid()),
+                Some(Step::Between(input)) => {
+                    let head = input.peek(16)?;
+                    if !(self.begins)(head) {
+                        self.step = Some(Step::Between(input));
+                        return Ok(0);
+                    }
+                    self.window.claim_all((self.memory)(head))?;
+                    self.step = Some(Step::Within((self.open)(input)));
+                }
+                Some(Step::Within(mut decoder)) => match decoder.read(out)? {
+                    0 => self.step = Some(Step::Between((self.close)(decoder))),
+                    count => {
+                        self.step = Some(Step::Within(decoder));
+                        return Ok(count);
+                    }
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! cpio with headers of text: `newc`, with or without checksums, and `odc`.
+
+use std::io;
+
+use super::input::{Input, invalid};
+use super::limits::{MAX_MEMBERS, MAX_NAME};
+use super::place::Place;
+use super::walk::{Level, Walk};
+use crate::finding::SkipReason;
+
+const NEWC_HEADER: usize = 110;
+const ODC_HEADER: usize = 76;
+
+/// What a header says.
+struct Member {
+    header: u64,
+    name: u64,
+    size: u64,
+    /// Names and contents end at a multiple of this.
+    align: u64,
+    mode: u64,
+}
+
+pub(super) fn is_cpio(head: &[u8]) -> bool {
+    header(head).is_some()
+}
+
+pub(super) fn walk(
+    walk: &Walk<'_>,
+    place: &Place<'_>,
+    input: &mut Input<'_>,
+    level: Level,
+) -> io::Result<()> {
+    let mut members = 0;
+    loop {
+        walk.go_on()?;
+        let head = input.peek(NEWC_HEADER)?;
+        if head.is_empty() {
+            return Ok(());
+        }
+        let member = header(head).ok_or_else(invalid)?;
+        input.skip(member.header)?;
+        let mut name = input.bytes(member.name, MAX_NAME)?;
+        name.truncate(memchr::memchr(0, &name).unwrap_or(name.len()));
+        align(input, member.header + member.name, member.align)?;
+        if name == b"TRAILER!!!" {
+            break;
+        }
+        members += 1;
+        if members > MAX_MEMBERS {
+            return Err(walk.breaks(level.layer, SkipReason::ArchiveLimit));
+        }
+        // A link's content is what it leads to; devices and folders have none.
+        if member.mode & 0o170_000 == 0o100_000 {
+            input.member(member.size, |content| {
+                walk.open(&place.member(&name), content, level)
+            })?;
+        } else {
+            input.skip(member.size)?;
+        }
+        align(input, member.size, member.align)?;
+    }
+    // An initramfs is several archives behind one another, the later ones
+    // compressed, with zeros between them.
+    loop {
+        let zeros = input
+            .peek(512)?
+            .iter()
+            .take_while(|byte| **byte == 0)
+            .count();
+        if zeros == 0 {
+            break;
+        }
+        input.skip(zeros as u64)?;
+    }
+    if input.peek(1)?.is_empty() {
+        return Ok(());
+    }
+    let next = Level {
+        depth: level.depth - 1,
+        ..level
+    };
+    walk.open(place, input, next)
+}
+
+fn header(head: &[u8]) -> Option<Member> {
+    let octal = |at: usize, len: usize| digits(head.get(at..at + len)?, 8);
+    let hex = |field: usize| digits(head.get(6 + field * 8..14 + field * 8)?, 16);
+    if head.starts_with(b"070701") || head.starts_with(b"070702") {
+        for field in 0..13 {
+            hex(field)?;
+        }
+        return Some(Member {
+            header: NEWC_HEADER as u64,
+            mode: hex(1)?,
+            size: hex(6)?,
+            name: hex(11)?,
+            align: 4,
+        });
+    }
+    if head.starts_with(b"070707") {
+        digits(head.get(..ODC_HEADER)?, 8)?;
+        return Some(Member {
+            header: ODC_HEADER as u64,
+            mode: octal(18, 6)?,
+            name: octal(59, 6)?,
+            size: octal(65, 11)?,
+            align: 1,
+        });
+    }
+    None
+}
+
+fn digits(field: &[u8], radix: u32) -> Option<u64> {
+    field.iter().try_fold(0u64, |value, byte| {
+        let digit = char::from(*byte).to_digit(radix)?;
+        Some(
+            value
+                .wrapping_mul(u64::from(radix))
+                .wrapping_add(u64::from(digit)),
+        )
+    })
+}
+
+fn align(input: &mut Input<'_>, len: u64, align: u64) -> io::Result<()> {
+    match input.skip(len.wrapping_neg() % align) {
+        // The last one may end without.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        skipped => skipped,
+    }
+}

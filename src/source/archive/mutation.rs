@@ -1,0 +1,313 @@
+//! Small archives of each kind, with every byte changed and cut at every
+//! place: whatever comes of it, it ends, and it does not panic.
+
+use std::io::{self, Read, Write as _};
+
+use super::input::{ReadAt, Section};
+use super::walk::Walk;
+use super::{Outcome, Settings, read_from};
+use crate::finding::{Coverage, Location, SourceKind};
+use crate::source::{Blob, Origin, Visitor};
+
+const TEXT: &[u8] = b"some text that is in every archive here";
+
+impl ReadAt for &[u8] {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        self.get(offset..).unwrap_or_default().read(buffer)
+    }
+}
+
+struct Nowhere;
+
+impl Origin for Nowhere {
+    fn location(&self) -> Location {
+        Location::new(SourceKind::File)
+    }
+}
+
+/// Keeps what it is given, with the places.
+#[derive(Default)]
+struct Keeper {
+    seen: Vec<(Option<String>, Vec<u8>)>,
+}
+
+impl Visitor for Keeper {
+    fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        let read = blob.content.read_to_end(&mut bytes);
+        coverage.bytes += bytes.len() as u64;
+        self.seen.push((blob.origin.location().member, bytes));
+        read.map(|_| ())
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+fn look(bytes: &[u8]) -> (Outcome, Keeper, Coverage) {
+    let mut keeper = Keeper::default();
+    let mut coverage = Coverage::new(SourceKind::Archive);
+    let walk = Walk::new(
+        &mut keeper,
+        &mut coverage,
+        bytes.len() as u64,
+        false,
+        Settings { max_depth: 4 },
+    );
+    let outcome = read_from(&walk, &Nowhere, Section::new(&bytes, bytes.len() as u64));
+    let outcome = outcome.expect("memory can be read and nobody stops");
+    drop(walk);
+    (outcome, keeper, coverage)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    liblzma::encode_all(bytes, 6).unwrap()
+}
+
+fn lzma(bytes: &[u8]) -> Vec<u8> {
+    let options = liblzma::stream::LzmaOptions::new_preset(6).unwrap();
+    let stream = liblzma::stream::Stream::new_lzma_encoder(&options).unwrap();
+    let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 3).unwrap()
+}
+
+fn lz4(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn tar(bytes: &[u8]) -> Vec<u8> {
+    let header = |kind: u8, size: usize| {
+        let mut header = [0; 512];
+        header[0] = b'm';
+        header[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = kind;
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        header
+    };
+    let pad = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    };
+    let records = b"10 path=m\n22 GNU.sparse.major=0\n";
+    [
+        header(b'x', records.len()).to_vec(),
+        pad(records),
+        header(b'0', bytes.len()).to_vec(),
+        pad(bytes),
+    ]
+    .concat()
+}
+
+fn ar(bytes: &[u8]) -> Vec<u8> {
+    let header = format!("{:<16}{:<32}{:<10}`\n", "m/", 0, bytes.len());
+    [b"!<arch>\n", header.as_bytes(), bytes].concat()
+}
+
+fn cpio(bytes: &[u8]) -> Vec<u8> {
+    let entry = |name: &str, mode: usize, bytes: &[u8]| {
+        let fields = [
+            0,
+            mode,
+            0,
+            0,
+            1,
+            0,
+            bytes.len(),
+            0,
+            0,
+            0,
+            0,
+            name.len() + 1,
+            0,
+        ]
+        .map(|field: usize| format!("{field:08x}"));
+        let mut entry = format!("070701{}{name}\0", fields.concat()).into_bytes();
+        entry.resize(entry.len().next_multiple_of(4), 0);
+        entry.extend(bytes);
+        entry.resize(entry.len().next_multiple_of(4), 0);
+        entry
+    };
+    [entry("m", 0o100_644, bytes), entry("TRAILER!!!", 0, b"")].concat()
+}
+
+fn rpm(bytes: &[u8]) -> Vec<u8> {
+    let mut rpm = vec![0xed, 0xab, 0xee, 0xdb];
+    rpm.resize(96, 0);
+    let header = |data: u32| {
+        let mut header = vec![0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0];
+        header.extend(1u32.to_be_bytes());
+        header.extend(data.to_be_bytes());
+        header.resize(32 + data as usize, b'h');
+        header
+    };
+    rpm.extend(header(8));
+    rpm.extend(header(5));
+    rpm.extend(gzip(&cpio(bytes)));
+    rpm
+}
+
+/// Deflated with the sizes in front, or stored with the sizes behind.
+fn zip(bytes: &[u8], behind: bool) -> Vec<u8> {
+    let mut encoder =
+        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    let deflated = encoder.finish().unwrap();
+    let (flags, method, data) = if behind {
+        (8u16, 0u16, bytes)
+    } else {
+        (0, 8, deflated.as_slice())
+    };
+    let len = u32::try_from(data.len()).unwrap();
+    let size = u32::try_from(bytes.len()).unwrap();
+    let fields = |compressed: u32, size: u32| {
+        let mut fields = vec![20, 0];
+        fields.extend(flags.to_le_bytes());
+        fields.extend(method.to_le_bytes());
+        fields.extend([0; 8]);
+        fields.extend(compressed.to_le_bytes());
+        fields.extend(size.to_le_bytes());
+        fields.extend([1, 0, 0, 0]);
+        fields
+    };
+    let mut zip = b"PK\x03\x04".to_vec();
+    zip.extend(if behind {
+        fields(0, 0)
+    } else {
+        fields(len, size)
+    });
+    zip.push(b'm');
+    zip.extend(data);
+    if behind {
+        zip.extend(b"PK\x07\x08\0\0\0\0");
+        zip.extend(len.to_le_bytes());
+        zip.extend(size.to_le_bytes());
+    }
+    let start = u32::try_from(zip.len()).unwrap();
+    zip.extend(b"PK\x01\x02\x14\0");
+    zip.extend(fields(len, size));
+    zip.extend([0; 14]);
+    zip.push(b'm');
+    let directory = u32::try_from(zip.len()).unwrap() - start;
+    zip.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    zip.extend(directory.to_le_bytes());
+    zip.extend(start.to_le_bytes());
+    zip.extend([0, 0]);
+    zip
+}
+
+/// Each kind, with the member that holds the text.
+fn archives() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
+    vec![
+        ("gzip", gzip(TEXT), None),
+        ("bzip2", bzip2(TEXT), None),
+        ("xz", xz(TEXT), None),
+        ("lzma", lzma(TEXT), None),
+        ("zstd", zstd(TEXT), None),
+        ("lz4", lz4(TEXT), None),
+        ("tar", tar(TEXT), Some("m")),
+        ("ar", ar(TEXT), Some("m")),
+        ("cpio", cpio(TEXT), Some("m")),
+        ("rpm", rpm(TEXT), Some("m")),
+        ("zip", zip(TEXT, false), Some("m")),
+        ("zip, stored", zip(TEXT, true), Some("m")),
+        ("zip in gzip", gzip(&zip(TEXT, false)), Some("m")),
+        ("stored zip in zstd", zstd(&zip(TEXT, true)), Some("m")),
+        (
+            "zip behind a script",
+            gzip(&[b"#!/bin/sh\n", zip(TEXT, false).as_slice()].concat()),
+            Some("m"),
+        ),
+        (
+            "gz in ar in zip in cpio",
+            cpio(&zip(&ar(&gzip(TEXT)), true)),
+            Some("m!m!m"),
+        ),
+    ]
+}
+
+#[test]
+fn each_kind_gives_its_member() {
+    for (kind, bytes, member) in archives() {
+        let (outcome, keeper, coverage) = look(&bytes);
+        assert_eq!(outcome, Outcome::Read, "{kind}");
+        assert_eq!(coverage.skips().count(), 0, "{kind}");
+        let wanted = (member.map(String::from), TEXT.to_vec());
+        assert!(keeper.seen.contains(&wanted), "{kind}: {:?}", keeper.seen);
+    }
+}
+
+#[test]
+fn what_is_cut_short_is_told() {
+    for (kind, bytes, _) in archives() {
+        for len in 1..bytes.len() {
+            look(&bytes[..len]);
+        }
+        let (outcome, _, coverage) = look(&bytes[..bytes.len() / 2]);
+        let told = outcome == Outcome::ScanAsFile || !coverage.is_complete();
+        // Half a tar is all zeros behind its first member's records.
+        assert!(told || kind == "tar", "{kind}");
+    }
+}
+
+#[test]
+fn what_is_changed_never_panics() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for (_, bytes, _) in archives() {
+        let mut changed = bytes.clone();
+        for at in 0..bytes.len() {
+            for value in [0, 0xff, bytes[at] ^ 1, bytes[at] ^ 0x80] {
+                changed[at] = value;
+                look(&changed);
+            }
+            changed[at] = bytes[at];
+        }
+        for _ in 0..500 {
+            let mut changed = bytes.clone();
+            for _ in 0..random.usize(1..8) {
+                let at = random.usize(..changed.len());
+                changed[at] = random.u8(..);
+            }
+            look(&changed);
+        }
+    }
+}
+
+/// Behind a codec, so that the checksum of the outer layer does not hide the
+/// change from the inner one.
+#[test]
+fn what_is_changed_inside_never_panics() {
+    for (_, bytes, _) in archives() {
+        let mut changed = bytes.clone();
+        for at in 0..bytes.len() {
+            changed[at] = bytes[at].wrapping_add(0x55);
+            look(&lz4(&changed));
+            look(&ar(&changed));
+            changed[at] = bytes[at];
+        }
+    }
+}

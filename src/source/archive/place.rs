@@ -1,0 +1,66 @@
+//! Where in an archive a blob is: the file, and the members on the way.
+
+use crate::finding::{FileFacts, Location, SourceKind};
+use crate::sanitize;
+use crate::source::Origin;
+
+/// One step into a file. Its text is made only when it is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    file: &'a dyn Origin,
+    parent: Option<&'a Place<'a>>,
+    name: &'a [u8],
+}
+
+impl<'a> Place<'a> {
+    pub(super) const fn of_file(file: &'a dyn Origin) -> Self {
+        Self {
+            file,
+            parent: None,
+            name: b"",
+        }
+    }
+
+    /// The member of that name in the archive that is here.
+    pub(super) const fn member(&'a self, name: &'a [u8]) -> Self {
+        Self {
+            file: self.file,
+            parent: Some(self),
+            name,
+        }
+    }
+
+    /// The members on the way, or nothing for the file itself. A file that is
+    /// only compressed has no member either.
+    fn path(&self) -> Option<String> {
+        let parent = self.parent?;
+        let name = sanitize::bytes(self.name);
+        Some(match parent.path() {
+            Some(path) => format!("{path}!{name}"),
+            None => name,
+        })
+    }
+
+    /// As an example of what was left out.
+    pub(super) fn show(&self) -> String {
+        let file = self.file.location().path.unwrap_or_default();
+        match self.path() {
+            Some(member) => format!("{file}!{member}"),
+            None => file,
+        }
+    }
+}
+
+impl Origin for Place<'_> {
+    fn location(&self) -> Location {
+        Location {
+            source: SourceKind::Archive,
+            member: self.path(),
+            ..self.file.location()
+        }
+    }
+
+    fn facts(&self) -> Option<FileFacts> {
+        self.file.facts()
+    }
+}

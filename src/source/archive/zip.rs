@@ -1,0 +1,160 @@
+//! zip and its kin: jar, war, whl, docx, apk.
+//!
+//! By the central directory where the zip lies in a file as it is
+//! ([`central`]), else by the local headers ([`local`]).
+
+mod central;
+mod gaps;
+mod local;
+mod until;
+
+use std::io;
+
+use super::codec;
+use super::input::{Input, le16, le32, le64};
+use super::kind::Codec;
+use super::place::Place;
+use super::walk::{Level, Walk};
+use crate::finding::SkipReason;
+
+pub(super) use local::behind_prefix;
+
+const LOCAL: &[u8] = b"PK\x03\x04";
+const CENTRAL: &[u8] = b"PK\x01\x02";
+const DESCRIPTOR: &[u8] = b"PK\x07\x08";
+const END: &[u8] = b"PK\x05\x06";
+const END_64: &[u8] = b"PK\x06\x06";
+
+const ENCRYPTED: u16 = 1;
+/// The sizes stand behind the content.
+const SIZES_BEHIND: u16 = 8;
+
+/// What a header says of an entry.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    flags: u16,
+    method: u16,
+    compressed: u64,
+    size: u64,
+}
+
+pub(super) fn walk(
+    walk: &Walk<'_>,
+    place: &Place<'_>,
+    input: &mut Input<'_>,
+    level: Level,
+) -> io::Result<()> {
+    match input.as_section() {
+        Some(section) => central::walk(walk, place, section, level),
+        None => local::walk(walk, place, input, level),
+    }
+}
+
+/// Programs that a zip is put behind: scripts, ELF and Windows executables.
+/// An ELF file that ends with its section headers, as they all do, has
+/// nothing behind it.
+pub(super) fn may_have_prefix(head: &[u8], size: u64) -> bool {
+    if head.starts_with(b"\x7fELF\x02\x01") {
+        let sections = u64::from(le16(head, 60)) * u64::from(le16(head, 58));
+        let end = le64(head, 40).saturating_add(sections);
+        return size.saturating_sub(end) >= 22;
+    }
+    may_hide_behind(head)
+}
+
+/// The same, where the end cannot be seen.
+pub(super) fn may_hide_behind(head: &[u8]) -> bool {
+    head.starts_with(b"#!") || head.starts_with(b"MZ") || head.starts_with(b"\x7fELF")
+}
+
+/// Whether `tail` ends with the record that ends a zip.
+pub(super) fn ends_as_zip(tail: &[u8]) -> bool {
+    central::end_record(tail).is_some_and(|at| {
+        let disks = (le16(tail, at + 4), le16(tail, at + 6));
+        matches!(disks, (0, 0) | (0xffff, 0xffff))
+    })
+}
+
+/// Looks into an entry; `input` are its bytes as they are stored.
+fn open_entry(
+    walk: &Walk<'_>,
+    place: &Place<'_>,
+    entry: Entry,
+    input: &mut Input<'_>,
+    level: Level,
+) -> io::Result<()> {
+    if entry.flags & ENCRYPTED != 0 {
+        walk.skip(SkipReason::ArchiveEncrypted, place);
+        return Ok(());
+    }
+    let codec = match entry.method {
+        0 => return walk.open(place, input, level),
+        8 => {
+            let inside = level.inside_codec();
+            let result = {
+                let mut inflated = codec::deflate(walk, input, inside.layer);
+                walk.open(place, &mut Input::stream(&mut *inflated), inside)
+            };
+            return walk.settle(result, place, input, inside.layer);
+        }
+        12 => Codec::Bzip2,
+        14 => return open_lzma(walk, place, entry, input, level),
+        93 => Codec::Zstd,
+        95 => Codec::Xz,
+        _ => {
+            return walk.leave(SkipReason::ArchiveUnsupported, place, input, level);
+        }
+    };
+    walk.decompress(codec, place, input, level)
+}
+
+/// lzma in a zip is what it is alone, under another header.
+fn open_lzma(
+    walk: &Walk<'_>,
+    place: &Place<'_>,
+    entry: Entry,
+    input: &mut Input<'_>,
+    level: Level,
+) -> io::Result<()> {
+    let header: [u8; 9] = input.array()?;
+    // Where an end is marked, that is the end.
+    let size = if entry.flags & 2 != 0 || entry.size == 0 {
+        u64::MAX
+    } else {
+        entry.size
+    };
+    let mut alone = Vec::from(&header[4..]);
+    alone.extend(size.to_le_bytes());
+    let mut joined = io::Read::chain(alone.as_slice(), input);
+    walk.decompress(Codec::Lzma, place, &mut Input::stream(&mut joined), level)
+}
+
+/// The sizes and the place of an entry that do not fit into 32 bits stand in
+/// an extra field, in this order, as far as they are needed.
+fn zip64(extra: &[u8], fields: &mut [&mut u64]) {
+    let mut rest = extra;
+    while rest.len() >= 4 {
+        let len = usize::from(le16(rest, 2)).min(rest.len() - 4);
+        if le16(rest, 0) == 1 {
+            let mut at = 4;
+            for field in fields.iter_mut() {
+                if **field == u64::from(u32::MAX) && at + 8 <= 4 + len {
+                    **field = le64(rest, at);
+                    at += 8;
+                }
+            }
+            return;
+        }
+        rest = &rest[4 + len..];
+    }
+}
+
+/// The entry of a local header of 30 bytes, before its extra field is seen.
+fn local_entry(header: &[u8]) -> Entry {
+    Entry {
+        flags: le16(header, 6),
+        method: le16(header, 8),
+        compressed: u64::from(le32(header, 18)),
+        size: u64::from(le32(header, 22)),
+    }
+}
