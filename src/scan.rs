@@ -2,6 +2,7 @@
 //! within the run's time and with every omission counted.
 
 mod allow;
+mod priority;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,7 @@ pub struct Progress {
 
 /// Scans all that `settings` name.
 pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
+    priority::yield_disk();
     let detector = Detector::new(settings.max_depth);
     let results = Mutex::new(Scan::default());
     let visitor = || Examiner {

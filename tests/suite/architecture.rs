@@ -216,11 +216,12 @@ fn files_have_telling_names_and_one_subject() {
 }
 
 #[test]
-fn unsafe_code_stands_in_one_file_and_is_justified() {
+fn unsafe_code_stands_where_no_library_has_the_call_and_is_justified() {
+    const FILES: [&str; 2] = ["imds/hop_limit.rs", "scan/priority.rs"];
     for source in sources() {
         let here = source.path.to_str().unwrap();
         let count = source.code.matches("unsafe {").count();
-        let allowed = usize::from(here == "imds/hop_limit.rs");
+        let allowed = usize::from(FILES.contains(&here));
         assert!(count <= allowed, "{here} has {count} unsafe blocks");
         if count > 0 {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(here);
