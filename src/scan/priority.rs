@@ -1,6 +1,6 @@
 //! The disk belongs to the workload: a scan takes what nobody else wants.
 
-/// `IOPRIO_WHO_PROCESS` of ioprio_set(2): with 0, the calling thread.
+/// `IOPRIO_WHO_PROCESS` of `ioprio_set(2)`: with 0, the calling thread.
 const CALLING_THREAD: libc::c_long = 1;
 
 /// `IOPRIO_CLASS_IDLE`, shifted by `IOPRIO_CLASS_SHIFT`.
