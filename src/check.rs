@@ -127,6 +127,7 @@ fn scan(
         network_filesystems: config.scan.network_filesystems,
         threads: config.scan.threads,
         max_depth: config.scan.max_depth,
+        git: config.scan.git,
         processes: config.scan.processes && paths.is_empty(),
         allow: &allow,
         instance: &report.instance,
@@ -137,6 +138,7 @@ fn scan(
         findings,
         coverage,
         allowed,
+        ..
     } = scan::run(&settings, progress);
     report.findings = findings;
     report.coverage = coverage;

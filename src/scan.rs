@@ -3,6 +3,7 @@
 
 mod allow;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -18,8 +19,9 @@ use crate::finding::{
     controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::source::files::Files;
+use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
-use crate::source::{Blob, Visitor, process};
+use crate::source::{Blob, Content, Held, Origin, Visitor, process};
 
 pub use allow::AllowList;
 
@@ -37,6 +39,7 @@ pub struct Settings<'a> {
     pub network_filesystems: bool,
     pub threads: usize,
     pub max_depth: usize,
+    pub git: bool,
     pub processes: bool,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
@@ -52,6 +55,17 @@ pub struct Scan {
     pub coverage: Vec<Coverage>,
     /// Findings that the allow list set aside.
     pub allowed: u64,
+    /// Which of the findings is told for all versions of a file in git, by id.
+    versions: HashMap<String, usize>,
+}
+
+impl Scan {
+    /// Other versions of a finding that was set aside are not told either.
+    fn untold(&mut self, id: &str) {
+        if let Some(version) = self.versions.get_mut(id) {
+            *version = usize::MAX;
+        }
+    }
 }
 
 /// How far a scan has come, for whoever watches it.
@@ -71,9 +85,12 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         progress,
         scanner: Scanner::new(&detector),
         results: &results,
+        held: Vec::new(),
+        matches_held: 0,
     };
     let proc = settings.root.join("proc");
     let mut coverage = Vec::new();
+    let repositories = Repositories::default();
 
     match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
         Ok(mounts) => {
@@ -84,8 +101,15 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                 mounts: &mounts,
                 threads: settings.threads,
                 pending_time: pending_time(settings.instance),
+                git: settings.git.then_some(&repositories),
             };
-            coverage.push(files.walk(&|| Box::new(visitor())));
+            let mut plain = files.walk(&|| Box::new(visitor()));
+            let objects = settings.git.then(|| {
+                let visitors = || Box::new(visitor()) as Box<dyn Visitor>;
+                git::read(&files, &repositories, &visitors, &mut plain)
+            });
+            coverage.push(plain);
+            coverage.extend(objects);
         }
         // Without the table a walk could hang on a dead mount.
         Err(error) => {
@@ -128,6 +152,9 @@ struct Examiner<'a> {
     progress: &'a Progress,
     scanner: Scanner<'a>,
     results: &'a Mutex<Scan>,
+    /// What was found in contents whose place is not told yet.
+    held: Vec<Option<Detection>>,
+    matches_held: usize,
 }
 
 impl Visitor for Examiner<'_> {
@@ -136,12 +163,50 @@ impl Visitor for Examiner<'_> {
         // What was read before a failure counts.
         let detection = self.scanner.finish();
         if !detection.matches.is_empty() || detection.excess > 0 {
-            self.report(detection, &blob, coverage);
+            self.report(detection, blob.origin, coverage);
         }
         outcome?;
-        coverage.scanned += 1;
-        self.progress.blobs.fetch_add(1, Ordering::Relaxed);
+        self.count(coverage);
         Ok(())
+    }
+
+    fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> io::Result<Option<Held>> {
+        let outcome = match content {
+            Content::Bytes(bytes) => {
+                coverage.bytes += bytes.len() as u64;
+                self.progress
+                    .bytes
+                    .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                if !self.scanner.may_hold(bytes) {
+                    self.count(coverage);
+                    return Ok(None);
+                }
+                self.scanner.feed(bytes);
+                Ok(())
+            }
+            Content::Stream(content) => self.read(content, coverage),
+        };
+        let detection = self.scanner.finish();
+        outcome?;
+        self.count(coverage);
+        if detection.matches.is_empty() && detection.excess == 0 {
+            return Ok(None);
+        }
+        self.matches_held += detection.matches.len();
+        if self.matches_held > MAX_FINDINGS {
+            let count = detection.matches.len() as u64;
+            coverage.skip_many(SkipReason::FindingLimit, count, "git");
+            return Ok(None);
+        }
+        self.held.push(Some(detection));
+        Ok(Some(Held(self.held.len() - 1)))
+    }
+
+    fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage) {
+        if let Some(detection) = self.held.get_mut(held.0).and_then(Option::take) {
+            self.matches_held -= detection.matches.len();
+            self.report(detection, origin, coverage);
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -150,6 +215,11 @@ impl Visitor for Examiner<'_> {
 }
 
 impl Examiner<'_> {
+    fn count(&self, coverage: &mut Coverage) {
+        coverage.scanned += 1;
+        self.progress.blobs.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn read(&mut self, content: &mut dyn io::Read, coverage: &mut Coverage) -> io::Result<()> {
         loop {
             let count = match content.read(self.scanner.space()) {
@@ -169,10 +239,10 @@ impl Examiner<'_> {
         }
     }
 
-    fn report(&self, detection: Detection, blob: &Blob<'_>, coverage: &mut Coverage) {
-        let location = blob.origin.location();
+    fn report(&self, detection: Detection, origin: &dyn Origin, coverage: &mut Coverage) {
+        let location = origin.location();
         let place = location.path.clone().unwrap_or_default();
-        let facts = blob.origin.facts();
+        let facts = origin.facts();
         if detection.excess > 0 {
             coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
         }
@@ -181,9 +251,22 @@ impl Examiner<'_> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         for found in detection.matches {
-            let finding = finding(found, &location, facts.as_ref(), self.settings.instance);
+            let mut finding = finding(found, &location, facts.as_ref(), self.settings.instance);
+            if location.source == SourceKind::Git {
+                // Versions of one file are one place, told once.
+                if let Some(version) = results.versions.get(&finding.id).copied() {
+                    if let Some(known) = results.findings.get_mut(version) {
+                        known.occurrences += 1;
+                    }
+                    continue;
+                }
+                finding.occurrences = 1;
+                let place = results.findings.len();
+                results.versions.insert(finding.id.clone(), place);
+            }
             if self.settings.allow.allows(&finding) {
                 results.allowed += 1;
+                results.untold(&finding.id);
                 continue;
             }
             let finding = if self.settings.redact {
@@ -195,6 +278,7 @@ impl Examiner<'_> {
                 self.progress.findings.fetch_add(1, Ordering::Relaxed);
                 results.findings.push(finding);
             } else {
+                results.untold(&finding.id);
                 coverage.skip(SkipReason::FindingLimit, place.as_str());
             }
         }
@@ -236,7 +320,7 @@ fn finding(
         rule: found.rule,
         severity,
         confidence: found.confidence,
-        title: title(&found, in_process, canary, facts),
+        title: title(&found, location, canary, facts),
         account_id: found.account_id,
         same_account,
         canary,
@@ -260,15 +344,19 @@ fn finding(
 }
 
 /// The rule's sentence, and what makes this finding worse or better.
-fn title(found: &Match, in_process: bool, canary: bool, facts: Option<&FileFacts>) -> String {
+fn title(found: &Match, location: &Location, canary: bool, facts: Option<&FileFacts>) -> String {
     let mut title = match (found.rule, found.long_term) {
         (Rule::AccessKeyIdAlone, false) => "temporary AWS access key ID without its secret",
         (Rule::AccessKeyPair, _) => "long-term AWS access key with its secret",
         (rule, _) => rule.title(),
     }
     .to_owned();
-    if in_process {
+    if location.source == SourceKind::Process {
         title += ", in a process environment or command line";
+    }
+    if let Some(state) = location.git_state {
+        title += ", ";
+        title += state.phrase();
     }
     if facts.is_some_and(FileFacts::world_readable) {
         title += ", world-readable";

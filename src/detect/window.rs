@@ -83,6 +83,25 @@ impl<'d> Scanner<'d> {
         }
     }
 
+    /// Whether anything can be found in a blob that is in memory: a look at
+    /// the bytes where they are, which is all that most blobs need. Nothing
+    /// is taken of them.
+    pub fn may_hold(&mut self, bytes: &[u8]) -> bool {
+        debug_assert!(self.len == 0, "between two blobs");
+        let mut searched = 0;
+        let mut end = 0;
+        while end < bytes.len() && self.hits.is_empty() {
+            end = bytes.len().min(end + SLICE);
+            searched = self
+                .detector
+                .prefilter
+                .search(&bytes[..end], searched, &mut self.hits);
+        }
+        let found = !self.hits.is_empty();
+        self.hits.clear();
+        found
+    }
+
     /// Takes bytes that are in memory.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {

@@ -32,6 +32,12 @@ pub enum SkipReason {
     IoError,
     /// More findings in one place than are told one by one.
     FindingLimit,
+    /// A git object or pack that cannot be read as git wrote it.
+    GitCorrupt,
+    /// Objects that a partial clone left on the server; not on this host.
+    GitPartial,
+    /// A git object, pack or repository beyond what a scan holds in memory.
+    GitLimit,
     /// The time given to the run was over.
     TimeLimit,
 }
@@ -46,6 +52,8 @@ impl SkipReason {
                 | Self::NotFound
                 | Self::IoError
                 | Self::FindingLimit
+                | Self::GitCorrupt
+                | Self::GitLimit
                 | Self::TimeLimit
         )
     }
@@ -62,6 +70,9 @@ impl SkipReason {
             Self::NotFound => "not-found",
             Self::IoError => "io-error",
             Self::FindingLimit => "finding-limit",
+            Self::GitCorrupt => "git-corrupt",
+            Self::GitPartial => "git-partial",
+            Self::GitLimit => "git-limit",
             Self::TimeLimit => "time-limit",
         }
     }

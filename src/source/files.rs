@@ -15,6 +15,7 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, StatxTimestamp};
 
+use super::git::Repositories;
 use super::mounts::Mounts;
 use super::{Blob, Origin, Visitor};
 use crate::finding::{Coverage, FileFacts, Location, SkipReason, SourceKind};
@@ -33,6 +34,9 @@ pub struct Files<'a> {
     /// When this instance was first started; files born earlier came with the
     /// image.
     pub pending_time: Option<Timestamp>,
+    /// Takes over what git stores in a form of its own; without it everything
+    /// is read as plain files.
+    pub git: Option<&'a Repositories>,
 }
 
 impl std::fmt::Debug for Files<'_> {
@@ -52,9 +56,9 @@ impl Files<'_> {
             return into_inner(coverage);
         };
         let mut builder = WalkBuilder::new(first);
-        rest.iter().for_each(|start| {
+        for start in rest {
             builder.add(start);
-        });
+        }
         builder
             .standard_filters(false)
             .follow_links(false)
@@ -104,8 +108,33 @@ impl Files<'_> {
         outermost
     }
 
+    /// Gives one opened file to a visitor.
+    pub(super) fn visit(
+        &self,
+        path: &Path,
+        file: &File,
+        size: u64,
+        visitor: &mut dyn Visitor,
+        coverage: &mut Coverage,
+    ) -> io::Result<()> {
+        let origin = FileOrigin {
+            path: &self.on_host(path),
+            file,
+            pending_time: self.pending_time,
+        };
+        let mut content = Content {
+            file,
+            left: (size > 0).then_some(size),
+        };
+        let blob = Blob {
+            content: &mut content,
+            origin: &origin,
+        };
+        visitor.visit(blob, coverage)
+    }
+
     /// The path as the host knows it.
-    fn on_host<'p>(&self, path: &'p Path) -> std::borrow::Cow<'p, Path> {
+    pub(super) fn on_host<'p>(&self, path: &'p Path) -> std::borrow::Cow<'p, Path> {
         match path.strip_prefix(self.root) {
             Ok(inside) => Path::new("/").join(inside).into(),
             Err(_) => path.into(),
@@ -165,6 +194,9 @@ impl Worker<'_, '_> {
                 self.coverage.skip(reason, self.show(path));
                 return WalkState::Skip;
             }
+            if self.files.git.is_some_and(|git| git.take_store(path)) {
+                return WalkState::Skip;
+            }
         } else if kind.is_file() {
             if let Err(error) = self.file(path) {
                 self.coverage.skip(reason(&error), self.show(path));
@@ -177,31 +209,28 @@ impl Worker<'_, '_> {
     }
 
     fn file(&mut self, path: &Path) -> io::Result<()> {
-        let file = open(path)?;
-        let stat = rustix::fs::fstat(&file)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        let Some((file, size)) = open_regular(path)? else {
             self.coverage.skip(SkipReason::SpecialFile, self.show(path));
             return Ok(());
+        };
+        if let Some(git) = self.files.git {
+            git.note_pack(path, &file, size);
         }
-        let origin = FileOrigin {
-            path: &self.files.on_host(path),
-            file: &file,
-            pending_time: self.files.pending_time,
-        };
-        let mut content = Content {
-            file: &file,
-            left: u64::try_from(stat.st_size).ok().filter(|size| *size > 0),
-        };
-        let blob = Blob {
-            content: &mut content,
-            origin: &origin,
-        };
-        self.visitor.visit(blob, &mut self.coverage)
+        self.files
+            .visit(path, &file, size, &mut *self.visitor, &mut self.coverage)
     }
 
     fn show(&self, path: &Path) -> String {
         show(&self.files.on_host(path))
     }
+}
+
+/// Opens a regular file and tells its size; `None` for what is none.
+pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, u64)>> {
+    let file = open(path)?;
+    let stat = rustix::fs::fstat(&file)?;
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    Ok(regular.then(|| (file, u64::try_from(stat.st_size).unwrap_or(0))))
 }
 
 /// Opens without blocking on what is no regular file, without following a
@@ -281,7 +310,7 @@ fn timestamp(time: StatxTimestamp) -> Option<Timestamp> {
     Timestamp::from_second(time.tv_sec).ok()
 }
 
-fn reason(error: &io::Error) -> SkipReason {
+pub(super) fn reason(error: &io::Error) -> SkipReason {
     match error.kind() {
         io::ErrorKind::NotFound => SkipReason::Vanished,
         io::ErrorKind::PermissionDenied => SkipReason::PermissionDenied,
@@ -306,11 +335,11 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
     }
 }
 
-fn show(path: &Path) -> String {
+pub(super) fn show(path: &Path) -> String {
     sanitize::bytes(path.as_os_str().as_encoded_bytes())
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // A count is as good after a panic of another thread as before.
     mutex
         .lock()
