@@ -3,6 +3,7 @@
 
 mod delivery;
 mod detection;
+mod git;
 mod imds;
 mod moto;
 mod namespaces;

@@ -46,10 +46,11 @@ impl Forest {
         };
         let mut by_id = false;
         // Backwards, so that children come out in the order of the pack.
-        for node in (0..count).rev() {
-            let offset = forest.offsets[node];
+        let offsets = std::mem::take(&mut forest.offsets);
+        pack.each_head(&offsets, |node, entry| {
+            let offset = offsets[node];
             let node = u32::try_from(node).unwrap_or(NONE);
-            let placed = pack.entry(offset).and_then(|entry| {
+            let placed = entry.and_then(|entry| {
                 let base = match entry.header {
                     Header::OfsDelta { base_distance } => {
                         Header::verified_base_pack_offset(offset, base_distance)
@@ -69,13 +70,15 @@ impl Forest {
                         return Ok(());
                     }
                 };
-                let base = base.and_then(|base| forest.node(base));
+                let base = base.and_then(|base| offsets.binary_search(&base).ok());
+                let base = base.and_then(|base| u32::try_from(base).ok());
                 let base = base.ok_or_else(|| invalid("a delta without its base"))?;
                 forest.attach(base, node);
                 Ok(())
             });
             forest.bad += u64::from(placed.is_err());
-        }
+        });
+        forest.offsets = offsets;
         forest.roots.reverse();
         if by_id {
             forest.count_cycles();

@@ -15,7 +15,7 @@ use super::worker::CommitAt;
 use crate::finding::GitState;
 
 /// Commits of one repository that are looked at.
-const MAX_COMMITS: usize = 500_000;
+const MAX_COMMITS: usize = 200_000;
 
 /// Trees of one repository that are looked into.
 const MAX_TREES: usize = 1_000_000;
@@ -42,6 +42,9 @@ pub(super) struct History<'a> {
     places: HashMap<ObjectId, Place>,
     /// Objects without a commit yet.
     missing: usize,
+    /// Whether all that is referred to was walked: only what was not come
+    /// across then is referred to from nowhere.
+    complete: bool,
     /// Trees that were looked into.
     trees: HashSet<u64>,
 }
@@ -49,6 +52,18 @@ pub(super) struct History<'a> {
 struct Dated {
     id: ObjectId,
     commit: Commit,
+    /// Parents that the walk has yet to go to.
+    unseen: Vec<ObjectId>,
+}
+
+impl Dated {
+    fn new(id: ObjectId, commit: Commit) -> Self {
+        Self {
+            id,
+            unseen: commit.parents.clone(),
+            commit,
+        }
+    }
 }
 
 impl<'a> History<'a> {
@@ -67,6 +82,7 @@ impl<'a> History<'a> {
             is_over,
             missing: places.len(),
             places,
+            complete: repositories.iter().all(|repository| repository.known),
             trees: HashSet::new(),
         };
         let mut reached = HashSet::new();
@@ -76,14 +92,13 @@ impl<'a> History<'a> {
             history.look_into(commits, Some(number), Some(GitState::InHistoryOnly));
         }
         if history.missing > 0 {
-            let known = repositories.iter().all(|repository| repository.known);
-            let state = known.then_some(GitState::Unreachable);
+            let state = history.complete.then_some(GitState::Unreachable);
             let left = history.unreachable(commits, &reached);
             history.look_into(left, None, state);
         }
-        for place in history.places.values_mut() {
-            if place.state.is_none() && repositories.iter().all(|repository| repository.known) {
-                place.state = Some(GitState::Unreachable);
+        if history.complete {
+            for place in history.places.values_mut() {
+                place.state = place.state.or(Some(GitState::Unreachable));
             }
         }
         history.places
@@ -140,21 +155,43 @@ impl<'a> History<'a> {
                 }
             }
         }
-        let mut walked = HashSet::new();
-        while let Some(id) = next.pop() {
-            if commits.len() >= MAX_COMMITS || (self.is_over)() {
+        // Parents come out before their children. What is committed in one
+        // second is then still in order, and so is what a wrong clock dates.
+        let mut times: HashMap<ObjectId, i64> = HashMap::new();
+        let mut path: Vec<Dated> = Vec::new();
+        loop {
+            let parent = path.last_mut().and_then(|dated| dated.unseen.pop());
+            let id = match parent {
+                Some(id) => id,
+                None => match path.pop() {
+                    Some(mut dated) => {
+                        let parents = dated.commit.parents.iter();
+                        let latest = parents.filter_map(|id| times.get(id)).max();
+                        let committed = dated.commit.committed;
+                        let committed = latest.copied().unwrap_or(committed).max(committed);
+                        dated.commit.committed = committed;
+                        times.insert(dated.id, committed);
+                        commits.push(dated);
+                        continue;
+                    }
+                    None => match next.pop() {
+                        Some(id) => id,
+                        None => break,
+                    },
+                },
+            };
+            if times.len() >= MAX_COMMITS || (self.is_over)() {
+                self.complete = false;
                 break;
             }
-            if !walked.insert(id) {
-                continue;
+            // A shallow clone ends where a parent is not there.
+            if !times.contains_key(&id)
+                && let Some(commit) = self.commit(id)
+            {
+                times.insert(id, i64::MIN);
+                reached.insert(id);
+                path.push(Dated::new(id, commit));
             }
-            // A shallow clone ends here.
-            let Some(commit) = self.commit(id) else {
-                continue;
-            };
-            reached.insert(id);
-            next.extend(&commit.parents);
-            commits.push(Dated { id, commit });
         }
         commits
     }
@@ -187,9 +224,11 @@ impl<'a> History<'a> {
                 }
             };
             if let Some(commit) = text::commit(&bytes) {
-                left.push(Dated { id, commit });
+                left.push(Dated::new(id, commit));
             }
         }
+        // Packs and lists begin with what is new.
+        left.reverse();
         left
     }
 
@@ -202,7 +241,7 @@ impl<'a> History<'a> {
     ) {
         commits.sort_by_key(|dated| dated.commit.committed);
         for dated in commits {
-            if self.missing == 0 || (self.is_over)() {
+            if self.missing == 0 {
                 return;
             }
             let mut found = vec![(dated.id, None)];
@@ -252,11 +291,11 @@ impl<'a> History<'a> {
         depth: usize,
         found: &mut Vec<(ObjectId, Vec<u8>)>,
     ) {
-        if depth > MAX_DEPTH
-            || self.trees.len() >= MAX_TREES
-            || !self.trees.insert(super::seen::short(&id))
-            || (self.is_over)()
-        {
+        if self.trees.len() >= MAX_TREES || depth > MAX_DEPTH || (self.is_over)() {
+            self.complete = false;
+            return;
+        }
+        if !self.trees.insert(super::seen::short(&id)) {
             return;
         }
         let Some((Kind::Tree, bytes)) = self.odb.find(&id) else {

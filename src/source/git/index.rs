@@ -24,6 +24,17 @@ pub(super) enum Index {
 }
 
 impl Index {
+    /// Takes what is searched often into memory, as far as there is room.
+    pub(super) fn hold(&mut self, room: &mut usize) {
+        if let Self::File(file) = self {
+            let bytes = file.count as usize * (file.id_length() + 8);
+            if bytes <= *room && file.held.is_none() {
+                file.held = file.load().ok();
+                *room -= bytes;
+            }
+        }
+    }
+
     /// Where in the pack the object is.
     pub(super) fn find(&self, id: &oid) -> Option<u64> {
         match self {
@@ -45,6 +56,8 @@ pub(super) struct IndexFile {
     fan_out: Box<[u32]>,
     /// Offsets that take more than 31 bits.
     large: u64,
+    /// The ids, one behind the other, and the offsets.
+    held: Option<(Vec<u8>, Vec<u64>)>,
 }
 
 impl IndexFile {
@@ -86,6 +99,7 @@ impl IndexFile {
             count,
             fan_out,
             large,
+            held: None,
         })
     }
 
@@ -174,6 +188,12 @@ impl IndexFile {
         Ok(u64::from_be_bytes(bytes))
     }
 
+    fn load(&self) -> io::Result<(Vec<u8>, Vec<u64>)> {
+        let mut ids = Vec::with_capacity(self.count as usize * self.id_length());
+        self.each_id(|id| ids.extend_from_slice(id.as_bytes()))?;
+        Ok((ids, self.offsets()?))
+    }
+
     fn find(&self, id: &oid) -> io::Result<Option<u64>> {
         if id.kind() != self.hash {
             return Ok(None);
@@ -190,12 +210,20 @@ impl IndexFile {
         let known = &mut buffer[..self.id_length()];
         while low < high {
             let middle = low + (high - low) / 2;
-            self.file
-                .read_exact_at(known, start + u64::from(middle) * step)?;
+            if let Some((ids, _)) = &self.held {
+                let at = middle as usize * known.len();
+                known.copy_from_slice(&ids[at..at + known.len()]);
+            } else {
+                self.file
+                    .read_exact_at(known, start + u64::from(middle) * step)?;
+            }
             match (*known).cmp(id.as_bytes()) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => {
+                    if let Some((_, offsets)) = &self.held {
+                        return Ok(offsets.get(middle as usize).copied());
+                    }
                     let (start, step) = self.small_offsets();
                     let mut bytes = [0; 4];
                     let at = start + u64::from(middle) * step;

@@ -162,16 +162,17 @@ fn object(
         let mut bytes = std::mem::take(&mut worker.buffers.object);
         bytes.clear();
         let read = stream.by_ref().take(size + 1).read_to_end(&mut bytes);
+        // Also what there is of an object that was cut short.
+        worker.object(kind, &bytes, hash);
         if read.is_ok() {
-            worker.object(kind, &bytes, hash);
             let id = gix_object::compute_hash(hash, kind, &bytes).ok();
             if id.is_some() && id == named {
                 worker.loose.extend(id.map(|id| seen::short(&id)));
             }
-            if kind == Kind::Commit {
-                if let Some(id) = id {
-                    worker.commit(CommitAt::Loose(id));
-                }
+            if kind == Kind::Commit
+                && let Some(id) = id
+            {
+                worker.commit(CommitAt::Loose(id));
             }
         }
         let whole = bytes.len() as u64 == size;

@@ -15,7 +15,7 @@ use super::delta;
 use super::forest::bounded;
 use super::index::Index;
 use super::inflate::{Inflater, Inflating, invalid};
-use super::pack::{Pack, sized};
+use super::pack::{Ahead, Pack, sized};
 use crate::source::files::open_regular;
 
 /// The largest object looked at; commits and trees are far smaller.
@@ -23,6 +23,9 @@ const MAX_OBJECT: usize = 16 * 1024 * 1024;
 
 /// Bytes kept, twice.
 const MAX_KEPT: usize = 8 * 1024 * 1024;
+
+/// Bytes of ids and offsets that are held; the rest is searched on disk.
+const MAX_INDEX: usize = 24 * 1024 * 1024;
 
 /// Deltas in a chain; git makes 4095 at most.
 const MAX_CHAIN: usize = 10_000;
@@ -43,12 +46,16 @@ pub(super) struct Odb {
     old: HashMap<(usize, u64), Object>,
     kept: usize,
     inflater: Inflater,
-    compressed: Vec<u8>,
+    ahead: Ahead,
     delta: Vec<u8>,
 }
 
 impl Odb {
-    pub(super) fn new(packs: Vec<Indexed>, stores: Vec<PathBuf>) -> Self {
+    pub(super) fn new(mut packs: Vec<Indexed>, stores: Vec<PathBuf>) -> Self {
+        let mut room = MAX_INDEX;
+        for index in packs.iter_mut().filter_map(|pack| pack.index.as_mut()) {
+            index.hold(&mut room);
+        }
         Self {
             packs,
             stores,
@@ -56,7 +63,7 @@ impl Odb {
             old: HashMap::new(),
             kept: 0,
             inflater: Inflater::new(),
-            compressed: Vec::new(),
+            ahead: Ahead::new(),
             delta: Vec::new(),
         }
     }
@@ -84,6 +91,7 @@ impl Odb {
     pub(super) fn in_pack(&mut self, pack: usize, offset: u64) -> io::Result<Object> {
         let mut deltas = Vec::new();
         let mut at = offset;
+        self.ahead.forget();
         let (kind, mut bytes) = loop {
             if let Some(known) = self.kept(pack, at) {
                 break known;
@@ -92,7 +100,7 @@ impl Odb {
                 return Err(invalid("a chain of deltas without an end"));
             }
             let Indexed { pack: file, index } = &self.packs[pack];
-            let entry = file.entry(at)?;
+            let entry = file.entry_ahead(at, &mut self.ahead)?;
             let base = match entry.header {
                 Header::OfsDelta { base_distance } => {
                     Header::verified_base_pack_offset(at, base_distance)
@@ -103,7 +111,7 @@ impl Odb {
                 whole => {
                     let kind = whole.as_kind().ok_or_else(|| invalid("no kind"))?;
                     let mut bytes = vec![0; bounded(entry.decompressed_size, MAX_OBJECT)?];
-                    file.inflate(&entry, &mut self.inflater, &mut self.compressed, &mut bytes)?;
+                    file.inflate(&entry, &mut self.inflater, &mut self.ahead, &mut bytes)?;
                     break self.keep(pack, at, kind, bytes);
                 }
             };
@@ -114,7 +122,7 @@ impl Odb {
             let size = bounded(entry.decompressed_size, MAX_OBJECT)?;
             let delta = sized(&mut self.delta, size);
             let file = &self.packs[pack].pack;
-            file.inflate(&entry, &mut self.inflater, &mut self.compressed, delta)?;
+            file.inflate(&entry, &mut self.inflater, &mut self.ahead, delta)?;
             let mut made = Vec::new();
             delta::apply(&bytes, delta, MAX_OBJECT, &mut made)?;
             (_, bytes) = self.keep(pack, entry.pack_offset(), kind, made);

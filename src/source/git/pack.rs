@@ -17,8 +17,12 @@ const HEADER: u64 = 12;
 /// The longest head of an entry: a size, and the id or distance of its base.
 const ENTRY_HEAD: usize = 64;
 
-/// Entries up to this size are read at once although their end is not known.
-const READ_AHEAD: u64 = 64 * 1024;
+/// Read at once where an entry's end is not known: most commits and trees
+/// are smaller.
+const READ_AHEAD: usize = 4 * 1024;
+
+/// The largest entry that is not read as a stream where its end is not known.
+const MAX_AT_ONCE: u64 = 64 * 1024;
 
 pub(super) struct Pack {
     pub(super) path: PathBuf,
@@ -91,20 +95,82 @@ impl Pack {
         Ok(&buffer[..count])
     }
 
+    /// The heads of the entries at `offsets`, which ascend, from the last to
+    /// the first.
+    pub(super) fn each_head(
+        &self,
+        offsets: &[u64],
+        mut take: impl FnMut(usize, io::Result<Entry>),
+    ) {
+        // Where entries are small, one read covers many of them.
+        let size = self.end / offsets.len().max(1) as u64;
+        let window = if size < 8 * 1024 {
+            64 * 1024
+        } else {
+            ENTRY_HEAD
+        };
+        let mut buffer = vec![0; window];
+        let (mut start, mut end) = (0, 0);
+        for (at, &offset) in offsets.iter().enumerate().rev() {
+            let wanted = (offset + ENTRY_HEAD as u64).min(self.end);
+            if offset >= self.end {
+                take(at, Err(invalid("an offset outside of the pack")));
+                continue;
+            }
+            if offset < start || wanted > end {
+                start = wanted.saturating_sub(window as u64);
+                end = match self.read_at(&mut buffer, start) {
+                    Ok(count) => start + count as u64,
+                    Err(error) => {
+                        (start, end) = (0, 0);
+                        take(at, Err(error));
+                        continue;
+                    }
+                };
+            }
+            let range = |offset: u64| usize::try_from(offset - start).unwrap_or(usize::MAX);
+            let head = &buffer[range(offset).min(window)..range(wanted.min(end)).min(window)];
+            let entry = Entry::from_bytes(head, offset, self.hash);
+            take(at, entry.map_err(|error| invalid(error.to_string())));
+        }
+    }
+
+    /// The head of the entry at `offset`, with what stands behind it read to
+    /// `ahead`.
+    pub(super) fn entry_ahead(&self, offset: u64, ahead: &mut Ahead) -> io::Result<Entry> {
+        if !(HEADER..self.end).contains(&offset) {
+            return Err(invalid("an offset outside of the pack"));
+        }
+        ahead.at = offset;
+        ahead.count = self.read_at(&mut ahead.bytes, offset)?;
+        Entry::from_bytes(&ahead.bytes[..ahead.count], offset, self.hash)
+            .map_err(|error| invalid(error.to_string()))
+    }
+
     /// Inflates an entry of which only the head is known.
     pub(super) fn inflate(
         &self,
         entry: &Entry,
         inflater: &mut Inflater,
-        buffer: &mut Vec<u8>,
+        ahead: &mut Ahead,
         output: &mut [u8],
     ) -> io::Result<()> {
-        if entry.decompressed_size > READ_AHEAD {
+        if ahead.at != entry.pack_offset() {
+            self.entry_ahead(entry.pack_offset(), ahead)?;
+        }
+        let input = ahead.bytes[..ahead.count].get(entry.header_size()..);
+        let input = input.unwrap_or_default();
+        let is_all = ahead.count < READ_AHEAD
+            || longest_stream(entry.decompressed_size) <= input.len() as u64;
+        if is_all {
+            return inflater.fill(input, output);
+        }
+        if entry.decompressed_size > MAX_AT_ONCE {
             let mut stream = self.stream(entry);
             stream.read_exact(output)?;
             return stream.drain(0).map(drop);
         }
-        let input = self.compressed(entry, self.end, buffer)?;
+        let input = self.compressed(entry, self.end, &mut ahead.more)?;
         inflater.fill(input, output)
     }
 
@@ -156,6 +222,30 @@ impl Pack {
             }
         }
         Ok(done)
+    }
+}
+
+/// What was read of a pack, in the hope that it is a whole entry.
+pub(super) struct Ahead {
+    bytes: Box<[u8]>,
+    count: usize,
+    at: u64,
+    more: Vec<u8>,
+}
+
+impl Ahead {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: vec![0; READ_AHEAD].into_boxed_slice(),
+            count: 0,
+            at: 0,
+            more: Vec::new(),
+        }
+    }
+
+    /// Another pack's bytes are of no use.
+    pub(super) const fn forget(&mut self) {
+        self.at = 0;
     }
 }
 

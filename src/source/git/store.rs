@@ -257,7 +257,7 @@ impl<'a, 'v> Group<'a, 'v> {
                     missing += nodes
                         .iter()
                         .map(|node| traversal.forest.size(*node))
-                        .sum::<u64>()
+                        .sum::<u64>();
                 }
             }
         }

@@ -19,7 +19,7 @@ use gix_pack::data::Entry;
 use super::delta;
 use super::forest::{Forest, bounded};
 use super::inflate::invalid;
-use super::pack::{Pack, sized};
+use super::pack::{Ahead, Pack, sized};
 use super::worker::{CommitAt, Worker};
 use crate::source::files::lock;
 
@@ -187,18 +187,18 @@ impl<'a> Traversal<'a> {
             self.visit(worker, node, kind, &object);
             if !self.has_deltas(node, kind, &object) {
                 worker.buffers.recycle(object);
-            } else {
-                held += object.len();
-                let kept = stack.len();
-                stack.extend(self.steps(node, kind, object));
-                if held > MAX_BASES {
-                    for step in &mut stack[..kept] {
-                        step.base = None;
-                    }
-                    held = stack.last().map_or(0, |step| {
-                        step.base.as_ref().map_or(0, |base| base.bytes.len())
-                    });
+                continue;
+            }
+            held += object.len();
+            let kept = stack.len();
+            stack.extend(self.steps(node, kind, object));
+            if held > MAX_BASES {
+                for step in &mut stack[..kept] {
+                    step.base = None;
                 }
+                held = stack.last().map_or(0, |step| {
+                    step.base.as_ref().map_or(0, |base| base.bytes.len())
+                });
             }
         }
     }
@@ -247,14 +247,14 @@ impl<'a> Traversal<'a> {
         }
         let mut bytes = vec![0; bounded(entry.decompressed_size, MAX_HELD)?];
         let buffers = &mut worker.buffers;
-        let (inflater, compressed) = (&mut buffers.inflater, &mut buffers.compressed);
+        let (inflater, mut ahead) = (&mut buffers.inflater, Ahead::new());
         self.pack
-            .inflate(&entry, inflater, compressed, &mut bytes)?;
+            .inflate(&entry, inflater, &mut ahead, &mut bytes)?;
         let mut made = Vec::new();
         for entry in deltas.into_iter().rev() {
             let size = bounded(entry.decompressed_size, MAX_HELD)?;
             let delta = sized(&mut buffers.delta, size);
-            self.pack.inflate(&entry, inflater, compressed, delta)?;
+            self.pack.inflate(&entry, inflater, &mut ahead, delta)?;
             delta::apply(&bytes, delta, MAX_HELD, &mut made)?;
             std::mem::swap(&mut bytes, &mut made);
         }
