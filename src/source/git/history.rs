@@ -2,10 +2,11 @@
 //! something was found, and none if there are none.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use gix_hash::ObjectId;
+use gix_hash::{ObjectId, oid};
 use gix_object::{Kind, TreeRefIter};
 
 use super::odb::Odb;
@@ -46,7 +47,10 @@ pub(super) struct History<'a> {
     /// across then is referred to from nowhere.
     complete: bool,
     /// Trees that were looked into.
-    trees: HashSet<u64>,
+    trees: ShortIds,
+    /// A bit for the first 16 bits of each wanted id: nearly all entries of
+    /// nearly all trees are passed over with it.
+    filter: Box<[bool]>,
 }
 
 struct Dated {
@@ -77,13 +81,18 @@ impl<'a> History<'a> {
         is_over: &'a dyn Fn() -> bool,
     ) -> HashMap<ObjectId, Place> {
         let places: HashMap<_, _> = wanted.map(|id| (id, Place::default())).collect();
+        let mut filter = vec![false; 1 << 16].into_boxed_slice();
+        for id in places.keys() {
+            filter[first_bits(id)] = true;
+        }
         let mut history = Self {
             odb,
             is_over,
             missing: places.len(),
             places,
             complete: repositories.iter().all(|repository| repository.known),
-            trees: HashSet::new(),
+            trees: ShortIds::default(),
+            filter,
         };
         let mut reached = HashSet::new();
         for (number, repository) in repositories.iter().enumerate() {
@@ -303,17 +312,18 @@ impl<'a> History<'a> {
         };
         let length = path.len();
         for entry in TreeRefIter::from_bytes(&bytes, id.kind()).map_while(Result::ok) {
-            let wanted = self.places.contains_key(entry.oid);
+            let wanted = self.filter[first_bits(entry.oid)] && self.places.contains_key(entry.oid);
             if !wanted && !entry.mode.is_tree() {
                 continue;
             }
-            if length > 0 {
-                path.push(b'/');
-            }
-            path.extend_from_slice(entry.filename);
             if entry.mode.is_tree() {
+                if self.trees.contains(&super::seen::short(entry.oid)) {
+                    continue;
+                }
+                spell(path, entry.filename);
                 self.tree(entry.oid.to_owned(), path, depth + 1, found);
             } else {
+                spell(path, entry.filename);
                 found.push((entry.oid.to_owned(), path.clone()));
             }
             path.truncate(length);
@@ -325,6 +335,40 @@ impl<'a> History<'a> {
             (Kind::Commit, bytes) => text::commit(&bytes),
             _ => None,
         }
+    }
+}
+
+/// Adds a name to a path.
+fn spell(path: &mut Vec<u8>, name: &[u8]) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+}
+
+fn first_bits(id: &oid) -> usize {
+    usize::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]))
+}
+
+/// Ids are as good as random: hashing them again would gain nothing.
+type ShortIds = HashSet<u64, BuildHasherDefault<Same>>;
+
+#[derive(Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

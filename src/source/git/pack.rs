@@ -19,7 +19,7 @@ const ENTRY_HEAD: usize = 64;
 
 /// Read at once where an entry's end is not known: most commits and trees
 /// are smaller.
-const READ_AHEAD: usize = 4 * 1024;
+const READ_AHEAD: usize = 1024;
 
 /// The largest entry that is not read as a stream where its end is not known.
 const MAX_AT_ONCE: u64 = 64 * 1024;
