@@ -13,7 +13,7 @@ use crate::finding::{
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
 use crate::report::{self, Report};
-use crate::scan::{self, AllowList, Progress, Scan};
+use crate::scan::{self, AllowList, Progress};
 use crate::ship::{self, Delivery, Event, Metrics};
 
 /// Time that delivery may take where the run has no limit of its own: a new
@@ -138,6 +138,7 @@ fn scan(
         threads: config.scan.threads,
         max_depth: config.scan.max_depth,
         archives: config.scan.archives,
+        git: config.scan.git,
         processes: config.scan.processes && paths.is_empty(),
         allow: &allow,
         instance: &report.instance,
@@ -145,14 +146,10 @@ fn scan(
         role_access_key_id: role_key,
         deadline,
     };
-    let Scan {
-        findings,
-        coverage,
-        allowed,
-    } = scan::run(&settings, progress);
-    report.findings = findings;
-    report.coverage = coverage;
-    report.summary.allowed = allowed;
+    let scan = scan::run(&settings, progress);
+    report.findings = scan.findings;
+    report.coverage = scan.coverage;
+    report.summary.allowed = scan.allowed;
     report.notes.extend(allow.unused());
 }
 

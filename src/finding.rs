@@ -21,7 +21,7 @@ pub use coverage::{Coverage, Skip, SkipReason};
 pub use fingerprint::{finding_id, secret_fingerprint};
 pub use instance::Instance;
 pub use posture::{PostureCheck, Verdict};
-pub use provenance::{FileFacts, Location, SourceKind};
+pub use provenance::{FileFacts, GitState, Location, SourceKind};
 pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
 pub use remediation::{posture_remediation, remediation};
 pub use rule::Rule;

@@ -4,6 +4,7 @@
 mod allow;
 mod priority;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -19,8 +20,9 @@ use crate::finding::{
     SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::source::files::Files;
+use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
-use crate::source::{Blob, Visitor, archive, process};
+use crate::source::{Blob, Content, Held, Origin, Visitor, archive, process};
 
 pub use allow::AllowList;
 
@@ -39,6 +41,7 @@ pub struct Settings<'a> {
     pub threads: usize,
     pub max_depth: usize,
     pub archives: bool,
+    pub git: bool,
     pub processes: bool,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
@@ -56,6 +59,17 @@ pub struct Scan {
     pub coverage: Vec<Coverage>,
     /// Findings that the allow list set aside.
     pub allowed: u64,
+    /// Which of the findings is told for all versions of a file in git, by id.
+    versions: HashMap<String, usize>,
+}
+
+impl Scan {
+    /// Other versions of a finding that was set aside are not told either.
+    fn untold(&mut self, id: &str) {
+        if let Some(version) = self.versions.get_mut(id) {
+            *version = usize::MAX;
+        }
+    }
 }
 
 /// How far a scan has come, for whoever watches it.
@@ -76,9 +90,12 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         progress,
         scanner: Scanner::new(&detector),
         results: &results,
+        held: Vec::new(),
+        matches_held: 0,
     };
     let proc = settings.root.join("proc");
     let mut coverage = Vec::new();
+    let repositories = Repositories::default();
 
     match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
         Ok(mounts) => {
@@ -93,10 +110,16 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                     max_depth: settings.max_depth,
                 }),
                 pending_time: pending_time(settings.instance),
+                git: settings.git.then_some(&repositories),
             };
-            let walked = files.walk(&|| Box::new(visitor()));
+            let mut walked = files.walk(&|| Box::new(visitor()));
+            let objects = settings.git.then(|| {
+                let visitors = || Box::new(visitor()) as Box<dyn Visitor>;
+                git::read(&files, &repositories, &visitors, &mut walked.files)
+            });
             coverage.push(walked.files);
             coverage.extend(walked.archives);
+            coverage.extend(objects);
         }
         // Without the table a walk could hang on a dead mount.
         Err(error) => {
@@ -139,6 +162,9 @@ struct Examiner<'a> {
     progress: &'a Progress,
     scanner: Scanner<'a>,
     results: &'a Mutex<Scan>,
+    /// What was found in contents whose place is not told yet.
+    held: Vec<Option<Detection>>,
+    matches_held: usize,
 }
 
 impl Visitor for Examiner<'_> {
@@ -147,12 +173,50 @@ impl Visitor for Examiner<'_> {
         // What was read before a failure counts.
         let detection = self.scanner.finish();
         if !detection.matches.is_empty() || detection.excess > 0 {
-            self.report(detection, &blob, coverage);
+            self.report(detection, blob.origin, coverage);
         }
         outcome?;
-        coverage.scanned += 1;
-        self.progress.blobs.fetch_add(1, Ordering::Relaxed);
+        self.count(coverage);
         Ok(())
+    }
+
+    fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> io::Result<Option<Held>> {
+        let outcome = match content {
+            Content::Bytes(bytes) => {
+                coverage.bytes += bytes.len() as u64;
+                self.progress
+                    .bytes
+                    .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                if !self.scanner.may_hold(bytes) {
+                    self.count(coverage);
+                    return Ok(None);
+                }
+                self.scanner.feed(bytes);
+                Ok(())
+            }
+            Content::Stream(content) => self.read(content, coverage),
+        };
+        let detection = self.scanner.finish();
+        outcome?;
+        self.count(coverage);
+        if detection.matches.is_empty() && detection.excess == 0 {
+            return Ok(None);
+        }
+        self.matches_held += detection.matches.len();
+        if self.matches_held > MAX_FINDINGS {
+            let count = detection.matches.len() as u64;
+            coverage.skip_many(SkipReason::FindingLimit, count, "git");
+            return Ok(None);
+        }
+        self.held.push(Some(detection));
+        Ok(Some(Held(self.held.len() - 1)))
+    }
+
+    fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage) {
+        if let Some(detection) = self.held.get_mut(held.0).and_then(Option::take) {
+            self.matches_held -= detection.matches.len();
+            self.report(detection, origin, coverage);
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -161,6 +225,11 @@ impl Visitor for Examiner<'_> {
 }
 
 impl Examiner<'_> {
+    fn count(&self, coverage: &mut Coverage) {
+        coverage.scanned += 1;
+        self.progress.blobs.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn read(&mut self, content: &mut dyn io::Read, coverage: &mut Coverage) -> io::Result<()> {
         loop {
             let count = match content.read(self.scanner.space()) {
@@ -180,10 +249,10 @@ impl Examiner<'_> {
         }
     }
 
-    fn report(&self, detection: Detection, blob: &Blob<'_>, coverage: &mut Coverage) {
-        let location = blob.origin.location();
+    fn report(&self, detection: Detection, origin: &dyn Origin, coverage: &mut Coverage) {
+        let location = origin.location();
         let place = location.path.clone().unwrap_or_default();
-        let facts = blob.origin.facts();
+        let facts = origin.facts();
         if detection.excess > 0 {
             coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
         }
@@ -192,9 +261,22 @@ impl Examiner<'_> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         for found in detection.matches {
-            let finding = finding(found, &location, facts.as_ref(), self.settings);
+            let mut finding = finding(found, &location, facts.as_ref(), self.settings);
+            if location.source == SourceKind::Git {
+                // Versions of one file are one place, told once.
+                if let Some(version) = results.versions.get(&finding.id).copied() {
+                    if let Some(known) = results.findings.get_mut(version) {
+                        known.occurrences += 1;
+                    }
+                    continue;
+                }
+                finding.occurrences = 1;
+                let place = results.findings.len();
+                results.versions.insert(finding.id.clone(), place);
+            }
             if self.settings.allow.allows(&finding) {
                 results.allowed += 1;
+                results.untold(&finding.id);
                 continue;
             }
             let finding = if self.settings.redact {
@@ -206,6 +288,7 @@ impl Examiner<'_> {
                 self.progress.findings.fetch_add(1, Ordering::Relaxed);
                 results.findings.push(finding);
             } else {
+                results.untold(&finding.id);
                 coverage.skip(SkipReason::FindingLimit, place.as_str());
             }
         }
@@ -249,7 +332,7 @@ fn finding(
         rule: found.rule,
         severity,
         confidence: found.confidence,
-        title: title(&found, of_own_role, in_process, canary, facts),
+        title: title(&found, location, of_own_role, canary, facts),
         account_id: found.account_id,
         same_account,
         canary,
@@ -275,8 +358,8 @@ fn finding(
 /// The rule's sentence, and what makes this finding worse or better.
 fn title(
     found: &Match,
+    location: &Location,
     of_own_role: bool,
-    in_process: bool,
     canary: bool,
     facts: Option<&FileFacts>,
 ) -> String {
@@ -287,8 +370,12 @@ fn title(
         (rule, _) => rule.title(),
     }
     .to_owned();
-    if in_process {
+    if location.source == SourceKind::Process {
         title += ", in a process environment or command line";
+    }
+    if let Some(state) = location.git_state {
+        title += ", ";
+        title += state.phrase();
     }
     if facts.is_some_and(FileFacts::world_readable) {
         title += ", world-readable";

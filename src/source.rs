@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod files;
+pub mod git;
 pub mod mounts;
 pub mod process;
 
@@ -35,11 +36,43 @@ pub trait Origin {
     }
 }
 
+/// Bytes whose place is told later, if at all.
+pub enum Content<'a> {
+    /// In memory, and looked at where they are.
+    Bytes(&'a [u8]),
+    Stream(&'a mut dyn Read),
+}
+
+impl std::fmt::Debug for Content<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Bytes(_) => "Bytes(..)",
+            Self::Stream(_) => "Stream(..)",
+        })
+    }
+}
+
+/// Stands for what a visitor found in one content and has not told yet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Held(pub usize);
+
 /// What takes the blobs; each thread of a source has its own.
 pub trait Visitor: Send {
     /// Reads the blob to its end, or fails as the read failed. Adds what it
     /// read to the coverage.
     fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> std::io::Result<()>;
+
+    /// Reads content whose place costs much to tell, and holds back what was
+    /// found in it until [`tell`](Self::tell); `None` if that is nothing.
+    fn hold(
+        &mut self,
+        content: Content<'_>,
+        coverage: &mut Coverage,
+    ) -> std::io::Result<Option<Held>>;
+
+    /// Reports what was held back, now that its place is known. Each is told
+    /// once, by the visitor that held it.
+    fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage);
 
     /// Whether the run has to end.
     fn is_over(&self) -> bool;

@@ -146,26 +146,27 @@ impl Prefilter {
 /// Reports texts of base64 from `MIN_TEXT` characters on, if a probe lands in
 /// them, which it does in all that are longer than the stride.
 fn probe(bytes: &[u8], from: usize, stride: usize, hits: &mut Vec<Hit>) {
-    let in_text = |byte: &u8| IN_BASE64_TEXT[usize::from(*byte)];
     let first = from.next_multiple_of(stride);
     for at in (first..bytes.len().saturating_sub(PROBE_LEN)).step_by(stride) {
         // Without a branch a byte: where words end cannot be predicted.
         let seen = &bytes[at..at + PROBE_LEN];
-        if !seen.iter().fold(true, |all, byte| all & in_text(byte)) {
+        if !seen.iter().fold(true, |all, byte| all & (kind(byte) != 0)) {
             continue;
         }
-        let behind = bytes[at..]
-            .iter()
-            .take(MIN_TEXT)
-            .take_while(|byte| in_text(byte))
-            .count();
-        let before = bytes[..at]
-            .iter()
-            .rev()
-            .take(MIN_TEXT)
-            .take_while(|byte| in_text(byte))
-            .count();
-        if before + behind >= MIN_TEXT {
+        let (mut len, mut kinds) = (0, 0);
+        let behind = bytes[at..].iter().map(kind).take(MIN_TEXT);
+        let before = bytes[..at].iter().rev().map(kind).take(MIN_TEXT);
+        for kind in behind.take_while(|kind| *kind != 0) {
+            len += 1;
+            kinds |= kind;
+        }
+        for kind in before.take_while(|kind| *kind != 0) {
+            len += 1;
+            kinds |= kind;
+        }
+        // Words have no digits, identifiers seldom; base64 of 26 bytes of text
+        // and hexadecimal hardly ever have none.
+        if len >= MIN_TEXT && kinds & DIGIT != 0 {
             hits.push(Hit {
                 at,
                 anchor: Anchor::Base64Text,
@@ -174,15 +175,25 @@ fn probe(bytes: &[u8], from: usize, stride: usize, hits: &mut Vec<Hit>) {
     }
 }
 
-/// The base64 alphabet and line ends.
-static IN_BASE64_TEXT: [bool; 256] = {
-    let mut table = [false; 256];
+const LETTER: u8 = 1;
+const DIGIT: u8 = 2;
+const OTHER: u8 = 4;
+
+fn kind(byte: &u8) -> u8 {
+    KINDS[usize::from(*byte)]
+}
+
+/// The kinds of the base64 alphabet and of line ends; 0 for the rest.
+static KINDS: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0u8;
     loop {
-        table[byte as usize] = matches!(
-            byte,
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'\n' | b'\r'
-        );
+        table[byte as usize] = match byte {
+            b'A'..=b'Z' | b'a'..=b'z' => LETTER,
+            b'0'..=b'9' => DIGIT,
+            b'+' | b'/' | b'\n' | b'\r' => OTHER,
+            _ => 0,
+        };
         if byte == u8::MAX {
             break;
         }

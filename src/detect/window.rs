@@ -21,10 +21,10 @@ const SLICE: usize = 128 * 1024;
 
 /// Text that has to stand behind a hit before it is followed, unless the blob
 /// ends: the longest value, its name and a wrapped encoding of both fit.
-const AHEAD: usize = 96 * 1024;
+const AHEAD: usize = 64 * 1024;
 
 /// Text kept before the next hit when the window slides.
-const BEHIND: usize = 64 * 1024;
+const BEHIND: usize = 32 * 1024;
 
 /// Finds the credentials in one blob after another, through one buffer.
 #[derive(Debug)]
@@ -83,6 +83,25 @@ impl<'d> Scanner<'d> {
             self.follow_hits(WINDOW - AHEAD);
             self.slide();
         }
+    }
+
+    /// Whether anything can be found in a blob that is in memory: a look at
+    /// the bytes where they are, which is all that most blobs need. Nothing
+    /// is taken of them.
+    pub fn may_hold(&mut self, bytes: &[u8]) -> bool {
+        debug_assert!(self.len == 0, "between two blobs");
+        let mut searched = 0;
+        let mut end = 0;
+        while end < bytes.len() && self.hits.is_empty() {
+            end = bytes.len().min(end + SLICE);
+            searched = self
+                .detector
+                .prefilter
+                .search(&bytes[..end], searched, 0, &mut self.hits);
+        }
+        let found = !self.hits.is_empty();
+        self.hits.clear();
+        found
     }
 
     /// Takes bytes that are in memory.

@@ -34,6 +34,12 @@ pub enum SkipReason {
     IoError,
     /// More findings in one place than are told one by one.
     FindingLimit,
+    /// A git object or pack that cannot be read as git wrote it.
+    GitCorrupt,
+    /// Objects that a partial clone left on the server; not on this host.
+    GitPartial,
+    /// A git object, pack or repository beyond what a scan holds in memory.
+    GitLimit,
     /// The time given to the run was over.
     TimeLimit,
     /// Beyond what one archive may cost: nesting, members, size, time.
@@ -56,6 +62,8 @@ impl SkipReason {
                 | Self::NotFound
                 | Self::IoError
                 | Self::FindingLimit
+                | Self::GitCorrupt
+                | Self::GitLimit
                 | Self::TimeLimit
                 | Self::ArchiveLimit
                 | Self::ArchiveCorrupt
@@ -76,6 +84,9 @@ impl SkipReason {
             Self::NotFound => "not-found",
             Self::IoError => "io-error",
             Self::FindingLimit => "finding-limit",
+            Self::GitCorrupt => "git-corrupt",
+            Self::GitPartial => "git-partial",
+            Self::GitLimit => "git-limit",
             Self::TimeLimit => "time-limit",
             Self::ArchiveLimit => "archive-limit",
             Self::ArchiveCorrupt => "archive-corrupt",

@@ -28,6 +28,29 @@ impl SourceKind {
     }
 }
 
+/// Where a repository still has what one of its objects holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GitState {
+    /// In a file that is checked out, or in the tree that HEAD names.
+    InWorkingTree,
+    /// Reached from a branch, a tag, a stash or a note, and not checked out.
+    InHistoryOnly,
+    /// Reached from nowhere: left over from an amended or dropped commit.
+    Unreachable,
+}
+
+impl GitState {
+    /// As it is said in a sentence.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::InWorkingTree => "still in the working tree",
+            Self::InHistoryOnly => "in git history only",
+            Self::Unreachable => "in a git object that nothing refers to",
+        }
+    }
+}
+
 /// The place, as exactly as it is known. Names are as on disk, with bytes
 /// that are not UTF-8 written as `\xNN`; the exporters escape the rest.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +66,12 @@ pub struct Location {
     /// Encodings around the credential, outermost first.
     pub encoding: Vec<&'static str>,
     pub commit: Option<String>,
+    /// RFC 3339; when the commit was authored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_date: Option<String>,
+    /// Where a repository still has it: the remedy differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_state: Option<GitState>,
     pub pid: Option<u32>,
     pub exe: Option<String>,
     pub uid: Option<u32>,
@@ -61,6 +90,8 @@ impl Location {
             column: None,
             encoding: Vec::new(),
             commit: None,
+            author_date: None,
+            git_state: None,
             pid: None,
             exe: None,
             uid: None,

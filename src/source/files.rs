@@ -4,21 +4,26 @@
 //! skipped mount, and opens nothing but regular files: without blocking, and
 //! checked again after the opening.
 
+mod content;
+mod origin;
+
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, StatxTimestamp};
+use rustix::fs::{FileType, OFlags};
 
+use super::git::Repositories;
 use super::mounts::Mounts;
-use super::{Blob, Origin, Visitor, archive};
-use crate::finding::{Coverage, FileFacts, Location, SkipReason, SourceKind};
+use super::{Blob, Visitor, archive};
+use crate::finding::{Coverage, SkipReason, SourceKind};
 use crate::sanitize;
+use content::Content;
+use origin::FileOrigin;
 
 /// What is walked, and how.
 pub struct Files<'a> {
@@ -32,6 +37,9 @@ pub struct Files<'a> {
     pub threads: usize,
     /// How archives are looked into; `None` leaves them as they are.
     pub archives: Option<archive::Settings>,
+    /// What the walk comes across of git's is left here; `None` reads it as
+    /// plain files.
+    pub git: Option<&'a Repositories>,
     /// When this instance was first started; files born earlier came with the
     /// image.
     pub pending_time: Option<Timestamp>,
@@ -129,8 +137,35 @@ impl Files<'_> {
         outermost
     }
 
+    /// Gives a visitor the bytes of an opened file as they are.
+    pub(super) fn visit(
+        &self,
+        path: &Path,
+        file: &File,
+        size: u64,
+        visitor: &mut dyn Visitor,
+        coverage: &mut Coverage,
+    ) -> io::Result<()> {
+        let origin = FileOrigin {
+            files: self,
+            path,
+            file,
+        };
+        let blob = Blob {
+            content: &mut Content::new(file, size, false),
+            origin: &origin,
+        };
+        visitor.visit(blob, coverage)
+    }
+
+    /// Whether the operator left this path out.
+    pub(super) fn is_excluded(&self, path: &Path) -> bool {
+        self.exclude
+            .is_some_and(|exclude| exclude(&self.on_host(path)))
+    }
+
     /// The path as the host knows it.
-    fn on_host<'p>(&self, path: &'p Path) -> std::borrow::Cow<'p, Path> {
+    pub(super) fn on_host<'p>(&self, path: &'p Path) -> std::borrow::Cow<'p, Path> {
         match path.strip_prefix(self.root) {
             Ok(inside) => Path::new("/").join(inside).into(),
             Err(_) => path.into(),
@@ -179,11 +214,7 @@ impl Worker<'_, '_> {
 
     fn entry(&mut self, entry: &DirEntry) -> WalkState {
         let path = entry.path();
-        if self
-            .files
-            .exclude
-            .is_some_and(|exclude| exclude(&self.files.on_host(path)))
-        {
+        if self.files.is_excluded(path) {
             self.coverage.skip(SkipReason::Excluded, self.show(path));
             return WalkState::Skip;
         }
@@ -198,6 +229,9 @@ impl Worker<'_, '_> {
                 self.coverage.skip(reason, self.show(path));
                 return WalkState::Skip;
             }
+            if self.files.git.is_some_and(|git| git.take_store(path)) {
+                return WalkState::Skip;
+            }
         } else if kind.is_file() {
             if let Err(error) = self.file(path) {
                 self.coverage.skip(reason(&error), self.show(path));
@@ -210,45 +244,38 @@ impl Worker<'_, '_> {
     }
 
     fn file(&mut self, path: &Path) -> io::Result<()> {
-        let file = open(path)?;
-        let stat = rustix::fs::fstat(&file)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        let Some((file, size)) = open_regular(path)? else {
             self.coverage.skip(SkipReason::SpecialFile, self.show(path));
             return Ok(());
-        }
+        };
+        let files = self.files;
         let origin = FileOrigin {
-            files: self.files,
+            files,
             path,
             file: &file,
         };
-        let size = u64::try_from(stat.st_size).ok().filter(|size| *size > 0);
-        let mut content = Content {
-            file: &file,
-            left: size,
-            archive: match self.files.archives {
-                Some(_) => Watch::Start,
-                None => Watch::Off,
-            },
-        };
+        let mut content = Content::new(&file, size, files.archives.is_some());
         let blob = Blob {
             content: &mut content,
             origin: &origin,
         };
         self.visitor.visit(blob, &mut self.coverage)?;
-        let (Some(settings), Some(size), Watch::Found) =
-            (self.files.archives, size, content.archive)
-        else {
+        if content.is_pack()
+            && let Some(git) = files.git
+        {
+            git.note_pack(path);
+        }
+        let (Some(settings), true) = (files.archives, content.is_archive()) else {
             return Ok(());
         };
-        let read_before = content.left == Some(0);
         let outer = archive::Outer {
             file: &file,
             size,
             origin: &origin,
-            scanned: read_before,
+            scanned: content.is_read(),
         };
         let outcome = archive::read(outer, settings, &mut *self.visitor, &mut self.archives)?;
-        if read_before {
+        if content.is_read() {
             return Ok(());
         }
         if outcome == archive::Outcome::Read {
@@ -257,22 +284,20 @@ impl Worker<'_, '_> {
         }
         // It was counted when its archive was found.
         self.coverage.scanned -= 1;
-        io::Seek::rewind(&mut &file)?;
-        let mut content = Content {
-            file: &file,
-            left: Some(size),
-            archive: Watch::Off,
-        };
-        let blob = Blob {
-            content: &mut content,
-            origin: &origin,
-        };
-        self.visitor.visit(blob, &mut self.coverage)
+        files.visit(path, &file, size, &mut *self.visitor, &mut self.coverage)
     }
 
     fn show(&self, path: &Path) -> String {
         show(&self.files.on_host(path))
     }
+}
+
+/// Opens a regular file and tells its size; `None` for what is none.
+pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, u64)>> {
+    let file = open(path)?;
+    let stat = rustix::fs::fstat(&file)?;
+    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    Ok(regular.then(|| (file, u64::try_from(stat.st_size).unwrap_or(0))))
 }
 
 /// Opens without blocking on what is no regular file, without following a
@@ -295,114 +320,7 @@ fn open(path: &Path) -> io::Result<File> {
     open(flags)
 }
 
-/// A file up to the size that it had when it was opened, which saves the read
-/// that would only say so. A size of 0 says nothing: files in proc have it.
-///
-/// On the way it watches for archives, in the reader's own buffer, so that an
-/// ordinary file costs neither a copy nor a system call for it. One that
-/// begins as an archive ends here at once.
-struct Content<'a> {
-    file: &'a File,
-    left: Option<u64>,
-    archive: Watch,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Watch {
-    Off,
-    Start,
-    End,
-    Found,
-}
-
-impl Content<'_> {
-    fn is_archive(&self, chunk: &[u8], size: u64) -> bool {
-        if archive::at_start(chunk) {
-            return true;
-        }
-        let Ok(len) = u64::try_from(chunk.len()) else {
-            return false;
-        };
-        if !archive::may_have_prefix(chunk, size) {
-            return false;
-        }
-        if len == size {
-            return archive::at_end(chunk);
-        }
-        let mut tail = [0; archive::TAIL];
-        let from = size.saturating_sub(tail.len() as u64);
-        self.file
-            .read_at(&mut tail, from)
-            .is_ok_and(|count| archive::at_end(&tail[..count]))
-    }
-}
-
-impl io::Read for Content<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == Some(0) || self.archive == Watch::Found {
-            return Ok(0);
-        }
-        let count = io::Read::read(&mut self.file, buffer)?;
-        let Some(before) = self.left else {
-            return Ok(count);
-        };
-        let chunk = &buffer[..count];
-        if self.archive == Watch::Start {
-            if self.is_archive(chunk, before) {
-                self.archive = Watch::Found;
-                return Ok(0);
-            }
-            self.archive = Watch::End;
-        }
-        let left = before.saturating_sub(count as u64);
-        self.left = Some(left);
-        // A zip behind anything else; what is in front of it is read by now.
-        if left == 0 && self.archive == Watch::End && archive::at_end(chunk) {
-            self.archive = Watch::Found;
-        }
-        Ok(count)
-    }
-}
-
-struct FileOrigin<'a> {
-    files: &'a Files<'a>,
-    /// From here, not as on the host.
-    path: &'a Path,
-    file: &'a File,
-}
-
-impl Origin for FileOrigin<'_> {
-    fn location(&self) -> Location {
-        Location {
-            path: Some(show(&self.files.on_host(self.path))),
-            ..Location::new(SourceKind::File)
-        }
-    }
-
-    fn facts(&self) -> Option<FileFacts> {
-        let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-        let stat = rustix::fs::statx(self.file.as_fd(), "", AtFlags::EMPTY_PATH, wanted).ok()?;
-        let born = (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
-            .then(|| timestamp(stat.stx_btime))
-            .flatten();
-        Some(FileFacts {
-            uid: stat.stx_uid,
-            mode: format!("{:04o}", stat.stx_mode & 0o7777),
-            modified: timestamp(stat.stx_mtime).map(|time| time.to_string()),
-            born: born.map(|time| time.to_string()),
-            baked_into_image: born
-                .zip(self.files.pending_time)
-                .map(|(born, start)| born < start),
-        })
-    }
-}
-
-fn timestamp(time: StatxTimestamp) -> Option<Timestamp> {
-    // Whole seconds: more would only be noise in a report.
-    Timestamp::from_second(time.tv_sec).ok()
-}
-
-fn reason(error: &io::Error) -> SkipReason {
+pub(super) fn reason(error: &io::Error) -> SkipReason {
     match error.kind() {
         io::ErrorKind::NotFound => SkipReason::Vanished,
         io::ErrorKind::PermissionDenied => SkipReason::PermissionDenied,
@@ -427,11 +345,11 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
     }
 }
 
-fn show(path: &Path) -> String {
+pub(super) fn show(path: &Path) -> String {
     sanitize::bytes(path.as_os_str().as_encoded_bytes())
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // A count is as good after a panic of another thread as before.
     mutex
         .lock()

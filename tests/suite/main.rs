@@ -8,6 +8,7 @@ mod archives;
 mod check;
 mod delivery;
 mod detection;
+mod git;
 mod imds;
 mod moto;
 mod namespaces;

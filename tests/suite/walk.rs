@@ -243,7 +243,7 @@ fn time_that_runs_out_is_said() {
 fn a_key_over_any_offset_of_a_buffers_edge_is_found_whole() {
     // Reads are of 128 KiB; the window slides where a mebibyte is full, less
     // what is kept for the text behind a hit.
-    const EDGES: [usize; 3] = [128 * 1024, 1024 * 1024 - 96 * 1024, 1024 * 1024];
+    const EDGES: [usize; 3] = [128 * 1024, 1024 * 1024 - 64 * 1024, 1024 * 1024];
     let host = Host::new();
     let pair = host.key_pair();
     let text = format!("k={} s={}\n", pair.id, pair.secret);

@@ -1,0 +1,50 @@
+//! Where a file is, and what the file system says of it.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use rustix::fs::{AtFlags, StatxFlags, StatxTimestamp};
+
+use super::{Files, show};
+use crate::finding::{FileFacts, Location, SourceKind};
+use crate::source::Origin;
+
+pub(super) struct FileOrigin<'a> {
+    pub(super) files: &'a Files<'a>,
+    /// From here, not as on the host.
+    pub(super) path: &'a Path,
+    pub(super) file: &'a File,
+}
+
+impl Origin for FileOrigin<'_> {
+    fn location(&self) -> Location {
+        Location {
+            path: Some(show(&self.files.on_host(self.path))),
+            ..Location::new(SourceKind::File)
+        }
+    }
+
+    fn facts(&self) -> Option<FileFacts> {
+        let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+        let stat = rustix::fs::statx(self.file.as_fd(), "", AtFlags::EMPTY_PATH, wanted).ok()?;
+        let born = (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
+            .then(|| timestamp(stat.stx_btime))
+            .flatten();
+        Some(FileFacts {
+            uid: stat.stx_uid,
+            mode: format!("{:04o}", stat.stx_mode & 0o7777),
+            modified: timestamp(stat.stx_mtime).map(|time| time.to_string()),
+            born: born.map(|time| time.to_string()),
+            baked_into_image: born
+                .zip(self.files.pending_time)
+                .map(|(born, start)| born < start),
+        })
+    }
+}
+
+fn timestamp(time: StatxTimestamp) -> Option<Timestamp> {
+    // Whole seconds: more would only be noise in a report.
+    Timestamp::from_second(time.tv_sec).ok()
+}

@@ -1,0 +1,121 @@
+//! Which object stores belong together: a store names others, in a file, that
+//! it takes objects from.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::finding::{Coverage, SkipReason};
+use crate::source::files::{Files, open_regular, reason, show};
+
+/// Bytes read of one list of alternates, and stores in one group.
+const MAX_LIST: u64 = 1024 * 1024;
+const MAX_STORES: usize = 40_000;
+
+/// The stores, in groups that share objects; each store is in one group.
+pub(super) fn groups(
+    files: &Files<'_>,
+    mut stores: Vec<PathBuf>,
+    coverage: &mut Coverage,
+) -> Vec<Vec<PathBuf>> {
+    stores.sort_unstable();
+    stores.dedup();
+    let mut known: HashMap<PathBuf, usize> = stores.iter().cloned().zip(0..).collect();
+    // Each store's group is that of its representative.
+    let mut group: Vec<usize> = (0..stores.len()).collect();
+    let mut next = 0;
+    while let Some(store) = stores.get(next).cloned() {
+        for path in named_by(&store) {
+            let Some(target) = resolve(files, &store, &path, coverage) else {
+                continue;
+            };
+            let other = known.get(&target).copied().or_else(|| {
+                (stores.len() < MAX_STORES).then(|| {
+                    known.insert(target.clone(), stores.len());
+                    group.push(stores.len());
+                    stores.push(target);
+                    stores.len() - 1
+                })
+            });
+            if let Some(other) = other {
+                let (one, other) = (find(&group, next), find(&group, other));
+                group[one.max(other)] = one.min(other);
+            }
+        }
+        next += 1;
+    }
+    let mut groups: Vec<Vec<PathBuf>> = vec![Vec::new(); stores.len()];
+    for (at, store) in stores.into_iter().enumerate() {
+        groups[find(&group, at)].push(store);
+    }
+    groups.retain(|stores| !stores.is_empty());
+    groups
+}
+
+fn find(group: &[usize], mut at: usize) -> usize {
+    while group[at] != at {
+        at = group[at];
+    }
+    at
+}
+
+/// The paths in a store's list.
+fn named_by(store: &Path) -> Vec<PathBuf> {
+    let mut list = Vec::new();
+    if let Ok(Some((file, _))) = open_regular(&store.join("info/alternates")) {
+        // What cannot be read names nothing; the file itself is read, and
+        // told, with the others of the store.
+        let _ = file.take(MAX_LIST).read_to_end(&mut list);
+    }
+    list.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty() && line[0] != b'#')
+        .map(|line| PathBuf::from(std::ffi::OsStr::from_bytes(line)))
+        .collect()
+}
+
+/// Where a named store is, if it is on this host and may be read.
+fn resolve(
+    files: &Files<'_>,
+    store: &Path,
+    named: &Path,
+    coverage: &mut Coverage,
+) -> Option<PathBuf> {
+    let path = match named.strip_prefix("/") {
+        Ok(inside) => files.root.join(inside),
+        Err(_) => store.join(named),
+    };
+    let mut skip = |reason| {
+        let list = show(&files.on_host(&store.join("info/alternates")));
+        coverage.skip(reason, format!("{list}: {}", show(named)));
+    };
+    let skipped = |path: &Path| path.ancestors().find_map(|path| files.mounts.skip(path));
+    // Before the first look at it, which on a hung mount would be the last.
+    if let Some(reason) = skipped(&path) {
+        skip(reason);
+        return None;
+    }
+    let target = match path.canonicalize() {
+        Ok(target) if target.starts_with(files.root) && target.is_dir() => target,
+        Ok(_) => {
+            skip(SkipReason::NotFound);
+            return None;
+        }
+        Err(error) => {
+            skip(match reason(&error) {
+                SkipReason::Vanished => SkipReason::NotFound,
+                reason => reason,
+            });
+            return None;
+        }
+    };
+    if let Some(reason) = skipped(&target) {
+        skip(reason);
+        return None;
+    }
+    if target.ancestors().any(|path| files.is_excluded(path)) {
+        skip(SkipReason::Excluded);
+        return None;
+    }
+    Some(target)
+}

@@ -1,0 +1,407 @@
+//! Where in a history an object is: one walk for all objects in which
+//! something was found, and none if there are none.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use gix_hash::{ObjectId, oid};
+use gix_object::{Kind, TreeRefIter};
+
+use super::odb::Odb;
+use super::refs::GitDir;
+use super::text::{self, Commit};
+use super::worker::CommitAt;
+use crate::finding::GitState;
+
+/// Commits of one repository that are looked at.
+const MAX_COMMITS: usize = 200_000;
+
+/// Trees of one repository that are looked into.
+const MAX_TREES: usize = 1_000_000;
+
+/// Folders within folders.
+const MAX_DEPTH: usize = 256;
+
+/// Where an object is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// Which repository has it, of those that share the objects.
+    pub(super) repository: Option<usize>,
+    /// As the tree spells it.
+    pub(super) path: Option<Vec<u8>>,
+    /// The first commit that has it, and when that was authored.
+    pub(super) commit: Option<(ObjectId, Option<i64>)>,
+    pub(super) state: Option<GitState>,
+}
+
+/// The walk.
+pub(super) struct History<'a> {
+    odb: &'a mut Odb,
+    is_over: &'a dyn Fn() -> bool,
+    places: HashMap<ObjectId, Place>,
+    /// Objects without a commit yet.
+    missing: usize,
+    /// Whether all that is referred to was walked: only what was not come
+    /// across then is referred to from nowhere.
+    complete: bool,
+    /// Trees that were looked into.
+    trees: ShortIds,
+    /// A bit for the first 16 bits of each wanted id: nearly all entries of
+    /// nearly all trees are passed over with it.
+    filter: Box<[bool]>,
+}
+
+struct Dated {
+    id: ObjectId,
+    commit: Commit,
+    /// Parents that the walk has yet to go to.
+    unseen: Vec<ObjectId>,
+}
+
+impl Dated {
+    fn new(id: ObjectId, commit: Commit) -> Self {
+        Self {
+            id,
+            unseen: commit.parents.clone(),
+            commit,
+        }
+    }
+}
+
+impl<'a> History<'a> {
+    /// Finds the places of the objects in `wanted`. What the bounds or the
+    /// end of the run cut off stays without a place.
+    pub(super) fn resolve(
+        odb: &'a mut Odb,
+        repositories: &[GitDir],
+        wanted: impl Iterator<Item = ObjectId>,
+        commits: &[CommitAt],
+        is_over: &'a dyn Fn() -> bool,
+    ) -> HashMap<ObjectId, Place> {
+        let places: HashMap<_, _> = wanted.map(|id| (id, Place::default())).collect();
+        let mut filter = vec![false; 1 << 16].into_boxed_slice();
+        for id in places.keys() {
+            filter[first_bits(id)] = true;
+        }
+        let mut history = Self {
+            odb,
+            is_over,
+            missing: places.len(),
+            places,
+            complete: repositories.iter().all(|repository| repository.known),
+            trees: ShortIds::default(),
+            filter,
+        };
+        let mut reached = HashSet::new();
+        for (number, repository) in repositories.iter().enumerate() {
+            history.checked_out(number, repository);
+            let commits = history.reachable(repository, &mut reached);
+            history.look_into(commits, Some(number), Some(GitState::InHistoryOnly));
+        }
+        if history.missing > 0 {
+            let state = history.complete.then_some(GitState::Unreachable);
+            let left = history.unreachable(commits, &reached);
+            history.look_into(left, None, state);
+        }
+        if history.complete {
+            for place in history.places.values_mut() {
+                place.state = place.state.or(Some(GitState::Unreachable));
+            }
+        }
+        history.places
+    }
+
+    /// What the trees of HEAD hold.
+    fn checked_out(&mut self, number: usize, repository: &GitDir) {
+        for (head, _) in &repository.heads {
+            let commit = head
+                .and_then(|head| self.odb.peel(head))
+                .and_then(|head| self.commit(head));
+            // Looked into on its own: paths differ between two trees of HEAD,
+            // and the walk through the commits has to see them again.
+            let trees = std::mem::take(&mut self.trees);
+            if let Some(commit) = commit {
+                let mut found = Vec::new();
+                self.tree(commit.tree, &mut Vec::new(), 0, &mut found);
+                for (id, path) in found {
+                    let Some(place) = self.places.get_mut(&id) else {
+                        continue;
+                    };
+                    if place.path.is_none() {
+                        place.path = Some(path);
+                        place.repository = Some(number);
+                        place.state = Some(GitState::InWorkingTree);
+                    }
+                }
+            }
+            self.trees = trees;
+        }
+    }
+
+    /// The commits that a repository refers to.
+    fn reachable(&mut self, repository: &GitDir, reached: &mut HashSet<ObjectId>) -> Vec<Dated> {
+        let mut commits = Vec::new();
+        let mut next = Vec::new();
+        for tip in &repository.tips {
+            // Annotated tags may point to tags.
+            let mut id = *tip;
+            for _ in 0..16 {
+                if self.places.contains_key(&id) && reached.insert(id) {
+                    self.is_tag(id);
+                }
+                match self.odb.find(&id) {
+                    Some((Kind::Tag, bytes)) => match text::tag(&bytes) {
+                        Some((_, target)) => id = target,
+                        None => break,
+                    },
+                    Some((Kind::Commit, _)) => {
+                        next.push(id);
+                        break;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        // Parents come out before their children. What is committed in one
+        // second is then still in order, and so is what a wrong clock dates.
+        let mut times: HashMap<ObjectId, i64> = HashMap::new();
+        let mut path: Vec<Dated> = Vec::new();
+        loop {
+            let parent = path.last_mut().and_then(|dated| dated.unseen.pop());
+            let id = match parent {
+                Some(id) => id,
+                None => match path.pop() {
+                    Some(mut dated) => {
+                        let parents = dated.commit.parents.iter();
+                        let latest = parents.filter_map(|id| times.get(id)).max();
+                        let committed = dated.commit.committed;
+                        let committed = latest.copied().unwrap_or(committed).max(committed);
+                        dated.commit.committed = committed;
+                        times.insert(dated.id, committed);
+                        commits.push(dated);
+                        continue;
+                    }
+                    None => match next.pop() {
+                        Some(id) => id,
+                        None => break,
+                    },
+                },
+            };
+            if times.len() >= MAX_COMMITS || (self.is_over)() {
+                self.complete = false;
+                break;
+            }
+            // A shallow clone ends where a parent is not there.
+            if !times.contains_key(&id)
+                && let Some(commit) = self.commit(id)
+            {
+                times.insert(id, i64::MIN);
+                reached.insert(id);
+                path.push(Dated::new(id, commit));
+            }
+        }
+        commits
+    }
+
+    /// The commits that were read and that nothing refers to.
+    fn unreachable(&mut self, commits: &[CommitAt], reached: &HashSet<ObjectId>) -> Vec<Dated> {
+        let mut left = Vec::new();
+        for at in commits {
+            if left.len() >= MAX_COMMITS || (self.is_over)() {
+                break;
+            }
+            let (id, bytes) = match *at {
+                CommitAt::Loose(id) if reached.contains(&id) => continue,
+                CommitAt::Loose(id) => match self.odb.find(&id) {
+                    Some((_, bytes)) => (id, bytes),
+                    None => continue,
+                },
+                CommitAt::Pack { pack, offset } => {
+                    let pack = pack as usize;
+                    let Some(hash) = self.odb.packs.get(pack).map(|found| found.pack.hash) else {
+                        continue;
+                    };
+                    let Ok((kind, bytes)) = self.odb.in_pack(pack, offset) else {
+                        continue;
+                    };
+                    match gix_object::compute_hash(hash, kind, &bytes) {
+                        Ok(id) if !reached.contains(&id) => (id, bytes),
+                        _ => continue,
+                    }
+                }
+            };
+            if let Some(commit) = text::commit(&bytes) {
+                left.push(Dated::new(id, commit));
+            }
+        }
+        // Packs and lists begin with what is new.
+        left.reverse();
+        left
+    }
+
+    /// Looks into commits, the oldest first, until every object has one.
+    fn look_into(
+        &mut self,
+        mut commits: Vec<Dated>,
+        repository: Option<usize>,
+        state: Option<GitState>,
+    ) {
+        commits.sort_by_key(|dated| dated.commit.committed);
+        for dated in commits {
+            if self.missing == 0 {
+                return;
+            }
+            let mut found = vec![(dated.id, None)];
+            let mut below = Vec::new();
+            self.tree(dated.commit.tree, &mut Vec::new(), 0, &mut below);
+            found.extend(below.into_iter().map(|(id, path)| (id, Some(path))));
+            for (id, path) in found {
+                let Some(place) = self.places.get_mut(&id) else {
+                    continue;
+                };
+                if place.commit.is_some() {
+                    continue;
+                }
+                self.missing -= 1;
+                place.commit = Some((dated.id, dated.commit.authored));
+                place.path = place.path.take().or(path);
+                place.repository = place.repository.or(repository);
+                place.state = place.state.or(state);
+            }
+        }
+    }
+
+    /// A tag that is referred to.
+    fn is_tag(&mut self, id: ObjectId) {
+        let Some((Kind::Tag, bytes)) = self.odb.find(&id) else {
+            return;
+        };
+        let target = text::tag(&bytes).and_then(|(_, target)| self.odb.peel(target));
+        let authored = target
+            .and_then(|id| self.commit(id))
+            .and_then(|c| c.authored);
+        if let Some(place) = self.places.get_mut(&id) {
+            place.state = Some(GitState::InHistoryOnly);
+            if place.commit.is_none() {
+                self.missing -= 1;
+                place.commit = target.map(|id| (id, authored));
+            }
+        }
+    }
+
+    /// Collects the wanted objects in a tree and those below it. Each tree is
+    /// looked into once, so that a tree of trees of trees stays affordable.
+    fn tree(
+        &mut self,
+        id: ObjectId,
+        path: &mut Vec<u8>,
+        depth: usize,
+        found: &mut Vec<(ObjectId, Vec<u8>)>,
+    ) {
+        if self.trees.len() >= MAX_TREES || depth > MAX_DEPTH || (self.is_over)() {
+            self.complete = false;
+            return;
+        }
+        if !self.trees.insert(super::seen::short(&id)) {
+            return;
+        }
+        let Some((Kind::Tree, bytes)) = self.odb.find(&id) else {
+            return;
+        };
+        let length = path.len();
+        for entry in TreeRefIter::from_bytes(&bytes, id.kind()).map_while(Result::ok) {
+            let wanted = self.filter[first_bits(entry.oid)] && self.places.contains_key(entry.oid);
+            if !wanted && !entry.mode.is_tree() {
+                continue;
+            }
+            if entry.mode.is_tree() {
+                if self.trees.contains(&super::seen::short(entry.oid)) {
+                    continue;
+                }
+                spell(path, entry.filename);
+                self.tree(entry.oid.to_owned(), path, depth + 1, found);
+            } else {
+                spell(path, entry.filename);
+                found.push((entry.oid.to_owned(), path.clone()));
+            }
+            path.truncate(length);
+        }
+    }
+
+    fn commit(&mut self, id: ObjectId) -> Option<Commit> {
+        match self.odb.find(&id)? {
+            (Kind::Commit, bytes) => text::commit(&bytes),
+            _ => None,
+        }
+    }
+}
+
+/// Adds a name to a path.
+fn spell(path: &mut Vec<u8>, name: &[u8]) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+}
+
+fn first_bits(id: &oid) -> usize {
+    usize::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]))
+}
+
+/// Ids are as good as random: hashing them again would gain nothing.
+type ShortIds = HashSet<u64, BuildHasherDefault<Same>>;
+
+#[derive(Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Whether the file at `path` of a working tree is that very object.
+pub(super) fn is_in_worktree(worktree: &Path, path: &[u8], id: ObjectId) -> bool {
+    use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+    // Names in trees come from strangers: no link is followed.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let Ok(folder) = std::fs::File::open(worktree) else {
+        return false;
+    };
+    let path = std::ffi::OsStr::from_bytes(path);
+    let Ok(file) = rustix::fs::openat2(&folder, path, flags, Mode::empty(), resolve) else {
+        return false;
+    };
+    let mut file = std::fs::File::from(file);
+    let Ok(meta) = file.metadata() else {
+        return false;
+    };
+    if !meta.is_file() {
+        return false;
+    }
+    let mut hasher = gix_hash::hasher(id.kind());
+    hasher.update(&gix_object::encode::loose_header(Kind::Blob, meta.len()));
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match std::io::Read::read(&mut file, &mut buffer) {
+            Ok(0) => break,
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(_) => return false,
+        }
+    }
+    hasher.try_finalize().is_ok_and(|found| found == id)
+}

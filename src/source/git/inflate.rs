@@ -1,0 +1,112 @@
+//! zlib streams, in memory and as readers. What is wrong with a stream is an
+//! `InvalidData` or `UnexpectedEof` error.
+
+use std::io::{self, Read};
+
+use gix_zlib::{Decompress, FlushDecompress, Status};
+
+/// Compressed bytes read at a time.
+const INPUT: usize = 32 * 1024;
+
+/// Inflates streams that are in memory, one after another.
+pub(super) struct Inflater(Decompress);
+
+impl Inflater {
+    pub(super) fn new() -> Self {
+        Self(Decompress::new())
+    }
+
+    /// Inflates the stream at the start of `input`, which has to hold exactly
+    /// as many bytes as `output` takes.
+    pub(super) fn fill(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<()> {
+        self.0.reset();
+        let status = self
+            .0
+            .decompress(input, output, FlushDecompress::Finish)
+            .map_err(|error| invalid(error.to_string()))?;
+        if status != Status::StreamEnd || self.0.total_out() != output.len() as u64 {
+            return Err(invalid("the object has another size than it says"));
+        }
+        Ok(())
+    }
+}
+
+/// Reads what one zlib stream holds, and nothing behind it.
+pub(super) struct Inflating<R> {
+    source: R,
+    state: Decompress,
+    input: Box<[u8]>,
+    from: usize,
+    to: usize,
+    ended: bool,
+}
+
+impl<R: Read> Inflating<R> {
+    pub(super) fn new(source: R) -> Self {
+        Self {
+            source,
+            state: Decompress::new(),
+            input: vec![0; INPUT].into_boxed_slice(),
+            from: 0,
+            to: 0,
+            ended: false,
+        }
+    }
+
+    /// Compressed bytes taken so far; the length of the stream, once it ended.
+    pub(super) fn consumed(&self) -> u64 {
+        self.state.total_in()
+    }
+
+    /// Reads the rest and tells how much it was; fails beyond `limit`.
+    pub(super) fn drain(&mut self, limit: u64) -> io::Result<u64> {
+        let rest = io::copy(&mut self.by_ref().take(limit + 1), &mut io::sink())?;
+        if rest > limit {
+            return Err(invalid("the object is longer than it says"));
+        }
+        Ok(rest)
+    }
+}
+
+impl<R: Read> Read for Inflating<R> {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        if output.is_empty() {
+            return Ok(0);
+        }
+        while !self.ended {
+            if self.from == self.to {
+                self.from = 0;
+                self.to = self.source.read(&mut self.input)?;
+                if self.to == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            let (taken, made) = (self.state.total_in(), self.state.total_out());
+            let input = &self.input[self.from..self.to];
+            let status = self
+                .state
+                .decompress(input, output, FlushDecompress::None)
+                .map_err(|error| invalid(error.to_string()))?;
+            let taken = usize::try_from(self.state.total_in() - taken).unwrap_or(usize::MAX);
+            let made = usize::try_from(self.state.total_out() - made).unwrap_or(usize::MAX);
+            self.from += taken;
+            self.ended = status == Status::StreamEnd;
+            if made > 0 {
+                return Ok(made);
+            }
+            if taken == 0 && !self.ended {
+                return Err(invalid("the stream does not go on"));
+            }
+        }
+        Ok(0)
+    }
+}
+
+pub(super) fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Refuses what would take more memory than a scan may.
+pub(super) fn too_large() -> io::Error {
+    io::ErrorKind::FileTooLarge.into()
+}

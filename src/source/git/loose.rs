@@ -1,0 +1,215 @@
+//! The files of an object store, told apart by what is in them: packs, loose
+//! objects, and everything else, which is read as the plain file that it is.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gix_hash::ObjectId;
+use gix_object::Kind;
+
+use super::inflate::{Inflating, invalid};
+use super::pack::Pack;
+use super::seen;
+use super::traverse::{MAX_HELD, MAX_STREAMED};
+use super::worker::{CommitAt, Worker};
+use crate::finding::SkipReason;
+use crate::source::files::{Files, lock, open_regular, reason, show};
+
+/// Folders below one store; git makes 256 and a few.
+const MAX_FOLDERS: usize = 10_000;
+
+/// The longest head of a loose object, such as `commit 123`.
+const HEAD: usize = 32;
+
+/// The folders of one object store, which threads take one by one.
+pub(super) struct Store<'a> {
+    files: &'a Files<'a>,
+    folders: Vec<PathBuf>,
+    next: AtomicUsize,
+    /// The packs that were found.
+    pub(super) packs: Mutex<Vec<PathBuf>>,
+}
+
+impl<'a> Store<'a> {
+    /// Lists the folders, without following a link or entering a skipped
+    /// mount.
+    pub(super) fn open(files: &'a Files<'a>, objects: &Path, worker: &mut Worker<'_>) -> Self {
+        let mut folders = vec![objects.to_owned()];
+        let mut listed = 0;
+        while let Some(folder) = folders.get(listed).cloned() {
+            listed += 1;
+            // What cannot be listed is told when its files are asked for.
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
+                }
+                let place = || show(&files.on_host(&path));
+                if let Some(reason) = files.mounts.skip(&path) {
+                    worker.coverage.skip(reason, place());
+                } else if files.is_excluded(&path) {
+                    worker.coverage.skip(SkipReason::Excluded, place());
+                } else if folders.len() < MAX_FOLDERS {
+                    folders.push(path);
+                } else {
+                    worker.coverage.skip(SkipReason::GitLimit, place());
+                }
+            }
+        }
+        Self {
+            files,
+            folders,
+            next: AtomicUsize::new(0),
+            packs: Mutex::default(),
+        }
+    }
+
+    /// Reads the files of folders that no other thread has taken.
+    pub(super) fn work(&self, worker: &mut Worker<'_>) {
+        while let Some(folder) = self.folders.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let entries = match fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    let place = show(&self.files.on_host(folder));
+                    worker.coverage.skip(reason(&error), place);
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
+                if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                    continue;
+                }
+                let path = entry.path();
+                let place = || show(&self.files.on_host(&path));
+                if worker.visitor.is_over() {
+                    worker.coverage.skip(SkipReason::TimeLimit, place());
+                    return;
+                }
+                if self.files.is_excluded(&path) {
+                    worker.coverage.skip(SkipReason::Excluded, place());
+                } else if let Err(error) = self.file(worker, &path) {
+                    worker.coverage.skip(reason(&error), place());
+                }
+            }
+        }
+    }
+
+    fn file(&self, worker: &mut Worker<'_>, path: &Path) -> io::Result<()> {
+        let Some((file, size)) = open_regular(path)? else {
+            return Ok(());
+        };
+        let mut head = [0; 8];
+        let count = file.read_at(&mut head, 0)?;
+        if Pack::is_one(&head[..count]) {
+            lock(&self.packs).push(path.to_owned());
+            return Ok(());
+        }
+        let named = named_id(path);
+        // A zlib stream begins with a multiple of 31.
+        let zlib = head[0] & 0x0f == 8 && u16::from_be_bytes([head[0], head[1]]).is_multiple_of(31);
+        if zlib && count > 2 {
+            match object(worker, &file, size, named) {
+                Ok(()) => return Ok(()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::FileTooLarge => {
+                        let place = show(&self.files.on_host(path));
+                        worker.coverage.skip(SkipReason::GitLimit, place);
+                        return Ok(());
+                    }
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        // By its name it should have been one of git's own; an empty one is
+        // what a power cut leaves, and hides nothing.
+        let is_pack = path
+            .extension()
+            .is_some_and(|extension| extension == "pack");
+        if size > 0 && (is_pack || named.is_some()) {
+            let place = show(&self.files.on_host(path));
+            worker.coverage.skip(SkipReason::GitCorrupt, place);
+        }
+        // Reading it as an object has moved on in it.
+        (&file).rewind()?;
+        self.files
+            .visit(path, &file, size, &mut *worker.visitor, &mut worker.plain)
+    }
+}
+
+/// Reads one loose object; fails on what is none or has something behind it.
+fn object(
+    worker: &mut Worker<'_>,
+    file: &File,
+    length: u64,
+    named: Option<ObjectId>,
+) -> io::Result<()> {
+    let hash = named.map_or(gix_hash::Kind::Sha1, |id| id.kind());
+    let mut stream = Inflating::new(file);
+    let (kind, size) = head(&mut stream)?;
+    if size > MAX_HELD as u64 {
+        if size > MAX_STREAMED {
+            return Err(super::inflate::too_large());
+        }
+        let mut content = stream.by_ref().take(size + 1);
+        worker.stream(kind, size, &mut content, hash)?;
+    } else {
+        // Grows with what comes, not with what the head claims.
+        let mut bytes = std::mem::take(&mut worker.buffers.object);
+        bytes.clear();
+        let read = stream.by_ref().take(size + 1).read_to_end(&mut bytes);
+        // Also what there is of an object that was cut short.
+        worker.object(kind, &bytes, hash);
+        if read.is_ok() {
+            let id = gix_object::compute_hash(hash, kind, &bytes).ok();
+            if id.is_some() && id == named {
+                worker.loose.extend(id.map(|id| seen::short(&id)));
+            }
+            if kind == Kind::Commit
+                && let Some(id) = id
+            {
+                worker.commit(CommitAt::Loose(id));
+            }
+        }
+        let whole = bytes.len() as u64 == size;
+        worker.buffers.object = bytes;
+        worker.buffers.shrink();
+        read?;
+        if !whole {
+            return Err(invalid("the object has another size than it says"));
+        }
+    }
+    stream.drain(0)?;
+    if stream.consumed() < length {
+        return Err(invalid("there is something behind the object"));
+    }
+    Ok(())
+}
+
+/// The kind and size that a loose object begins with.
+pub(super) fn head<R: Read>(stream: &mut Inflating<R>) -> io::Result<(Kind, u64)> {
+    let mut head = [0; HEAD];
+    for at in 0..HEAD {
+        stream.read_exact(&mut head[at..=at])?;
+        if head[at] == 0 {
+            let (kind, size, _) = gix_object::decode::loose_header(&head[..=at])
+                .map_err(|error| invalid(error.to_string()))?;
+            return Ok((kind, size));
+        }
+    }
+    Err(invalid("not a loose object"))
+}
+
+/// The id that the names of a loose object and its folder make.
+fn named_id(path: &Path) -> Option<ObjectId> {
+    let name = path.file_name()?.to_str()?;
+    let folder = path.parent()?.file_name()?.to_str()?;
+    if folder.len() != 2 {
+        return None;
+    }
+    ObjectId::from_hex(format!("{folder}{name}").as_bytes()).ok()
+}

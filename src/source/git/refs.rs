@@ -1,0 +1,178 @@
+//! What a repository refers to: branches, tags, notes, stashes, and the HEAD
+//! of each working tree. Its configuration is not read.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use gix_hash::ObjectId;
+
+use crate::source::files::{Files, open_regular, show};
+
+/// Bytes read of one file of references.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// References of one repository.
+const MAX_REFS: usize = 500_000;
+
+/// Folders below `refs`.
+const MAX_DEPTH: usize = 32;
+
+/// A git directory.
+#[derive(Debug, Default)]
+pub(super) struct GitDir {
+    /// As it is told: the working tree, if it has one beside it.
+    pub(super) shown: String,
+    /// What is referred to; commits and tags.
+    pub(super) tips: Vec<ObjectId>,
+    /// The commit that each HEAD names, and the working tree it belongs to.
+    pub(super) heads: Vec<(Option<ObjectId>, Option<PathBuf>)>,
+    /// Whether all references could be read: not where they are kept in a
+    /// form that we do not know.
+    pub(super) known: bool,
+}
+
+impl GitDir {
+    /// Whether `path` is one, as git itself tells.
+    pub(super) fn is_one(path: &Path) -> bool {
+        let is_dir = |name| fs::symlink_metadata(path.join(name)).is_ok_and(|meta| meta.is_dir());
+        is_dir("objects")
+            && is_dir("refs")
+            && fs::symlink_metadata(path.join("HEAD")).is_ok_and(|meta| !meta.is_dir())
+    }
+
+    pub(super) fn read(path: &Path, files: &Files<'_>) -> Self {
+        let worktree = path
+            .parent()
+            .filter(|_| path.file_name().is_some_and(|name| name == ".git"));
+        let shown = show(&files.on_host(worktree.unwrap_or(path)));
+        let mut refs = Refs {
+            directory: path,
+            packed: Vec::new(),
+            tips: Vec::new(),
+        };
+        refs.read_packed();
+        refs.collect(&path.join("refs"), 0);
+        refs.stashes();
+        let mut heads = vec![(refs.head(path), worktree.map(Path::to_owned))];
+        for linked in folders(&path.join("worktrees")) {
+            refs.collect(&linked.join("refs"), 0);
+            heads.push((refs.head(&linked), worktree_of(&linked, files)));
+        }
+        refs.tips.extend(heads.iter().filter_map(|(head, _)| *head));
+        refs.tips.sort_unstable();
+        refs.tips.dedup();
+        Self {
+            shown,
+            tips: refs.tips,
+            heads,
+            known: !path.join("reftable").exists(),
+        }
+    }
+}
+
+struct Refs<'a> {
+    directory: &'a Path,
+    packed: Vec<(Vec<u8>, ObjectId)>,
+    tips: Vec<ObjectId>,
+}
+
+impl Refs<'_> {
+    fn read_packed(&mut self) {
+        let text = read(&self.directory.join("packed-refs")).unwrap_or_default();
+        for line in text.split(|byte| *byte == b'\n').take(MAX_REFS) {
+            // Lines with `^` tell what the tag above points to.
+            let mut words = line.splitn(2, |byte| *byte == b' ');
+            let id = words.next().and_then(|id| ObjectId::from_hex(id).ok());
+            if let (Some(id), Some(name)) = (id, words.next()) {
+                self.tips.push(id);
+                self.packed.push((name.to_owned(), id));
+            }
+        }
+        self.packed.sort_unstable();
+    }
+
+    /// The references in files below a folder.
+    fn collect(&mut self, folder: &Path, depth: usize) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if self.tips.len() >= MAX_REFS {
+                return;
+            }
+            if kind.is_dir() && depth < MAX_DEPTH {
+                self.collect(&entry.path(), depth + 1);
+            } else if kind.is_file() {
+                let text = read(&entry.path()).unwrap_or_default();
+                self.tips.extend(ObjectId::from_hex(text.trim_ascii()));
+            }
+        }
+    }
+
+    /// All but the latest stash stand in the log of their reference only.
+    fn stashes(&mut self) {
+        let log = read(&self.directory.join("logs/refs/stash")).unwrap_or_default();
+        for line in log.split(|byte| *byte == b'\n').take(MAX_REFS) {
+            let new = line.split(|byte| *byte == b' ').nth(1);
+            self.tips
+                .extend(new.and_then(|id| ObjectId::from_hex(id).ok()));
+        }
+    }
+
+    /// What the HEAD in `folder` names.
+    fn head(&self, folder: &Path) -> Option<ObjectId> {
+        let mut text = read(&folder.join("HEAD")).ok()?;
+        for _ in 0..5 {
+            let line = text.trim_ascii();
+            let Some(name) = line.strip_prefix(b"ref:") else {
+                return ObjectId::from_hex(line).ok();
+            };
+            let name = name.trim_ascii();
+            // A name leads nowhere but below `refs`.
+            if !name.starts_with(b"refs/") || name.windows(2).any(|pair| pair == b"..") {
+                return None;
+            }
+            let path = Path::new(std::ffi::OsStr::from_bytes(name));
+            let own = read(&folder.join(path)).or_else(|_| read(&self.directory.join(path)));
+            let Ok(next) = own else {
+                let at = self
+                    .packed
+                    .binary_search_by(|(known, _)| known.as_slice().cmp(name));
+                return at.ok().map(|at| self.packed[at].1);
+            };
+            text = next;
+        }
+        None
+    }
+}
+
+/// The working tree of a linked git directory: where its `.git` file is.
+fn worktree_of(linked: &Path, files: &Files<'_>) -> Option<PathBuf> {
+    let text = read(&linked.join("gitdir")).ok()?;
+    let dot_git = Path::new(std::ffi::OsStr::from_bytes(text.trim_ascii()));
+    let worktree = dot_git.parent()?;
+    Some(match worktree.strip_prefix("/") {
+        Ok(inside) => files.root.join(inside),
+        Err(_) => linked.join(worktree),
+    })
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let (file, _) =
+        open_regular(path)?.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
+    let mut text = Vec::new();
+    file.take(MAX_FILE).read_to_end(&mut text)?;
+    Ok(text)
+}

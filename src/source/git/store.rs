@@ -1,0 +1,454 @@
+//! The stores that share objects, read as one: loose objects first, then pack
+//! after pack, and at the end the places of what was found.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use gix_hash::ObjectId;
+use gix_object::Kind;
+
+use super::forest::Forest;
+use super::history::{self, History, Place};
+use super::index::{Index, IndexFile};
+use super::loose::Store;
+use super::odb::{Indexed, Odb};
+use super::pack::Pack;
+use super::refs::GitDir;
+use super::seen::{self, Seen};
+use super::traverse::{Losses, Traversal};
+use super::worker::{Hit, Worker};
+use crate::finding::{GitState, Location, SkipReason, SourceKind};
+use crate::sanitize;
+use crate::source::Origin;
+use crate::source::files::{Files, open_regular, reason, show};
+
+/// Objects of one pack; its forest takes 20 bytes for each.
+const MAX_OBJECTS: u32 = 4_000_000;
+
+/// Objects of a pack without an index, whose ids are held as well.
+const MAX_UNINDEXED: u32 = 500_000;
+
+/// Packs that stay open until the group is read.
+const MAX_OPEN: usize = 200;
+
+/// Bytes of the head of a bundle.
+const MAX_BUNDLE_HEAD: u64 = 16 * 1024 * 1024;
+
+/// Objects a thread should at least have to do.
+const WORTH_A_THREAD: usize = 256;
+
+pub(super) struct Group<'a, 'v> {
+    files: &'a Files<'a>,
+    workers: &'a mut [Worker<'v>],
+    packs: Vec<Indexed>,
+    seen: Seen,
+    large: Mutex<()>,
+}
+
+impl<'a, 'v> Group<'a, 'v> {
+    pub(super) fn new(files: &'a Files<'a>, workers: &'a mut [Worker<'v>]) -> Self {
+        for worker in &mut *workers {
+            worker.hits.clear();
+            worker.commits.clear();
+            worker.loose.clear();
+        }
+        Self {
+            files,
+            workers,
+            packs: Vec::new(),
+            seen: Seen::default(),
+            large: Mutex::new(()),
+        }
+    }
+
+    /// Reads stores that share their objects.
+    pub(super) fn read_stores(mut self, stores: &[PathBuf]) {
+        let mut packs = Vec::new();
+        let mut repositories = Vec::new();
+        for objects in stores {
+            if self.is_over(objects) {
+                return;
+            }
+            let store = Store::open(self.files, objects, &mut self.workers[0]);
+            let threads = self.workers.len();
+            self.in_parallel(threads, |worker| store.work(worker));
+            packs.append(&mut super::lock(&store.packs));
+            if let Some(parent) = objects.parent().filter(|parent| GitDir::is_one(parent)) {
+                repositories.push(GitDir::read(parent, self.files));
+            }
+        }
+        for worker in &mut *self.workers {
+            self.seen.add(std::mem::take(&mut worker.loose));
+        }
+        packs.sort_unstable();
+        for path in &packs {
+            if self.is_over(path) {
+                break;
+            }
+            if path.with_extension("promisor").exists() {
+                self.skip(SkipReason::GitPartial, 1, path);
+            }
+            if let Err(error) = self.pack(path, 0, gix_hash::Kind::Sha1) {
+                self.fail(&error, path);
+            }
+        }
+        if repositories.is_empty() {
+            let shown = stores.first().map(|store| show(&self.files.on_host(store)));
+            repositories.push(GitDir {
+                shown: shown.unwrap_or_default(),
+                ..GitDir::default()
+            });
+        }
+        self.tell(stores.to_vec(), &repositories);
+    }
+
+    /// Reads a bundle, or a pack outside of a repository.
+    pub(super) fn read_pack(mut self, path: &Path) {
+        if self.is_over(path) {
+            return;
+        }
+        let head = open_regular(path).and_then(|opened| match opened {
+            Some((file, _)) => bundle_head(file),
+            None => Err(io::ErrorKind::NotFound.into()),
+        });
+        let result = head.and_then(|(start, hash, tips)| {
+            self.pack(path, start, hash)?;
+            Ok(tips)
+        });
+        match result {
+            Ok(tips) => {
+                let repository = GitDir {
+                    shown: show(&self.files.on_host(path)),
+                    known: !tips.is_empty(),
+                    tips,
+                    ..GitDir::default()
+                };
+                self.tell(Vec::new(), &[repository]);
+            }
+            Err(error) => self.fail(&error, path),
+        }
+    }
+
+    /// Reads one pack; `hash` is that of its ids, if no index tells.
+    fn pack(&mut self, path: &Path, start: u64, hash: gix_hash::Kind) -> io::Result<()> {
+        let Some((file, _)) = open_regular(path)? else {
+            return Ok(());
+        };
+        let index = IndexFile::open(&path.with_extension("idx")).ok();
+        let index = index.filter(|_| start == 0);
+        let hash = index.as_ref().map_or(hash, |index| index.hash);
+        let pack = Pack::open(path.to_owned(), file, start, hash)?;
+        // An index of another pack, or of a part of it, would hide the rest.
+        let index = index.filter(|index| index.count == pack.count);
+        let limit = if index.is_some() {
+            MAX_OBJECTS
+        } else {
+            MAX_UNINDEXED
+        };
+        if pack.count > limit {
+            self.skip(SkipReason::GitLimit, u64::from(pack.count), path);
+            return Ok(());
+        }
+        let offsets = index.as_ref().map(IndexFile::offsets).transpose();
+        let (index, offsets) = match offsets {
+            Ok(offsets) => (index.map(Index::File), offsets),
+            Err(_) => (None, None),
+        };
+        let offsets = match offsets {
+            Some(offsets) => offsets,
+            None => self.offsets_by_reading(&pack),
+        };
+        self.objects(pack, index, offsets);
+        Ok(())
+    }
+
+    fn offsets_by_reading(&mut self, pack: &Pack) -> Vec<u64> {
+        let is_over = || self.workers[0].visitor.is_over();
+        let (offsets, outcome) = pack.offsets_by_reading(&is_over);
+        if let Err(error) = outcome {
+            let left = u64::from(pack.count) - offsets.len() as u64;
+            match error.kind() {
+                io::ErrorKind::TimedOut => self.skip(SkipReason::TimeLimit, left, &pack.path),
+                _ => self.skip(SkipReason::GitCorrupt, left, &pack.path),
+            }
+        }
+        offsets
+    }
+
+    fn objects(&mut self, pack: Pack, index: Option<Index>, offsets: Vec<u64>) {
+        let known = self.known(index.as_ref(), &offsets);
+        let mut forest = Forest::build(&pack, index.as_ref(), offsets);
+        for offset in known {
+            forest.mark_known(offset);
+        }
+        let waiting = Mutex::new(std::mem::take(&mut forest.waiting));
+        let ids = Mutex::new(Vec::new());
+        let losses = Losses::default();
+        losses.corrupt.store(forest.bad, Ordering::Relaxed);
+        let large = std::mem::take(&mut self.large);
+        let number = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
+        let traversal = Traversal::new(
+            &pack,
+            number,
+            &forest,
+            &losses,
+            &large,
+            index.is_none().then_some(&ids),
+            &waiting,
+        );
+        let threads = 1 + forest.len() / WORTH_A_THREAD;
+        self.in_parallel(threads, |worker| traversal.work(worker));
+        let missing = self.below_other_packs(&traversal);
+
+        let corrupt = losses.corrupt.load(Ordering::Relaxed);
+        for (reason, count) in [
+            (SkipReason::GitCorrupt, corrupt),
+            (
+                SkipReason::GitLimit,
+                losses.too_large.load(Ordering::Relaxed),
+            ),
+            // Their bases are elsewhere, and so is the text that they change.
+            (SkipReason::GitPartial, missing),
+        ] {
+            if count > 0 {
+                self.skip(reason, count, &pack.path);
+            }
+        }
+        let is_over = losses.is_over.load(Ordering::Relaxed);
+        if is_over {
+            self.skip(SkipReason::TimeLimit, 1, &pack.path);
+        }
+        let index = index.unwrap_or_else(|| {
+            let mut ids = std::mem::take(&mut *super::lock(&ids));
+            ids.sort_unstable();
+            Index::Table(ids)
+        });
+        if corrupt == 0 && !is_over {
+            self.add_seen(&index);
+        }
+        if self.packs.len() < MAX_OPEN {
+            self.packs.push(Indexed {
+                pack,
+                index: Some(index),
+            });
+        }
+    }
+
+    /// Reads the deltas whose base is not in their own pack; how many are
+    /// left without one.
+    fn below_other_packs(&mut self, traversal: &Traversal<'_>) -> u64 {
+        let waiting: HashMap<ObjectId, Vec<u32>> =
+            std::mem::take(&mut *super::lock(traversal.waiting));
+        let mut missing = 0;
+        if waiting.is_empty() {
+            return missing;
+        }
+        let mut odb = Odb::new(std::mem::take(&mut self.packs), Vec::new());
+        for (base, nodes) in waiting {
+            match odb.find(&base) {
+                Some((kind, bytes)) => {
+                    traversal.work_below(&mut self.workers[0], kind, &bytes, &nodes);
+                }
+                None => {
+                    missing += nodes
+                        .iter()
+                        .map(|node| traversal.forest.size(*node))
+                        .sum::<u64>();
+                }
+            }
+        }
+        self.packs = odb.packs;
+        missing
+    }
+
+    /// The offsets of objects that were read already.
+    fn known(&self, index: Option<&Index>, offsets: &[u64]) -> Vec<u64> {
+        let Some(Index::File(file)) = index else {
+            return Vec::new();
+        };
+        let mut known = Vec::new();
+        if !self.seen.is_empty() {
+            let mut at = 0;
+            // A failure in the middle only means that more is read again.
+            let _ = file.each_id(|id| {
+                if self.seen.contains(id) {
+                    known.push(offsets[at]);
+                }
+                at += 1;
+            });
+        }
+        known
+    }
+
+    fn add_seen(&mut self, index: &Index) {
+        let mut ids = Vec::new();
+        match index {
+            Index::File(file) => {
+                let _ = file.each_id(|id| ids.push(seen::short(id)));
+            }
+            Index::Table(table) => ids.extend(table.iter().map(|(id, _)| seen::short(id))),
+        }
+        self.seen.add(ids);
+    }
+
+    /// Tells all that was found, each with its place.
+    fn tell(self, stores: Vec<PathBuf>, repositories: &[GitDir]) {
+        if self.workers.iter().all(|worker| worker.hits.is_empty()) {
+            return;
+        }
+        let mut hits: Vec<(usize, Hit)> = Vec::new();
+        let mut commits = Vec::new();
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            hits.extend(worker.hits.drain(..).map(|hit| (number, hit)));
+            commits.append(&mut worker.commits);
+        }
+        hits.sort_by_key(|(_, hit)| hit.id);
+        hits.dedup_by_key(|(_, hit)| hit.id);
+        let mut odb = Odb::new(self.packs, stores);
+        let places = {
+            let is_over = || self.workers[0].visitor.is_over();
+            let wanted = hits.iter().map(|(_, hit)| hit.id);
+            History::resolve(&mut odb, repositories, wanted, &commits, &is_over)
+        };
+        let mut told: Vec<_> = hits
+            .into_iter()
+            .map(|(worker, hit)| {
+                let place = places.get(&hit.id).cloned().unwrap_or_default();
+                let place = in_worktree(place, hit.id, repositories);
+                (worker, hit, place)
+            })
+            .collect();
+        // Of several versions of a file the one that is still there comes
+        // first, then the oldest: the first is the one that is described.
+        told.sort_by_cached_key(|(_, _, place)| {
+            let commit = place.commit;
+            (
+                place.state != Some(GitState::InWorkingTree),
+                place.state == Some(GitState::Unreachable),
+                commit.and_then(|(_, authored)| authored),
+                commit.map(|(id, _)| id),
+            )
+        });
+        for (worker, hit, place) in told {
+            let repository = &repositories[place.repository.unwrap_or(0)];
+            let origin = ObjectOrigin(location(&repository.shown, &hit, &place));
+            let Worker {
+                visitor, coverage, ..
+            } = &mut self.workers[worker];
+            visitor.tell(hit.held, &origin, coverage);
+        }
+    }
+
+    fn in_parallel(&mut self, threads: usize, work: impl Fn(&mut Worker<'v>) + Sync) {
+        let threads = threads.clamp(1, self.workers.len());
+        let (first, rest) = self.workers[..threads].split_at_mut(1);
+        std::thread::scope(|scope| {
+            for worker in rest {
+                scope.spawn(|| work(worker));
+            }
+            work(&mut first[0]);
+        });
+    }
+
+    fn is_over(&mut self, place: &Path) -> bool {
+        let is_over = self.workers[0].visitor.is_over();
+        if is_over {
+            self.skip(SkipReason::TimeLimit, 1, place);
+        }
+        is_over
+    }
+
+    fn fail(&mut self, error: &io::Error, path: &Path) {
+        let reason = match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => SkipReason::GitCorrupt,
+            io::ErrorKind::FileTooLarge => SkipReason::GitLimit,
+            _ => reason(error),
+        };
+        self.skip(reason, 1, path);
+    }
+
+    fn skip(&mut self, reason: SkipReason, count: u64, path: &Path) {
+        let place = show(&self.files.on_host(path));
+        self.workers[0].coverage.skip_many(reason, count, place);
+    }
+}
+
+/// Where the pack in a bundle begins, its hash, and what its head refers to;
+/// a lone pack has no head.
+fn bundle_head(file: File) -> io::Result<(u64, gix_hash::Kind, Vec<ObjectId>)> {
+    let mut reader = BufReader::new(file.take(MAX_BUNDLE_HEAD));
+    let mut hash = gix_hash::Kind::Sha1;
+    let mut tips = Vec::new();
+    let mut start = 0;
+    let mut line = Vec::new();
+    if Pack::is_one(reader.fill_buf()?) {
+        return Ok((0, hash, tips));
+    }
+    loop {
+        line.clear();
+        let count = reader.read_until(b'\n', &mut line)?;
+        start += count as u64;
+        match line.as_slice() {
+            b"" => return Err(io::ErrorKind::UnexpectedEof.into()),
+            b"\n" => return Ok((start, hash, tips)),
+            b"@object-format=sha256\n" => hash = gix_hash::Kind::Sha256,
+            line => {
+                let id = line.split(|byte| *byte == b' ').next();
+                tips.extend(id.and_then(|id| ObjectId::from_hex(id).ok()));
+            }
+        }
+    }
+}
+
+/// A file that was never committed, or is checked out from elsewhere, may
+/// still be there.
+fn in_worktree(mut place: Place, id: ObjectId, repositories: &[GitDir]) -> Place {
+    let Some(path) = &place.path else {
+        return place;
+    };
+    if place.state == Some(GitState::InWorkingTree) {
+        return place;
+    }
+    let mut worktrees = repositories
+        .iter()
+        .flat_map(|repository| &repository.heads)
+        .filter_map(|(_, worktree)| worktree.as_deref());
+    if worktrees.any(|worktree| history::is_in_worktree(worktree, path, id)) {
+        place.state = Some(GitState::InWorkingTree);
+    }
+    place
+}
+
+fn location(repository: &str, hit: &Hit, place: &Place) -> Location {
+    let member = match (&place.path, &hit.tag) {
+        (Some(path), _) => Some(sanitize::bytes(path)),
+        (None, Some((name, _))) => Some(format!("refs/tags/{name}")),
+        // Nothing names it but its own id.
+        (None, None) if hit.kind == Kind::Blob => Some(format!("blob {}", hit.id)),
+        (None, None) => None,
+    };
+    let date = place.commit.and_then(|(_, authored)| authored);
+    let date = date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let commit = place.commit.map(|(id, _)| id);
+    let commit = commit.or_else(|| (hit.kind == Kind::Commit).then_some(hit.id));
+    Location {
+        path: Some(repository.to_owned()),
+        member,
+        commit: commit.map(|id| id.to_string()),
+        author_date: date.map(|date| date.to_string()),
+        git_state: place.state,
+        ..Location::new(SourceKind::Git)
+    }
+}
+
+struct ObjectOrigin(Location);
+
+impl Origin for ObjectOrigin {
+    fn location(&self) -> Location {
+        self.0.clone()
+    }
+}

@@ -1,0 +1,367 @@
+//! Every object of one pack, each inflated once: from whole objects down to
+//! their deltas, so that a base is in memory when it is needed and gone when
+//! it is not. Families of trees are left out, since they hold names only.
+//!
+//! gix has a traversal of this kind, `index::File::traverse`. This one does
+//! without the trees, goes on behind what is damaged, reads objects of any
+//! size, and takes a fifth of the memory an entry.
+
+use std::collections::HashMap;
+use std::io::{self, Read as _};
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use gix_hash::ObjectId;
+use gix_object::Kind;
+use gix_pack::data::Entry;
+
+use super::delta;
+use super::forest::{Forest, bounded};
+use super::inflate::invalid;
+use super::pack::{Ahead, Pack, sized};
+use super::worker::{CommitAt, Worker};
+use crate::source::files::lock;
+
+/// The largest object held in memory. Larger ones are read as a stream, which
+/// cannot be done with a delta or its base.
+pub(super) const MAX_HELD: usize = 32 * 1024 * 1024;
+
+/// From this size on, objects are held by one thread at a time.
+const LARGE: usize = 4 * 1024 * 1024;
+
+/// The largest object read as a stream.
+pub(super) const MAX_STREAMED: u64 = 16 * 1024 * 1024 * 1024;
+
+/// Bytes of bases that one thread holds; beyond, those needed last are let go
+/// and made again.
+const MAX_BASES: usize = 8 * 1024 * 1024;
+
+/// Roots that a thread takes at a time.
+const BATCH: usize = 16;
+
+/// What could not be read, in objects.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    pub(super) corrupt: AtomicU64,
+    pub(super) too_large: AtomicU64,
+    pub(super) is_over: AtomicBool,
+}
+
+/// What the threads of one traversal share.
+pub(super) struct Traversal<'a> {
+    pub(super) pack: &'a Pack,
+    /// Which pack it is of those of the repository.
+    pub(super) number: u32,
+    pub(super) forest: &'a Forest,
+    pub(super) losses: &'a Losses,
+    /// Held while a large object is in memory; by all traversals alike.
+    pub(super) large: &'a Mutex<()>,
+    /// Filled, if the pack comes without an index.
+    pub(super) ids: Option<&'a Mutex<Vec<(ObjectId, u64)>>>,
+    /// Deltas that wait for an object of that id.
+    pub(super) waiting: &'a Mutex<HashMap<ObjectId, Vec<u32>>>,
+    next: AtomicUsize,
+}
+
+/// A base that is in memory.
+struct Base {
+    bytes: Vec<u8>,
+}
+
+/// An entry to be made from its base.
+struct Step {
+    node: u32,
+    parent: u32,
+    /// `None` if it was let go.
+    base: Option<Rc<Base>>,
+}
+
+impl<'a> Traversal<'a> {
+    pub(super) fn new(
+        pack: &'a Pack,
+        number: u32,
+        forest: &'a Forest,
+        losses: &'a Losses,
+        large: &'a Mutex<()>,
+        ids: Option<&'a Mutex<Vec<(ObjectId, u64)>>>,
+        waiting: &'a Mutex<HashMap<ObjectId, Vec<u32>>>,
+    ) -> Self {
+        Self {
+            pack,
+            number,
+            forest,
+            losses,
+            large,
+            ids,
+            waiting,
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    /// Reads the families that no other thread has taken, until none is left.
+    pub(super) fn work(&self, worker: &mut Worker<'_>) {
+        loop {
+            let start = self.next.fetch_add(BATCH, Ordering::Relaxed);
+            let roots = &self.forest.roots[start.min(self.forest.roots.len())..];
+            if roots.is_empty() {
+                return;
+            }
+            for (root, kind) in roots.iter().take(BATCH) {
+                if worker.visitor.is_over() || self.losses.is_over.load(Ordering::Relaxed) {
+                    self.losses.is_over.store(true, Ordering::Relaxed);
+                    return;
+                }
+                if *kind == Kind::Tree && self.ids.is_none() {
+                    continue;
+                }
+                if let Err(error) = self.root(worker, *root, *kind) {
+                    self.lose(&error, *root);
+                }
+            }
+        }
+    }
+
+    /// Reads deltas whose base is in another pack.
+    pub(super) fn work_below(&self, worker: &mut Worker<'_>, kind: Kind, base: &[u8], of: &[u32]) {
+        let base = Rc::new(Base {
+            bytes: base.to_vec(),
+        });
+        let steps = of.iter().map(|node| Step {
+            node: *node,
+            parent: u32::MAX,
+            base: Some(Rc::clone(&base)),
+        });
+        self.below(worker, kind, steps.collect());
+    }
+
+    fn root(&self, worker: &mut Worker<'_>, node: u32, kind: Kind) -> io::Result<()> {
+        let entry = self.pack.entry(self.forest.offset(node))?;
+        if entry.decompressed_size > MAX_HELD as u64 {
+            return self.stream(worker, node, kind, &entry);
+        }
+        let size = bounded(entry.decompressed_size, MAX_HELD)?;
+        let _alone = (size > LARGE).then(|| lock(self.large));
+        let mut object = std::mem::take(&mut worker.buffers.object);
+        let whole = self.inflate(worker, node, &entry, sized(&mut object, size));
+        if whole.is_ok() {
+            self.visit(worker, node, kind, &object[..size]);
+        }
+        if whole.is_ok() && self.has_deltas(node, kind, &object[..size]) {
+            object.truncate(size);
+            self.below(worker, kind, self.steps(node, kind, object));
+        } else {
+            worker.buffers.object = object;
+        }
+        worker.buffers.shrink();
+        whole
+    }
+
+    /// Makes the deltas on the stack, and those of them.
+    fn below(&self, worker: &mut Worker<'_>, kind: Kind, mut stack: Vec<Step>) {
+        let mut held = stack.first().map_or(0, |step| {
+            step.base.as_ref().map_or(0, |base| base.bytes.len())
+        });
+        while let Some(step) = stack.pop() {
+            if worker.visitor.is_over() {
+                self.losses.is_over.store(true, Ordering::Relaxed);
+                return;
+            }
+            let (node, base) = (step.node, self.base(worker, step, &mut stack, &mut held));
+            let made = base.and_then(|base| {
+                let mut object = worker.buffers.spare.pop().unwrap_or_default();
+                self.make(worker, node, &base.bytes, &mut object)?;
+                if let Ok(Base { bytes }) = Rc::try_unwrap(base) {
+                    held = held.saturating_sub(bytes.len());
+                    worker.buffers.recycle(bytes);
+                }
+                Ok(object)
+            });
+            let object = match made {
+                Ok(object) => object,
+                Err(error) => {
+                    self.lose(&error, node);
+                    continue;
+                }
+            };
+            self.visit(worker, node, kind, &object);
+            if !self.has_deltas(node, kind, &object) {
+                worker.buffers.recycle(object);
+                continue;
+            }
+            held += object.len();
+            let kept = stack.len();
+            stack.extend(self.steps(node, kind, object));
+            if held > MAX_BASES {
+                for step in &mut stack[..kept] {
+                    step.base = None;
+                }
+                held = stack.last().map_or(0, |step| {
+                    step.base.as_ref().map_or(0, |base| base.bytes.len())
+                });
+            }
+        }
+    }
+
+    /// The base of a step, made again if it was let go.
+    fn base(
+        &self,
+        worker: &mut Worker<'_>,
+        step: Step,
+        stack: &mut [Step],
+        held: &mut usize,
+    ) -> io::Result<Rc<Base>> {
+        if let Some(base) = step.base {
+            return Ok(base);
+        }
+        let offset = self.forest.offset(step.parent);
+        let bytes = self.chain(worker, offset)?;
+        *held += bytes.len();
+        let base = Rc::new(Base { bytes });
+        // Its siblings wait right below.
+        for sibling in stack.iter_mut().rev() {
+            if sibling.parent != step.parent {
+                break;
+            }
+            sibling.base = Some(Rc::clone(&base));
+        }
+        Ok(base)
+    }
+
+    /// An object from its whole base on.
+    fn chain(&self, worker: &mut Worker<'_>, offset: u64) -> io::Result<Vec<u8>> {
+        use gix_pack::data::entry::Header;
+
+        let mut deltas = Vec::new();
+        let mut entry = self.pack.entry(offset)?;
+        while let Header::OfsDelta { base_distance } = entry.header {
+            let base = Header::verified_base_pack_offset(entry.pack_offset(), base_distance)
+                .ok_or_else(|| invalid("a delta without its base"))?;
+            deltas.push(entry);
+            entry = self.pack.entry(base)?;
+        }
+        if entry.header.as_kind().is_none() {
+            // Told by id; packs on disk hardly ever have these, and none so
+            // large that their bases are let go.
+            return Err(super::inflate::too_large());
+        }
+        let mut bytes = vec![0; bounded(entry.decompressed_size, MAX_HELD)?];
+        let buffers = &mut worker.buffers;
+        let (inflater, mut ahead) = (&mut buffers.inflater, Ahead::new());
+        self.pack
+            .inflate(&entry, inflater, &mut ahead, &mut bytes)?;
+        let mut made = Vec::new();
+        for entry in deltas.into_iter().rev() {
+            let size = bounded(entry.decompressed_size, MAX_HELD)?;
+            let delta = sized(&mut buffers.delta, size);
+            self.pack.inflate(&entry, inflater, &mut ahead, delta)?;
+            delta::apply(&bytes, delta, MAX_HELD, &mut made)?;
+            std::mem::swap(&mut bytes, &mut made);
+        }
+        Ok(bytes)
+    }
+
+    fn make(
+        &self,
+        worker: &mut Worker<'_>,
+        node: u32,
+        base: &[u8],
+        object: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let entry = self.pack.entry(self.forest.offset(node))?;
+        let size = bounded(entry.decompressed_size, MAX_HELD)?;
+        let mut instructions = std::mem::take(&mut worker.buffers.delta);
+        let delta = sized(&mut instructions, size);
+        let made = self
+            .inflate(worker, node, &entry, delta)
+            .and_then(|()| delta::apply(base, delta, MAX_HELD, object));
+        worker.buffers.delta = instructions;
+        made
+    }
+
+    fn inflate(
+        &self,
+        worker: &mut Worker<'_>,
+        node: u32,
+        entry: &Entry,
+        output: &mut [u8],
+    ) -> io::Result<()> {
+        let end = self.forest.end(node, self.pack);
+        let buffers = &mut worker.buffers;
+        let input = self.pack.compressed(entry, end, &mut buffers.compressed)?;
+        buffers.inflater.fill(input, output)
+    }
+
+    fn stream(
+        &self,
+        worker: &mut Worker<'_>,
+        node: u32,
+        kind: Kind,
+        entry: &Entry,
+    ) -> io::Result<()> {
+        let size = entry.decompressed_size;
+        if size > MAX_STREAMED {
+            return Err(super::inflate::too_large());
+        }
+        if !self.forest.is_known(node) && kind != Kind::Tree {
+            // One more than it says, so that a lie is seen.
+            let mut content = self.pack.stream(entry).take(size + 1);
+            worker.stream(kind, size, &mut content, self.pack.hash)?;
+        }
+        let below = self.forest.size(node) - 1;
+        self.losses.too_large.fetch_add(below, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn visit(&self, worker: &mut Worker<'_>, node: u32, kind: Kind, bytes: &[u8]) {
+        let offset = self.forest.offset(node);
+        if kind == Kind::Commit {
+            let pack = self.number;
+            worker.commit(CommitAt::Pack { pack, offset });
+        }
+        if !self.forest.is_known(node) {
+            worker.object(kind, bytes, self.pack.hash);
+        }
+    }
+
+    /// Whether anything is made from this object. Where ids are not known
+    /// from an index, this is when they are.
+    fn has_deltas(&self, node: u32, kind: Kind, bytes: &[u8]) -> bool {
+        let Some(ids) = self.ids else {
+            return self.forest.has_children(node);
+        };
+        let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, bytes) else {
+            return false;
+        };
+        lock(ids).push((id, self.forest.offset(node)));
+        self.forest.has_children(node) || lock(self.waiting).contains_key(&id)
+    }
+
+    fn steps(&self, node: u32, kind: Kind, bytes: Vec<u8>) -> Vec<Step> {
+        let mut children: Vec<u32> = self.forest.children(node).collect();
+        if self.ids.is_some()
+            && let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, &bytes)
+        {
+            children.extend(lock(self.waiting).remove(&id).unwrap_or_default());
+        }
+        let base = Rc::new(Base { bytes });
+        let step = |child| Step {
+            node: child,
+            parent: node,
+            base: Some(Rc::clone(&base)),
+        };
+        children.into_iter().rev().map(step).collect()
+    }
+
+    fn lose(&self, error: &io::Error, node: u32) {
+        let count = match error.kind() {
+            io::ErrorKind::TimedOut => {
+                self.losses.is_over.store(true, Ordering::Relaxed);
+                return;
+            }
+            io::ErrorKind::FileTooLarge => &self.losses.too_large,
+            _ => &self.losses.corrupt,
+        };
+        count.fetch_add(self.forest.size(node), Ordering::Relaxed);
+    }
+}
