@@ -338,8 +338,8 @@ fn finding(
         canary,
         secret_fingerprint,
         location: Location {
-            line: Some(found.line),
-            column: Some(found.column),
+            line: found.line,
+            column: found.column,
             encoding: found
                 .encoding
                 .iter()

@@ -20,10 +20,10 @@ pub struct Match {
     pub long_term: bool,
     /// An ID that names the signer of a request.
     pub in_signature: bool,
-    /// From 1.
-    pub line: u64,
+    /// From 1; `None` far inside a binary blob.
+    pub line: Option<u64>,
     /// From 1, in bytes.
-    pub column: u64,
+    pub column: Option<u64>,
     /// Outermost first.
     pub encoding: Vec<Encoding>,
     /// How often the credential stands in the blob.
@@ -138,6 +138,7 @@ fn of_id(id: &IdSighting, sightings: &Sightings, with_token: bool) -> Match {
 }
 
 fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
+    let position = place.position.unwrap_or_default();
     Match {
         rule: Rule::AccessKeyIdAlone,
         confidence: Confidence::Low,
@@ -145,8 +146,8 @@ fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
         secret: None,
         long_term: id.id.is_long_term(),
         in_signature: false,
-        line: place.line,
-        column: place.column,
+        line: position.line,
+        column: position.column,
         encoding: place.encoding,
         occurrences: sightings.seen.get(&id.id).copied().unwrap_or(1),
         access_key_id: Some(id.id.clone()),
@@ -170,6 +171,7 @@ fn lone_secrets(secrets: Vec<SecretSighting>) -> Vec<Match> {
             known.confidence = known.confidence.max(confidence);
             continue;
         }
+        let position = sighting.place.position.unwrap_or_default();
         matches.push(Match {
             rule: Rule::SecretAccessKey,
             confidence,
@@ -178,8 +180,8 @@ fn lone_secrets(secrets: Vec<SecretSighting>) -> Vec<Match> {
             secret: Some(sighting.value),
             long_term: true,
             in_signature: false,
-            line: sighting.place.line,
-            column: sighting.place.column,
+            line: position.line,
+            column: position.column,
             encoding: sighting.place.encoding,
             occurrences: 1,
         });
@@ -202,6 +204,7 @@ fn distinct(found: Vec<Standalone>) -> Vec<(Standalone, u64)> {
 }
 
 fn of_standalone((found, occurrences): (Standalone, u64)) -> Match {
+    let position = found.place.position.unwrap_or_default();
     Match {
         rule: found.rule,
         confidence: if found.rule == Rule::BedrockApiKey {
@@ -215,8 +218,8 @@ fn of_standalone((found, occurrences): (Standalone, u64)) -> Match {
         secret: Some(found.value),
         long_term: found.long_term,
         in_signature: false,
-        line: found.place.line,
-        column: found.place.column,
+        line: position.line,
+        column: position.column,
         encoding: found.place.encoding,
         occurrences,
     }

@@ -21,11 +21,17 @@ const MAX_POSITIONS: u64 = 16;
 pub(super) struct Place {
     /// Of its first character, or of the text that encodes it.
     pub(super) offset: u64,
-    /// Zero until the blob's lines up to here are counted.
-    pub(super) line: u64,
-    pub(super) column: u64,
+    /// `None` until the blob's lines up to here are counted.
+    pub(super) position: Option<Position>,
     /// Outermost first.
     pub(super) encoding: Vec<Encoding>,
+}
+
+/// Where in a text; unknown far inside a binary blob, whose lines say nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) line: Option<u64>,
+    pub(super) column: Option<u64>,
 }
 
 impl Place {
@@ -208,6 +214,6 @@ impl Sightings {
                     .map(|sighting| &mut sighting.place),
             )
             .chain(pairs)
-            .filter(|place| place.line == 0)
+            .filter(|place| place.position.is_none())
     }
 }

@@ -5,12 +5,12 @@
 //! stands behind them, or at the end; so a key that lies over the edge of two
 //! reads is seen like any other.
 
-use memchr::{memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::layer::Marks;
 use super::matches::{self, Detection};
 use super::prefilter::Hit;
-use super::sighting::Sightings;
+use super::sighting::{Position, Sightings};
 use super::{Detector, pair, secret};
 
 /// Bytes of the window; all of a blob up to this size is seen at once.
@@ -26,6 +26,9 @@ const AHEAD: usize = 64 * 1024;
 /// Text kept before the next hit when the window slides.
 const BEHIND: usize = 32 * 1024;
 
+/// Bytes at the start of a blob in which a NUL tells that it is no text.
+const TEXT_HEAD: usize = 8 * 1024;
+
 /// Finds the credentials in one blob after another, through one buffer.
 #[derive(Debug)]
 pub struct Scanner<'d> {
@@ -39,12 +42,20 @@ pub struct Scanner<'d> {
     collected: usize,
     /// Place of the buffer's first byte in the blob.
     base: u64,
-    /// Line ends before `base`, and where the line of `base` started.
-    lines: u64,
-    line_start: u64,
+    /// `None` in a binary blob, once the window has moved.
+    lines_before: Option<Lines>,
     hits: Vec<Hit>,
     marks: Marks,
     sightings: Sightings,
+}
+
+/// The lines before the window.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lines {
+    /// Line ends.
+    count: u64,
+    /// Where the line that reaches into the window started.
+    start: u64,
 }
 
 impl<'d> Scanner<'d> {
@@ -56,8 +67,7 @@ impl<'d> Scanner<'d> {
             searched: 0,
             collected: 0,
             base: 0,
-            lines: 0,
-            line_start: 0,
+            lines_before: Some(Lines::default()),
             hits: Vec::new(),
             marks: Marks::default(),
             sightings: Sightings::default(),
@@ -130,8 +140,7 @@ impl<'d> Scanner<'d> {
         self.searched = 0;
         self.collected = 0;
         self.base = 0;
-        self.lines = 0;
-        self.line_start = 0;
+        self.lines_before = Some(Lines::default());
         self.hits.clear();
         self.marks = Marks::default();
     }
@@ -160,12 +169,16 @@ impl<'d> Scanner<'d> {
                 secret::collect(bytes, self.collected, limit, self.base, &mut self.sightings);
         }
         for place in self.sightings.unplaced() {
-            let offset = usize::try_from(place.offset - self.base).unwrap_or(0);
+            let offset = usize::try_from(place.offset.saturating_sub(self.base)).unwrap_or(0);
             let before = &bytes[..offset.min(bytes.len())];
-            place.line = 1 + self.lines + memchr_iter(b'\n', before).count() as u64;
-            let start =
-                memrchr(b'\n', before).map_or(self.line_start, |end| self.base + end as u64 + 1);
-            place.column = place.offset - start + 1;
+            let start = memrchr(b'\n', before)
+                .map(|end| self.base + end as u64 + 1)
+                .or(self.lines_before.map(|lines| lines.start));
+            let ends = memchr_iter(b'\n', before).count() as u64;
+            place.position = Some(Position {
+                line: self.lines_before.map(|lines| lines.count + ends + 1),
+                column: start.map(|start| place.offset - start + 1),
+            });
         }
     }
 
@@ -173,9 +186,16 @@ impl<'d> Scanner<'d> {
     fn slide(&mut self) {
         let drop = self.len - AHEAD - BEHIND;
         let dropped = &self.buffer[..drop];
-        self.lines += memchr_iter(b'\n', dropped).count() as u64;
-        if let Some(end) = memrchr(b'\n', dropped) {
-            self.line_start = self.base + end as u64 + 1;
+        // Counting the lines of everything costs a part of the whole scan,
+        // and those of a program or an image say nothing.
+        if self.base == 0 && memchr(0, &dropped[..TEXT_HEAD]).is_some() {
+            self.lines_before = None;
+        }
+        if let Some(lines) = &mut self.lines_before {
+            lines.count += memchr_iter(b'\n', dropped).count() as u64;
+            if let Some(end) = memrchr(b'\n', dropped) {
+                lines.start = self.base + end as u64 + 1;
+            }
         }
         self.buffer.copy_within(drop..self.len, 0);
         self.base += drop as u64;

@@ -7,7 +7,7 @@ use super::input::{ReadAt, Section};
 use super::walk::Walk;
 use super::{Outcome, Settings, read_from};
 use crate::finding::{Coverage, Location, SourceKind};
-use crate::source::{Blob, Origin, Visitor};
+use crate::source::{Blob, Content, Held, Origin, Visitor};
 
 const TEXT: &[u8] = b"some text that is in every archive here";
 
@@ -40,6 +40,12 @@ impl Visitor for Keeper {
         self.seen.push((blob.origin.location().member, bytes));
         read.map(|_| ())
     }
+
+    fn hold(&mut self, _: Content<'_>, _: &mut Coverage) -> io::Result<Option<Held>> {
+        unreachable!("an archive tells its places at once")
+    }
+
+    fn tell(&mut self, _: Held, _: &dyn Origin, _: &mut Coverage) {}
 
     fn is_over(&self) -> bool {
         false
