@@ -2,7 +2,7 @@
 //! decoded texts down to their own hits.
 
 use super::encoding::{self, Decoded, Encoding};
-use super::prefilter::{Anchor, Hit};
+use super::prefilter::{self, Anchor, Hit};
 use super::sighting::{IdSighting, Named, Place, SecretSighting, Sightings, Standalone};
 use super::{Detector, access_key, name, pair, secret, token};
 
@@ -137,7 +137,9 @@ impl Detector {
             return out;
         }
         let mut hits = Vec::new();
-        self.prefilter.search(bytes, 0, 0, &mut hits);
+        self.prefilter.search(bytes, 0, &mut hits);
+        prefilter::probe(bytes, 0, 0, &mut hits);
+        hits.sort_by_key(|hit| hit.at);
         let mut marks = Marks::default();
         for hit in hits {
             self.follow(hit, bytes, 0, depth, &mut marks, &mut out);

@@ -111,16 +111,10 @@ impl Prefilter {
         Self { searcher }
     }
 
-    /// Appends every hit in `bytes` that starts at or after `from`; `base` is
-    /// where `bytes` stand in their blob. Returns where the next call has to
-    /// start when more bytes follow these: hits before that are complete.
-    pub(super) fn search(
-        &self,
-        bytes: &[u8],
-        from: usize,
-        base: u64,
-        hits: &mut Vec<Hit>,
-    ) -> usize {
+    /// Appends every literal in `bytes` that starts at or after `from`. Returns
+    /// where the next call has to start when more bytes follow these: hits
+    /// before that are complete.
+    pub(super) fn search(&self, bytes: &[u8], from: usize, hits: &mut Vec<Hit>) -> usize {
         let mut at = from;
         while let Some(found) = self.searcher.find_in(bytes, (at..bytes.len()).into()) {
             hits.push(Hit {
@@ -130,22 +124,25 @@ impl Prefilter {
             // Literals overlap: `AKIAKIA` holds two.
             at = found.start() + 1;
         }
-        let mut start = from;
-        for (end, stride) in STRIDES {
-            let end = usize::try_from(end.saturating_sub(base)).unwrap_or(usize::MAX);
-            let end = end.min(bytes.len());
-            if start < end {
-                probe(&bytes[..end], start, stride, hits);
-                start = end;
-            }
-        }
         bytes.len().saturating_sub(LONGEST - 1).max(at)
     }
 }
 
-/// Reports texts of base64 from `MIN_TEXT` characters on, if a probe lands in
-/// them, which it does in all that are longer than the stride.
-fn probe(bytes: &[u8], from: usize, stride: usize, hits: &mut Vec<Hit>) {
+/// Appends the texts of base64 in `bytes`, a part of a blob at `base`, that
+/// probes at or after `from` land in: all that are longer than the stride.
+pub(super) fn probe(bytes: &[u8], from: usize, base: u64, hits: &mut Vec<Hit>) {
+    let mut start = from;
+    for (end, stride) in STRIDES {
+        let end = usize::try_from(end.saturating_sub(base)).unwrap_or(usize::MAX);
+        let end = end.min(bytes.len());
+        if start < end {
+            probe_every(stride, &bytes[..end], start, hits);
+            start = end;
+        }
+    }
+}
+
+fn probe_every(stride: usize, bytes: &[u8], from: usize, hits: &mut Vec<Hit>) {
     let first = from.next_multiple_of(stride);
     for at in (first..bytes.len().saturating_sub(PROBE_LEN)).step_by(stride) {
         // Without a branch a byte: where words end cannot be predicted.
@@ -229,7 +226,7 @@ mod tests {
                         text.extend([filler; 6]);
                         let encoded = BASE64_STANDARD.encode(&text);
                         let mut hits = Vec::new();
-                        prefilter.search(encoded.as_bytes(), 0, 0, &mut hits);
+                        prefilter.search(encoded.as_bytes(), 0, &mut hits);
                         let right = hits.iter().any(|hit| {
                             matches!(hit.anchor, Anchor::Base64 { phase } if hit.at % 4 == usize::from(phase))
                         });
@@ -245,11 +242,11 @@ mod tests {
         let prefilter = Prefilter::new();
         let bytes = b"..AKIAKIA..bedrock-api-key-x..ECRET..A\0K\0I\0A".repeat(3);
         let mut whole = Vec::new();
-        prefilter.search(&bytes, 0, 0, &mut whole);
+        prefilter.search(&bytes, 0, &mut whole);
         for cut in 0..bytes.len() {
             let mut parts = Vec::new();
-            let next = prefilter.search(&bytes[..cut], 0, 0, &mut parts);
-            prefilter.search(&bytes, next, 0, &mut parts);
+            let next = prefilter.search(&bytes[..cut], 0, &mut parts);
+            prefilter.search(&bytes, next, &mut parts);
             let places = |hits: &[Hit]| hits.iter().map(|hit| hit.at).collect::<Vec<_>>();
             assert_eq!(places(&parts), places(&whole), "cut at {cut}");
         }

@@ -9,7 +9,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::layer::Marks;
 use super::matches::{self, Detection};
-use super::prefilter::Hit;
+use super::prefilter::{self, Hit};
 use super::sighting::{Position, Sightings};
 use super::{Detector, pair, secret};
 
@@ -27,7 +27,11 @@ const AHEAD: usize = 64 * 1024;
 const BEHIND: usize = 32 * 1024;
 
 /// Bytes at the start of a blob in which a NUL tells that it is no text.
-const TEXT_HEAD: usize = 8 * 1024;
+const TEXT_HEAD: usize = 1024;
+
+fn is_text(head: &[u8]) -> bool {
+    memchr(0, &head[..head.len().min(TEXT_HEAD)]).is_none()
+}
 
 /// Finds the credentials in one blob after another, through one buffer.
 #[derive(Debug)]
@@ -42,6 +46,9 @@ pub struct Scanner<'d> {
     collected: usize,
     /// Place of the buffer's first byte in the blob.
     base: u64,
+    /// Whether the blob begins as text does. In other data neither wrapped
+    /// base64 is looked for nor are lines counted far from its start.
+    is_text: bool,
     /// `None` in a binary blob, once the window has moved.
     lines_before: Option<Lines>,
     hits: Vec<Hit>,
@@ -67,6 +74,7 @@ impl<'d> Scanner<'d> {
             searched: 0,
             collected: 0,
             base: 0,
+            is_text: true,
             lines_before: Some(Lines::default()),
             hits: Vec::new(),
             marks: Marks::default(),
@@ -83,12 +91,17 @@ impl<'d> Scanner<'d> {
     /// Takes the first `count` bytes of [`space`](Self::space) as read.
     pub fn advance(&mut self, count: usize) {
         self.len += count;
-        self.searched = self.detector.prefilter.search(
-            &self.buffer[..self.len],
-            self.searched,
-            self.base,
-            &mut self.hits,
-        );
+        if self.base == 0 && self.searched == 0 {
+            self.is_text = is_text(&self.buffer[..self.len]);
+        }
+        let bytes = &self.buffer[..self.len];
+        if self.is_text {
+            prefilter::probe(bytes, self.searched, self.base, &mut self.hits);
+        }
+        self.searched = self
+            .detector
+            .prefilter
+            .search(bytes, self.searched, &mut self.hits);
         if self.len == WINDOW {
             self.follow_hits(WINDOW - AHEAD);
             self.slide();
@@ -107,7 +120,10 @@ impl<'d> Scanner<'d> {
             searched = self
                 .detector
                 .prefilter
-                .search(&bytes[..end], searched, 0, &mut self.hits);
+                .search(&bytes[..end], searched, &mut self.hits);
+        }
+        if is_text(bytes) {
+            prefilter::probe(bytes, 0, 0, &mut self.hits);
         }
         let found = !self.hits.is_empty();
         self.hits.clear();
@@ -188,7 +204,7 @@ impl<'d> Scanner<'d> {
         let dropped = &self.buffer[..drop];
         // Counting the lines of everything costs a part of the whole scan,
         // and those of a program or an image say nothing.
-        if self.base == 0 && memchr(0, &dropped[..TEXT_HEAD]).is_some() {
+        if !self.is_text {
             self.lines_before = None;
         }
         if let Some(lines) = &mut self.lines_before {
