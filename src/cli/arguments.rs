@@ -103,11 +103,7 @@ struct CheckArguments {
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
-    imds: ImdsArguments,
-    #[command(flatten)]
-    ship: ShipArguments,
-    #[command(flatten)]
-    directories: DirectoryArguments,
+    places: PlaceArguments,
 }
 
 #[derive(Debug, Args)]
@@ -120,11 +116,7 @@ struct ScanArguments {
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
-    imds: ImdsArguments,
-    #[command(flatten)]
-    ship: ShipArguments,
-    #[command(flatten)]
-    directories: DirectoryArguments,
+    places: PlaceArguments,
 }
 
 #[derive(Debug, Args)]
@@ -134,11 +126,7 @@ struct PostureArguments {
     #[command(flatten)]
     boot: BootArguments,
     #[command(flatten)]
-    imds: ImdsArguments,
-    #[command(flatten)]
-    ship: ShipArguments,
-    #[command(flatten)]
-    directories: DirectoryArguments,
+    places: PlaceArguments,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +136,13 @@ struct ConfigArguments {
     check: bool,
     #[command(flatten)]
     read: ReadArguments,
+    #[command(flatten)]
+    places: PlaceArguments,
+}
+
+/// Where things are: the services, and rolecall's own directories.
+#[derive(Debug, Args)]
+struct PlaceArguments {
     #[command(flatten)]
     imds: ImdsArguments,
     #[command(flatten)]
@@ -260,9 +255,7 @@ impl Arguments {
         let command = match self.command {
             Subcommands::Check(check) => {
                 check.read.lay_over(&mut flags);
-                check.imds.lay_over(&mut flags);
-                check.ship.lay_over(&mut flags);
-                check.directories.lay_over(&mut flags);
+                check.places.lay_over(&mut flags);
                 Command::Check {
                     run: check.run.try_into()?,
                     boot: check.boot.boot,
@@ -270,18 +263,14 @@ impl Arguments {
             }
             Subcommands::Scan(scan) => {
                 scan.read.lay_over(&mut flags);
-                scan.imds.lay_over(&mut flags);
-                scan.ship.without_shipping()?.lay_over(&mut flags);
-                scan.directories.lay_over(&mut flags);
+                scan.places.without_shipping()?.lay_over(&mut flags);
                 Command::Scan {
                     run: scan.run.try_into()?,
                     paths: scan.paths,
                 }
             }
             Subcommands::Posture(posture) => {
-                posture.imds.lay_over(&mut flags);
-                posture.ship.without_shipping()?.lay_over(&mut flags);
-                posture.directories.lay_over(&mut flags);
+                posture.places.without_shipping()?.lay_over(&mut flags);
                 Command::Posture {
                     run: posture.run.try_into()?,
                     boot: posture.boot.boot,
@@ -289,9 +278,7 @@ impl Arguments {
             }
             Subcommands::Config(config) => {
                 config.read.lay_over(&mut flags);
-                config.imds.lay_over(&mut flags);
-                config.ship.lay_over(&mut flags);
-                config.directories.lay_over(&mut flags);
+                config.places.lay_over(&mut flags);
                 Command::Config {
                     check: config.check,
                 }
@@ -317,17 +304,11 @@ impl ReadArguments {
     }
 }
 
-impl ImdsArguments {
-    fn lay_over(self, flags: &mut Overrides) {
-        flags.imds_endpoint = self.imds_endpoint;
-    }
-}
-
-impl ShipArguments {
+impl PlaceArguments {
     /// One set of flags serves every command of a wrapper; what could not be
     /// kept is refused rather than ignored.
     fn without_shipping(self) -> Result<Self, ConfigError> {
-        if self.ship == Some(ShipMode::Always) {
+        if self.ship.ship == Some(ShipMode::Always) {
             return Err(ConfigError::Flag {
                 flag: "--ship",
                 reason: "only `check` ships; `always` cannot be kept here".into(),
@@ -337,18 +318,14 @@ impl ShipArguments {
     }
 
     fn lay_over(self, flags: &mut Overrides) {
-        flags.ship = self.ship;
-        flags.logs_endpoint = self.logs_endpoint;
-        flags.log_group = self.log_group;
-        flags.log_stream = self.log_stream;
-        flags.region = self.region;
-    }
-}
-
-impl DirectoryArguments {
-    fn lay_over(self, flags: &mut Overrides) {
-        flags.state_dir = self.state_dir;
-        flags.runtime_dir = self.runtime_dir;
+        flags.imds_endpoint = self.imds.imds_endpoint;
+        flags.ship = self.ship.ship;
+        flags.logs_endpoint = self.ship.logs_endpoint;
+        flags.log_group = self.ship.log_group;
+        flags.log_stream = self.ship.log_stream;
+        flags.region = self.ship.region;
+        flags.state_dir = self.directories.state_dir;
+        flags.runtime_dir = self.directories.runtime_dir;
     }
 }
 
