@@ -144,7 +144,7 @@ impl Visitor for Examiner<'_> {
         let outcome = self.read(blob.content, coverage);
         // What was read before a failure counts.
         let detection = self.scanner.finish();
-        if !detection.matches.is_empty() || detection.excess > 0 {
+        if !detection.matches.is_empty() || detection.excess + detection.undecoded > 0 {
             self.report(detection, &blob, coverage);
         }
         outcome?;
@@ -184,6 +184,10 @@ impl Examiner<'_> {
         let facts = blob.origin.facts();
         if detection.excess > 0 {
             coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
+        }
+        if detection.undecoded > 0 {
+            let count = detection.undecoded;
+            coverage.skip_many(SkipReason::DecodingLimit, count, place.as_str());
         }
         let mut results = self
             .results

@@ -36,6 +36,9 @@ pub struct Detection {
     pub matches: Vec<Match>,
     /// Sightings beyond the limits for one blob, counted only.
     pub excess: u64,
+    /// Encoded texts that were not looked into, or not to their end, because
+    /// decoding them would have cost more than any honest file does.
+    pub undecoded: u64,
 }
 
 /// A value without a name this far from its ID is paired with less certainty.
@@ -81,6 +84,7 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
     Detection {
         matches,
         excess: sightings.excess,
+        undecoded: sightings.undecoded,
     }
 }
 

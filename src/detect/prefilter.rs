@@ -93,7 +93,7 @@ const PROBE_LEN: usize = 8;
 
 /// Characters below which a text is not decoded for its look: an access key
 /// ID in base64 in base64 has 36, padding left out.
-const MIN_TEXT: usize = 36;
+pub(super) const MIN_TEXT: usize = 36;
 
 #[derive(Debug)]
 pub(super) struct Prefilter {
@@ -144,7 +144,9 @@ impl Prefilter {
 }
 
 /// Reports texts of base64 from `MIN_TEXT` characters on, if a probe lands in
-/// them, which it does in all that are longer than the stride.
+/// them, which it does in all that are longer than the stride. Of a text that
+/// goes on behind `bytes` too little may be seen here: it is reported, and
+/// judged when more is there.
 fn probe(bytes: &[u8], from: usize, stride: usize, hits: &mut Vec<Hit>) {
     let in_text = |byte: &u8| IN_BASE64_TEXT[usize::from(*byte)];
     let first = from.next_multiple_of(stride);
@@ -165,7 +167,7 @@ fn probe(bytes: &[u8], from: usize, stride: usize, hits: &mut Vec<Hit>) {
             .take(MIN_TEXT)
             .take_while(|byte| in_text(byte))
             .count();
-        if before + behind >= MIN_TEXT {
+        if before + behind >= MIN_TEXT || at + behind == bytes.len() {
             hits.push(Hit {
                 at,
                 anchor: Anchor::Base64Text,

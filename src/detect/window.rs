@@ -10,7 +10,7 @@ use memchr::{memchr_iter, memrchr};
 use super::layer::Marks;
 use super::matches::{self, Detection};
 use super::prefilter::Hit;
-use super::sighting::Sightings;
+use super::sighting::{Place, Sightings};
 use super::{Detector, pair, secret};
 
 /// Bytes of the window; all of a blob up to this size is seen at once.
@@ -73,6 +73,7 @@ impl<'d> Scanner<'d> {
     /// Takes the first `count` bytes of [`space`](Self::space) as read.
     pub fn advance(&mut self, count: usize) {
         self.len += count;
+        self.sightings.allowance.earn(count);
         self.searched = self.detector.prefilter.search(
             &self.buffer[..self.len],
             self.searched,
@@ -140,13 +141,20 @@ impl<'d> Scanner<'d> {
             self.collected =
                 secret::collect(bytes, self.collected, limit, self.base, &mut self.sightings);
         }
-        for place in self.sightings.unplaced() {
+        // In their order, so that lines are counted once however many there are.
+        let mut places: Vec<&mut Place> = self.sightings.unplaced().collect();
+        places.sort_by_key(|place| place.offset);
+        let (mut counted, mut lines, mut line_start) = (0, self.lines, self.line_start);
+        for place in places {
             let offset = usize::try_from(place.offset - self.base).unwrap_or(0);
-            let before = &bytes[..offset.min(bytes.len())];
-            place.line = 1 + self.lines + memchr_iter(b'\n', before).count() as u64;
-            let start =
-                memrchr(b'\n', before).map_or(self.line_start, |end| self.base + end as u64 + 1);
-            place.column = place.offset - start + 1;
+            let between = &bytes[counted..offset.clamp(counted, bytes.len())];
+            lines += memchr_iter(b'\n', between).count() as u64;
+            if let Some(end) = memrchr(b'\n', between) {
+                line_start = self.base + (counted + end) as u64 + 1;
+            }
+            counted += between.len();
+            place.line = 1 + lines;
+            place.column = place.offset - line_start + 1;
         }
     }
 

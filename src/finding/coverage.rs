@@ -34,6 +34,8 @@ pub enum SkipReason {
     IoError,
     /// More findings in one place than are told one by one.
     FindingLimit,
+    /// Encoded texts that would decode to far more than the file holds.
+    DecodingLimit,
     /// The time given to the run was over.
     TimeLimit,
     /// Beyond what one archive may cost: nesting, members, size, time.
@@ -56,6 +58,7 @@ impl SkipReason {
                 | Self::NotFound
                 | Self::IoError
                 | Self::FindingLimit
+                | Self::DecodingLimit
                 | Self::TimeLimit
                 | Self::ArchiveLimit
                 | Self::ArchiveCorrupt
@@ -76,6 +79,7 @@ impl SkipReason {
             Self::NotFound => "not-found",
             Self::IoError => "io-error",
             Self::FindingLimit => "finding-limit",
+            Self::DecodingLimit => "decoding-limit",
             Self::TimeLimit => "time-limit",
             Self::ArchiveLimit => "archive-limit",
             Self::ArchiveCorrupt => "archive-corrupt",
