@@ -172,7 +172,7 @@ impl Visitor for Examiner<'_> {
         let outcome = self.read(blob.content, coverage);
         // What was read before a failure counts.
         let detection = self.scanner.finish();
-        if !detection.matches.is_empty() || detection.excess > 0 {
+        if !detection.is_empty() {
             self.report(detection, blob.origin, coverage);
         }
         outcome?;
@@ -199,7 +199,7 @@ impl Visitor for Examiner<'_> {
         let detection = self.scanner.finish();
         outcome?;
         self.count(coverage);
-        if detection.matches.is_empty() && detection.excess == 0 {
+        if detection.is_empty() {
             return Ok(None);
         }
         self.matches_held += detection.matches.len();
@@ -255,6 +255,10 @@ impl Examiner<'_> {
         let facts = origin.facts();
         if detection.excess > 0 {
             coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
+        }
+        if detection.undecoded > 0 {
+            let count = detection.undecoded;
+            coverage.skip_many(SkipReason::DecodingLimit, count, place.as_str());
         }
         let mut results = self
             .results

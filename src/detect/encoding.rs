@@ -15,6 +15,41 @@ pub(super) use utf16::decode as decode_utf16;
 /// Longest text decoded at once. Longer ones are decoded piece by piece.
 pub(super) const MAX_TEXT: usize = 256 * 1024;
 
+/// Bytes that may still be decoded for one blob. An honest text comes nowhere
+/// near it; a few kilobytes of gzip in gzip would inflate to terabytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance(u64);
+
+impl Allowance {
+    /// So much may be decoded whatever the size of the blob.
+    const START: u64 = 32 * 1024 * 1024;
+
+    /// Base64 in base64 decodes to 2.3 times its size in all.
+    const PER_BYTE: u64 = 4;
+
+    pub(super) const fn new() -> Self {
+        Self(Self::START)
+    }
+
+    /// The blob has so many `bytes` more.
+    pub(super) const fn earn(&mut self, bytes: usize) {
+        self.0 += bytes as u64 * Self::PER_BYTE;
+    }
+
+    /// Whether `bytes` may be looked into, which uses them up.
+    pub(super) const fn spend(&mut self, bytes: usize) -> bool {
+        let enough = self.0 >= bytes as u64;
+        self.0 = self.0.saturating_sub(bytes as u64);
+        enough
+    }
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What a text was wrapped in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {

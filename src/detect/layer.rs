@@ -1,7 +1,7 @@
 //! One text at one depth of encoding: follows each hit to what it means, and
 //! decoded texts down to their own hits.
 
-use super::encoding::{self, Decoded, Encoding};
+use super::encoding::{self, Allowance, Decoded, Encoding};
 use super::prefilter::{self, Anchor, Hit};
 use super::sighting::{IdSighting, Named, Place, SecretSighting, Sightings, Standalone};
 use super::{Detector, access_key, name, pair, secret, token};
@@ -121,24 +121,32 @@ impl Detector {
     ) {
         let Some(decoded) = decoded else { return };
         *mark = (*mark).max(decoded.done);
-        let inner = self.examine(&decoded.bytes, depth + 1);
+        if !out.allowance.spend(decoded.bytes.len()) {
+            out.undecoded += 1;
+            return;
+        }
+        let inner = self.examine(&decoded.bytes, depth + 1, out.allowance);
         out.absorb(inner, decoded.encoding, |offset| {
             base + decoded.source_of(offset)
         });
     }
 
     /// All that a text in memory holds, paired as far as it goes.
-    fn examine(&self, bytes: &[u8], depth: usize) -> Sightings {
-        let mut out = Sightings::default();
+    fn examine(&self, bytes: &[u8], depth: usize, allowance: Allowance) -> Sightings {
+        let mut out = Sightings {
+            allowance,
+            ..Sightings::default()
+        };
         if encoding::is_gzip(bytes) && depth < self.max_depth {
-            let inflated = encoding::inflate(bytes);
-            let inner = self.examine(&inflated, depth + 1);
+            let (inflated, cut) = encoding::inflate(bytes, &mut out.allowance);
+            out.undecoded += u64::from(cut);
+            let inner = self.examine(&inflated, depth + 1, out.allowance);
             out.absorb(inner, Encoding::Gzip, |_| 0);
             return out;
         }
         let mut hits = Vec::new();
         self.prefilter.search(bytes, 0, &mut hits);
-        prefilter::probe(bytes, 0, 0, &mut hits);
+        prefilter::probe(bytes, 0, bytes.len(), 0, &mut hits);
         hits.sort_by_key(|hit| hit.at);
         let mut marks = Marks::default();
         for hit in hits {

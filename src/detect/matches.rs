@@ -36,6 +36,16 @@ pub struct Detection {
     pub matches: Vec<Match>,
     /// Sightings beyond the limits for one blob, counted only.
     pub excess: u64,
+    /// Encoded texts that were not looked into, or not to their end, because
+    /// decoding them would have cost more than any honest file does.
+    pub undecoded: u64,
+}
+
+impl Detection {
+    /// Whether there is nothing to tell of the blob.
+    pub fn is_empty(&self) -> bool {
+        self.matches.is_empty() && self.excess == 0 && self.undecoded == 0
+    }
 }
 
 /// A value without a name this far from its ID is paired with less certainty.
@@ -81,6 +91,7 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
     Detection {
         matches,
         excess: sightings.excess,
+        undecoded: sightings.undecoded,
     }
 }
 

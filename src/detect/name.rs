@@ -4,6 +4,10 @@
 //! the name. No syntax is parsed, so every one of them works: assignments,
 //! maps, XML properties, environment lists, setter calls, CSV headers.
 
+use std::sync::LazyLock;
+
+use aho_corasick::packed;
+
 use super::secret;
 use super::sighting::{Named, SecretSighting};
 
@@ -17,6 +21,9 @@ const MAX_LINES: usize = 3;
 /// Longest identifier looked at on each side.
 const MAX_NAME: usize = 48;
 
+/// Bytes of `ecret`, the literal that is searched for.
+const LITERAL_LEN: usize = 5;
+
 /// The place up to which no run in the shape of a secret starts, so that a
 /// text of nothing but names is searched once.
 #[derive(Debug, Default)]
@@ -28,7 +35,7 @@ pub(super) struct Barren {
 /// The secret whose name contains the literal at `at`.
 pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Option<SecretSighting> {
     let (start, end) = extent(bytes, at);
-    let named = classify(bytes, start, end);
+    let named = classify(bytes, (start, at, end));
     if named == Named::No {
         return None;
     }
@@ -39,6 +46,11 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Option<Secre
         end
     };
     let mut place = from;
+    // A name longer than is looked at goes on: its rest is no value.
+    let in_name = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+    if from == end && end > 0 && in_name(end - 1) && in_name(end) {
+        place = secret::next_run(bytes, end, limit).map_or(end, |run| run.end);
+    }
     while let Some(run) = secret::next_run(bytes, place, limit) {
         if let Some(sighting) = run.secret(named) {
             return Some(sighting);
@@ -82,24 +94,35 @@ fn spelled_out(after: &[u8]) -> usize {
         .map_or(0, <[u8]>::len)
 }
 
-fn classify(bytes: &[u8], start: usize, end: usize) -> Named {
-    let name: Vec<u8> = bytes[start..end]
-        .iter()
-        .filter(|byte| byte.is_ascii_alphanumeric())
-        .map(u8::to_ascii_lowercase)
-        .collect();
-    let says = |word: &str| memchr::memmem::find(&name, word.as_bytes()).is_some();
-    let exactly = says("secretaccesskey")
-        || says("awssecret")
-        || says("amazonsecret")
-        || says("s3secret")
-        || says("s3asecret")
-        || says("awscredentialssecretkey")
-        || (says("aws") && says("secretkey"));
+fn classify(bytes: &[u8], (start, at, end): (usize, usize, usize)) -> Named {
+    // What stands before and behind the word `secret`, of which the literal
+    // at `at` is all but the first letter.
+    let Some(first) = at.checked_sub(1).filter(|first| *first >= start) else {
+        return Named::No;
+    };
+    if !bytes[first].eq_ignore_ascii_case(&b's') {
+        return Named::No;
+    }
+    let words = |part: &[u8]| -> Vec<u8> {
+        part.iter()
+            .filter(|byte| byte.is_ascii_alphanumeric())
+            .map(u8::to_ascii_lowercase)
+            .collect()
+    };
+    let before = words(&bytes[start..first]);
+    let behind = words(bytes.get(at + LITERAL_LEN..end).unwrap_or_default());
+    let of_aws = |part: &[u8]| memchr::memmem::find(part, b"aws").is_some();
+
+    let exactly = behind.starts_with(b"accesskey")
+        || [&b"aws"[..], b"amazon", b"s3", b"s3a"]
+            .iter()
+            .any(|owner| before.ends_with(owner))
+        || (behind.starts_with(b"key") && (of_aws(&before) || of_aws(&behind)));
     if exactly {
         return Named::Exactly;
     }
-    let loosely = says("secretkey") || says("accesssecret") || says("secretaccess");
+    let loosely =
+        behind.starts_with(b"key") || behind.starts_with(b"access") || before.ends_with(b"access");
     if loosely && near_aws(bytes, start, end) {
         Named::Loosely
     } else {
@@ -107,12 +130,9 @@ fn classify(bytes: &[u8], start: usize, end: usize) -> Named {
     }
 }
 
-/// Whether the text around a loose name speaks of AWS.
-fn near_aws(bytes: &[u8], start: usize, end: usize) -> bool {
-    const AROUND: usize = 384;
-    let text =
-        bytes[start.saturating_sub(AROUND)..bytes.len().min(end + AROUND)].to_ascii_lowercase();
-    [
+/// Words near which a loose name is one of AWS.
+static NEAR_AWS: LazyLock<packed::Searcher> = LazyLock::new(|| {
+    let words = [
         "aws",
         "amazon",
         "s3.",
@@ -125,9 +145,16 @@ fn near_aws(bytes: &[u8], start: usize, end: usize) -> bool {
         "accesskey",
         "access-key",
         "access key",
-    ]
-    .iter()
-    .any(|word| memchr::memmem::find(&text, word.as_bytes()).is_some())
+    ];
+    packed::Searcher::new(words).expect("the words suit the packed searcher")
+});
+
+/// Whether the text around a loose name speaks of AWS.
+fn near_aws(bytes: &[u8], start: usize, end: usize) -> bool {
+    const AROUND: usize = 384;
+    let text =
+        bytes[start.saturating_sub(AROUND)..bytes.len().min(end + AROUND)].to_ascii_lowercase();
+    NEAR_AWS.find(&text).is_some()
 }
 
 /// Where the search for a value that starts behind `end` has to give up.

@@ -144,13 +144,16 @@ fn match_in_order(ids: &[IdSighting], secrets: &[SecretSighting]) -> Vec<(usize,
         SkipSecret,
     }
     let width = secrets.len() + 1;
-    let lone_secret = |secret: &SecretSighting| match secret.named {
-        Named::No => 0,
-        Named::Loosely | Named::Exactly => LONE_NAMED_SECRET,
-    };
+    let lone: Vec<u64> = secrets
+        .iter()
+        .map(|secret| match secret.named {
+            Named::No => 0,
+            Named::Loosely | Named::Exactly => LONE_NAMED_SECRET,
+        })
+        .collect();
     let mut row = vec![0u64; width];
-    for (index, secret) in secrets.iter().enumerate() {
-        row[index + 1] = row[index] + lone_secret(secret);
+    for (index, lone) in lone.iter().enumerate() {
+        row[index + 1] = row[index] + lone;
     }
     let mut steps = vec![Step::SkipSecret; (ids.len() + 1) * width];
     for (i, id) in ids.iter().enumerate() {
@@ -158,16 +161,15 @@ fn match_in_order(ids: &[IdSighting], secrets: &[SecretSighting]) -> Vec<(usize,
         row[0] += LONE_ID;
         steps[(i + 1) * width] = Step::SkipId;
         for (j, secret) in secrets.iter().enumerate() {
-            let choices = [
-                (diagonal + cost(id, secret), Step::Match),
-                (row[j + 1] + LONE_ID, Step::SkipId),
-                (row[j] + lone_secret(secret), Step::SkipSecret),
-            ];
+            // A blob may have two million of these: no iterator, no array.
+            let (mut best, mut step) = (diagonal + cost(id, secret), Step::Match);
             diagonal = row[j + 1];
-            let (best, step) = choices
-                .into_iter()
-                .min_by_key(|(cost, _)| *cost)
-                .unwrap_or((u64::MAX, Step::SkipId));
+            if diagonal + LONE_ID < best {
+                (best, step) = (diagonal + LONE_ID, Step::SkipId);
+            }
+            if row[j] + lone[j] < best {
+                (best, step) = (row[j] + lone[j], Step::SkipSecret);
+            }
             row[j + 1] = best;
             steps[(i + 1) * width + j + 1] = step;
         }

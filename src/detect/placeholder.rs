@@ -27,16 +27,22 @@ const WORDS: [&[u8]; 16] = [
 /// Entropy below which an ID is not random; none of 200,000 real ones was.
 const MIN_ID_ENTROPY: f64 = 2.5;
 
+/// Entropy below which the text of a session token is not random: a hundred
+/// random characters of base64 have more than five bits each.
+const MIN_TOKEN_ENTROPY: f64 = 4.0;
+
 /// Characters of an alphabet or a keyboard row in a row. A random ID holds
 /// six in order once in 10^7.
-const SEQUENCE_LEN: usize = 6;
-const SEQUENCES: [&[u8]; 6] = [
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF",
-    b"0123456789012345",
-    b"9876543210987654",
-    b"ZYXWVUTSRQPONMLKJIHGFEDCBA",
-    b"QWERTYUIOPASDFGHJKLZXCVBNM",
-    b"A1B2C3D4E5F6G7H8",
+const SEQUENCE_LEN: u8 = 6;
+
+/// For each alphabet, the character that follows each, or 0.
+static SEQUENCES: [[u8; 256]; 6] = [
+    followers(b"ABCDEFGHIJKLMNOPQRSTUVWXYZA"),
+    followers(b"01234567890"),
+    followers(b"98765432109"),
+    followers(b"ZYXWVUTSRQPONMLKJIHGFEDCBA"),
+    followers(b"QWERTYUIOPASDFGHJKLZXCVBNM"),
+    followers(b"A1B2C3D4E5F6G7H8"),
 ];
 
 /// Whether the 20 characters of an access key ID are a placeholder.
@@ -51,18 +57,46 @@ pub(super) fn is_placeholder_secret(secret: &[u8]) -> bool {
     has_word(&upper) || has_sequence(&upper)
 }
 
+/// Whether the text of a session token is one of documentation: AWS writes
+/// `EXAMPLE` into those that it prints, others cross the middle out.
+pub(super) fn is_placeholder_token(token: &[u8]) -> bool {
+    entropy::shannon(token) < MIN_TOKEN_ENTROPY
+        || [&b"EXAMPLE"[..], b"XXXXXXXX"]
+            .iter()
+            .any(|word| memchr::memmem::find(token, word).is_some())
+}
+
+// Both look at every candidate for a key, of which a file may hold nothing
+// else: one pass over its characters each, and no searcher to be built.
+
 fn has_word(upper: &[u8]) -> bool {
-    WORDS
-        .iter()
-        .any(|word| upper.windows(word.len()).any(|text| text == *word))
+    (0..upper.len()).any(|at| {
+        let rest = &upper[at..];
+        WORDS
+            .iter()
+            .any(|word| word[0] == rest[0] && rest.starts_with(word))
+    })
 }
 
 fn has_sequence(upper: &[u8]) -> bool {
-    upper.windows(SEQUENCE_LEN).any(|text| {
-        SEQUENCES
-            .iter()
-            .any(|row| row.windows(SEQUENCE_LEN).any(|part| part == text))
+    SEQUENCES.iter().any(|follower| {
+        let mut run = 1;
+        upper.windows(2).any(|pair| {
+            let follows = follower[usize::from(pair[0])] == pair[1];
+            run = if follows { run + 1 } else { 1 };
+            run == SEQUENCE_LEN
+        })
     })
+}
+
+const fn followers(row: &[u8]) -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at + 1 < row.len() {
+        table[row[at] as usize] = row[at + 1];
+        at += 1;
+    }
+    table
 }
 
 #[cfg(test)]

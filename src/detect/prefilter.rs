@@ -93,7 +93,7 @@ const PROBE_LEN: usize = 8;
 
 /// Characters below which a text is not decoded for its look: an access key
 /// ID in base64 in base64 has 36, padding left out.
-const MIN_TEXT: usize = 36;
+pub(super) const MIN_TEXT: usize = 36;
 
 #[derive(Debug)]
 pub(super) struct Prefilter {
@@ -128,31 +128,31 @@ impl Prefilter {
     }
 }
 
-/// Appends the texts of base64 in `bytes`, a part of a blob at `base`, that
-/// probes at or after `from` land in: all that are longer than the stride.
-pub(super) fn probe(bytes: &[u8], from: usize, base: u64, hits: &mut Vec<Hit>) {
+/// Appends the texts of base64 that probes of `bytes[from..to]` land in: all
+/// that are longer than the stride. `base` is where `bytes` stand in the blob.
+pub(super) fn probe(bytes: &[u8], from: usize, to: usize, base: u64, hits: &mut Vec<Hit>) {
     let mut start = from;
     for (end, stride) in STRIDES {
         let end = usize::try_from(end.saturating_sub(base)).unwrap_or(usize::MAX);
-        let end = end.min(bytes.len());
+        let end = end.min(to);
         if start < end {
-            probe_every(stride, &bytes[..end], start, hits);
+            probe_every(stride, bytes, start, end, hits);
             start = end;
         }
     }
 }
 
-fn probe_every(stride: usize, bytes: &[u8], from: usize, hits: &mut Vec<Hit>) {
-    let first = from.next_multiple_of(stride);
-    for at in (first..bytes.len().saturating_sub(PROBE_LEN)).step_by(stride) {
+fn probe_every(stride: usize, bytes: &[u8], from: usize, to: usize, hits: &mut Vec<Hit>) {
+    let last = bytes.len().saturating_sub(PROBE_LEN);
+    for at in (from.next_multiple_of(stride)..to.min(last)).step_by(stride) {
         // Without a branch a byte: where words end cannot be predicted.
         let seen = &bytes[at..at + PROBE_LEN];
-        if !seen.iter().fold(true, |all, byte| all & (kind(byte) != 0)) {
+        if !seen.iter().fold(true, |all, byte| all & (kind(*byte) != 0)) {
             continue;
         }
         let (mut len, mut kinds) = (0, 0);
-        let behind = bytes[at..].iter().map(kind).take(MIN_TEXT);
-        let before = bytes[..at].iter().rev().map(kind).take(MIN_TEXT);
+        let behind = bytes[at..].iter().copied().map(kind).take(MIN_TEXT);
+        let before = bytes[..at].iter().rev().copied().map(kind).take(MIN_TEXT);
         for kind in behind.take_while(|kind| *kind != 0) {
             len += 1;
             kinds |= kind;
@@ -176,8 +176,8 @@ const LETTER: u8 = 1;
 const DIGIT: u8 = 2;
 const OTHER: u8 = 4;
 
-fn kind(byte: &u8) -> u8 {
-    KINDS[usize::from(*byte)]
+fn kind(byte: u8) -> u8 {
+    KINDS[usize::from(byte)]
 }
 
 /// The kinds of the base64 alphabet and of line ends; 0 for the rest.

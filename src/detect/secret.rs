@@ -104,11 +104,18 @@ fn ends_base64(bytes: &[u8], start: usize) -> bool {
             == MIN_LINE_ABOVE
 }
 
-/// Whether a secret stands at `at`, up to the end of its run: the next field
-/// of a binary record.
+/// Whether a secret stands at `at` and ends where the alphabet does: the next
+/// field of a binary record.
 pub(super) fn follows(bytes: &[u8], at: usize) -> bool {
-    let run = read_run(bytes, at);
-    is_secret(&run.characters, Named::No)
+    let rest = &bytes[at..];
+    // No more is read than can be a secret: IDs may follow each other in one
+    // run as long as the file.
+    let len = rest
+        .iter()
+        .take(LEN + 1)
+        .take_while(|byte| glyph::is_base64(**byte))
+        .count();
+    is_secret(&rest[..len], Named::No)
 }
 
 impl Run {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::encoding::Encoding;
+use super::encoding::{Allowance, Encoding};
 use crate::finding::{AccessKeyId, Rule};
 use crate::secret::Secret;
 
@@ -104,6 +104,11 @@ pub(super) struct Sightings {
     pub(super) seen: HashMap<AccessKeyId, u64>,
     /// Sightings that were not kept because of the limits above.
     pub(super) excess: u64,
+    /// What decoding may still cost.
+    pub(super) allowance: Allowance,
+    /// Encoded texts that were not looked into, or not to their end, because
+    /// they would have cost more.
+    pub(super) undecoded: u64,
 }
 
 impl Sightings {
@@ -196,6 +201,8 @@ impl Sightings {
             }
         }
         self.excess += inner.excess;
+        self.allowance = inner.allowance;
+        self.undecoded += inner.undecoded;
     }
 
     /// The places whose lines are not counted yet.

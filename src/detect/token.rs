@@ -4,8 +4,8 @@
 use base64::Engine as _;
 
 use super::encoding::base64::LENIENT;
-use super::glyph;
 use super::sighting::{Place, Standalone};
+use super::{glyph, placeholder};
 use crate::finding::{AccessKeyId, Rule};
 use crate::secret::Secret;
 
@@ -19,14 +19,18 @@ const BEDROCK_LONG: &[u8] = b"BedrockAPIKey-";
 const BEDROCK_SHORT: &[u8] = b"bedrock-api-key-";
 const BEDROCK_HOST: &[u8] = b"bedrock.amazonaws.com";
 
+/// Characters that hold the name and the account of a long-lived Bedrock key:
+/// a user name has 64 at most. A multiple of four.
+const BEDROCK_HEAD: usize = 160;
+
 /// The session token that starts at `at`. One in a signed URL is no
 /// credential: without the secret nothing can be signed with it.
 pub(super) fn read_session_token(bytes: &[u8], at: usize) -> Option<Standalone> {
     if !begins_here(bytes, at) || bytes[..at].ends_with(b"Security-Token=") {
         return None;
     }
-    let value = read_text(bytes, at);
-    (value.len() >= MIN_TOKEN).then(|| Standalone {
+    let value = read_text(bytes, at, MAX_TOKEN);
+    (value.len() >= MIN_TOKEN && !placeholder::is_placeholder_token(&value)).then(|| Standalone {
         place: Place::at(at as u64),
         rule: Rule::TemporaryCredentials,
         value: Secret::new(value),
@@ -42,15 +46,19 @@ pub(super) fn read_bedrock_key(bytes: &[u8], at: usize) -> Option<Standalone> {
     }
     let long_term = bytes[at..].starts_with(b"ABSK");
     let prefix = if long_term { 4 } else { BEDROCK_SHORT.len() };
-    let encoded = read_text(bytes, at + prefix);
-    let decoded = LENIENT.decode(&encoded).ok()?;
-    let account_id = if long_term {
-        let name = decoded.strip_prefix(BEDROCK_LONG)?;
-        Some(account_in_name(name)?)
+    // What a key begins with tells it from the rest: only a key is read to
+    // its end, so that many prefixes in a row do not cost a key each.
+    let head = read_text(bytes, at + prefix, BEDROCK_HEAD);
+    let head = LENIENT.decode(&head).ok()?;
+    let long_lived_account = if long_term {
+        Some(account_in_name(head.strip_prefix(BEDROCK_LONG)?)?)
     } else {
-        decoded.strip_prefix(BEDROCK_HOST)?;
-        account_of_signer(&decoded)
+        head.strip_prefix(BEDROCK_HOST)?;
+        None
     };
+    let encoded = read_text(bytes, at + prefix, MAX_TOKEN);
+    let account_id =
+        long_lived_account.or_else(|| account_of_signer(&LENIENT.decode(&encoded).ok()?));
     let mut value = bytes[at..at + prefix].to_vec();
     value.extend(encoded);
     Some(Standalone {
@@ -66,12 +74,12 @@ fn begins_here(bytes: &[u8], at: usize) -> bool {
     at == 0 || !bytes[at - 1].is_ascii_alphanumeric() || glyph::escape_ends(bytes, at)
 }
 
-/// The characters of the base64 alphabet from `at` on, through escapes,
-/// joints and wrapped lines.
-fn read_text(bytes: &[u8], at: usize) -> Vec<u8> {
+/// The characters of the base64 alphabet from `at` on, `most` of them at most,
+/// through escapes, joints and wrapped lines.
+fn read_text(bytes: &[u8], at: usize, most: usize) -> Vec<u8> {
     let mut text = Vec::new();
     let mut place = at;
-    while text.len() < MAX_TOKEN {
+    while text.len() < most {
         if let Some((byte, next)) = glyph::read(bytes, place) {
             text.push(byte);
             place = next;

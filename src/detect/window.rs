@@ -10,7 +10,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::layer::Marks;
 use super::matches::{self, Detection};
 use super::prefilter::{self, Hit};
-use super::sighting::{Position, Sightings};
+use super::sighting::{Place, Position, Sightings};
 use super::{Detector, pair, secret};
 
 /// Bytes of the window; all of a blob up to this size is seen at once.
@@ -25,6 +25,16 @@ const AHEAD: usize = 64 * 1024;
 
 /// Text kept before the next hit when the window slides.
 const BEHIND: usize = 32 * 1024;
+
+impl Lines {
+    /// Goes on over `bytes`, which stand at `base`.
+    fn pass(&mut self, bytes: &[u8], base: u64) {
+        self.count += memchr_iter(b'\n', bytes).count() as u64;
+        if let Some(end) = memrchr(b'\n', bytes) {
+            self.start = base + end as u64 + 1;
+        }
+    }
+}
 
 /// Bytes at the start of a blob in which a NUL tells that it is no text.
 const TEXT_HEAD: usize = 1024;
@@ -42,6 +52,8 @@ pub struct Scanner<'d> {
     len: usize,
     /// Up to here the buffer was searched.
     searched: usize,
+    /// Up to here it was probed for base64.
+    probed: usize,
     /// Up to here candidates for secrets were collected.
     collected: usize,
     /// Place of the buffer's first byte in the blob.
@@ -72,6 +84,7 @@ impl<'d> Scanner<'d> {
             buffer: vec![0; WINDOW].into_boxed_slice(),
             len: 0,
             searched: 0,
+            probed: 0,
             collected: 0,
             base: 0,
             is_text: true,
@@ -91,17 +104,11 @@ impl<'d> Scanner<'d> {
     /// Takes the first `count` bytes of [`space`](Self::space) as read.
     pub fn advance(&mut self, count: usize) {
         self.len += count;
-        if self.base == 0 && self.searched == 0 {
-            self.is_text = is_text(&self.buffer[..self.len]);
-        }
-        let bytes = &self.buffer[..self.len];
-        if self.is_text {
-            prefilter::probe(bytes, self.searched, self.base, &mut self.hits);
-        }
-        self.searched = self
-            .detector
-            .prefilter
-            .search(bytes, self.searched, &mut self.hits);
+        self.sightings.allowance.earn(count);
+        self.searched =
+            self.detector
+                .prefilter
+                .search(&self.buffer[..self.len], self.searched, &mut self.hits);
         if self.len == WINDOW {
             self.follow_hits(WINDOW - AHEAD);
             self.slide();
@@ -123,7 +130,7 @@ impl<'d> Scanner<'d> {
                 .search(&bytes[..end], searched, &mut self.hits);
         }
         if is_text(bytes) {
-            prefilter::probe(bytes, 0, 0, &mut self.hits);
+            prefilter::probe(bytes, 0, bytes.len(), 0, &mut self.hits);
         }
         let found = !self.hits.is_empty();
         self.hits.clear();
@@ -154,6 +161,7 @@ impl<'d> Scanner<'d> {
     fn reset(&mut self) {
         self.len = 0;
         self.searched = 0;
+        self.probed = 0;
         self.collected = 0;
         self.base = 0;
         self.lines_before = Some(Lines::default());
@@ -163,12 +171,20 @@ impl<'d> Scanner<'d> {
 
     /// Follows the hits that start before `limit`.
     fn follow_hits(&mut self, limit: usize) {
+        let bytes = &self.buffer[..self.len];
+        if self.base == 0 {
+            self.is_text = is_text(bytes);
+        }
+        if self.is_text {
+            // Not as the bytes come: a text is judged when all of it is there.
+            prefilter::probe(bytes, self.probed, limit, self.base, &mut self.hits);
+            self.probed = limit;
+        }
         if self.hits.is_empty() && self.sightings.ids.is_empty() {
             return;
         }
-        // The literal search and the probe each report in order.
+        // The literal search and the probes each report in order.
         self.hits.sort_by_key(|hit| hit.at);
-        let bytes = &self.buffer[..self.len];
         let ready = self.hits.partition_point(|hit| hit.at < limit);
         for hit in self.hits.drain(..ready) {
             self.detector.follow(
@@ -184,16 +200,27 @@ impl<'d> Scanner<'d> {
             self.collected =
                 secret::collect(bytes, self.collected, limit, self.base, &mut self.sightings);
         }
-        for place in self.sightings.unplaced() {
+        self.place_sightings();
+    }
+
+    /// Gives the sightings in the window their lines.
+    fn place_sightings(&mut self) {
+        let bytes = &self.buffer[..self.len];
+        // In their order, so that lines are counted once however many there are.
+        let mut places: Vec<&mut Place> = self.sightings.unplaced().collect();
+        places.sort_by_key(|place| place.offset);
+        let mut counted = 0;
+        let mut lines = self.lines_before;
+        for place in places {
             let offset = usize::try_from(place.offset.saturating_sub(self.base)).unwrap_or(0);
-            let before = &bytes[..offset.min(bytes.len())];
-            let start = memrchr(b'\n', before)
-                .map(|end| self.base + end as u64 + 1)
-                .or(self.lines_before.map(|lines| lines.start));
-            let ends = memchr_iter(b'\n', before).count() as u64;
+            let between = counted..offset.clamp(counted, bytes.len());
+            counted = between.end;
+            if let Some(lines) = &mut lines {
+                lines.pass(&bytes[between.clone()], self.base + between.start as u64);
+            }
             place.position = Some(Position {
-                line: self.lines_before.map(|lines| lines.count + ends + 1),
-                column: start.map(|start| place.offset - start + 1),
+                line: lines.map(|lines| lines.count + 1),
+                column: lines.map(|lines| place.offset - lines.start + 1),
             });
         }
     }
@@ -208,15 +235,13 @@ impl<'d> Scanner<'d> {
             self.lines_before = None;
         }
         if let Some(lines) = &mut self.lines_before {
-            lines.count += memchr_iter(b'\n', dropped).count() as u64;
-            if let Some(end) = memrchr(b'\n', dropped) {
-                lines.start = self.base + end as u64 + 1;
-            }
+            lines.pass(dropped, self.base);
         }
         self.buffer.copy_within(drop..self.len, 0);
         self.base += drop as u64;
         self.len -= drop;
         self.searched -= drop;
+        self.probed = self.probed.saturating_sub(drop);
         self.collected = self.collected.saturating_sub(drop);
         self.marks.shift(drop);
         for hit in &mut self.hits {

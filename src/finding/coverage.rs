@@ -40,6 +40,8 @@ pub enum SkipReason {
     GitPartial,
     /// A git object, pack or repository beyond what a scan holds in memory.
     GitLimit,
+    /// Encoded texts that would decode to far more than the file holds.
+    DecodingLimit,
     /// The time given to the run was over.
     TimeLimit,
     /// Beyond what one archive may cost: nesting, members, size, time.
@@ -64,6 +66,7 @@ impl SkipReason {
                 | Self::FindingLimit
                 | Self::GitCorrupt
                 | Self::GitLimit
+                | Self::DecodingLimit
                 | Self::TimeLimit
                 | Self::ArchiveLimit
                 | Self::ArchiveCorrupt
@@ -87,6 +90,7 @@ impl SkipReason {
             Self::GitCorrupt => "git-corrupt",
             Self::GitPartial => "git-partial",
             Self::GitLimit => "git-limit",
+            Self::DecodingLimit => "decoding-limit",
             Self::TimeLimit => "time-limit",
             Self::ArchiveLimit => "archive-limit",
             Self::ArchiveCorrupt => "archive-corrupt",

@@ -8,6 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
 use super::{Decoded, Encoding, wrapped};
 use crate::detect::glyph;
+use crate::detect::prefilter::MIN_TEXT;
 
 /// Text from strangers ends anywhere: no padding asked for, loose bits of the
 /// last character ignored.
@@ -57,6 +58,9 @@ pub(in crate::detect) fn decode_text(
     }
     let (mut places, after) = wrapped::places(bytes, at, from, in_alphabet);
     places.extend(after);
+    if places.len() < MIN_TEXT {
+        return None;
+    }
     *looked = places.last().map_or(at, |last| *last as usize + 1);
     let mut head = places.iter().take(NEAR).map(|place| bytes[*place as usize]);
     let decoded = if head.all(|byte| byte.is_ascii_hexdigit()) {

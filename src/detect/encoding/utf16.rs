@@ -9,6 +9,9 @@ const MAX_FOREIGN: usize = 16;
 /// Bytes decoded again when a text is cut.
 const OVERLAP: usize = 2048;
 
+/// Bytes decoded before a hit; what is left of the longest text is behind it.
+const MAX_BEFORE: usize = MAX_TEXT / 2;
+
 /// Decodes the text around the low byte at `at`. Read from the low bytes the
 /// two byte orders look alike; they differ in what stands before the first.
 pub(in crate::detect) fn decode(bytes: &[u8], at: usize, from: usize) -> Decoded {
@@ -57,7 +60,7 @@ fn start_of(bytes: &[u8], at: usize, from: usize) -> usize {
     let mut start = at;
     let mut place = at;
     let mut foreign = 0;
-    while place >= from + 2 && at - place < MAX_TEXT {
+    while place >= from + 2 && at - place < MAX_BEFORE {
         place -= 2;
         match bytes[place..place + 2] {
             [1..=0x7f, 0] => {
@@ -70,4 +73,19 @@ fn start_of(bytes: &[u8], at: usize, from: usize) -> usize {
         }
     }
     start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hit_behind_a_long_text_is_decoded_with_what_follows_it() {
+        let mut text: Vec<u8> = [b'a', 0].repeat(MAX_TEXT);
+        let at = text.len();
+        text.extend([b'B', 0].repeat(1000));
+        let decoded = decode(&text, at, 0);
+        assert!(decoded.bytes.ends_with(&[b'B'; 1000]));
+        assert!(decoded.done > at);
+    }
 }
