@@ -4,7 +4,7 @@
 use super::encoding::{self, Allowance, Decoded, Encoding};
 use super::prefilter::{self, Anchor, Hit};
 use super::sighting::{IdSighting, Named, Place, SecretSighting, Sightings, Standalone};
-use super::{Detector, access_key, name, pair, secret, token};
+use super::{Detector, access_key, name, pair, placeholder, secret, token};
 
 /// Up to where each kind of encoded text was decoded, and tokens were read,
 /// so that many hits in one text cost no more than one.
@@ -171,6 +171,9 @@ fn push_standalone(
     let Some(found) = found else { return false };
     let start = usize::try_from(found.place.offset).unwrap_or(usize::MAX);
     marks.token = start.saturating_add(found.value.expose().len());
+    if placeholder::is_placeholder_token(found.value.expose()) {
+        return true;
+    }
     out.push_standalone(Standalone {
         place: moved(found.place, base),
         ..found

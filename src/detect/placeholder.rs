@@ -27,7 +27,7 @@ const WORDS: [&[u8]; 16] = [
 /// Entropy below which an ID is not random; none of 200,000 real ones was.
 const MIN_ID_ENTROPY: f64 = 2.5;
 
-/// Entropy below which the text of a session token is not random: a hundred
+/// Entropy below which the text of a token is not random: a hundred
 /// random characters of base64 have more than five bits each.
 const MIN_TOKEN_ENTROPY: f64 = 4.0;
 
@@ -57,7 +57,7 @@ pub(super) fn is_placeholder_secret(secret: &[u8]) -> bool {
     has_word(&upper) || has_sequence(&upper)
 }
 
-/// Whether the text of a session token is one of documentation: AWS writes
+/// Whether the text of a token is one of documentation: AWS writes
 /// `EXAMPLE` into those that it prints, others cross the middle out.
 pub(super) fn is_placeholder_token(token: &[u8]) -> bool {
     entropy::shannon(token) < MIN_TOKEN_ENTROPY

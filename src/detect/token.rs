@@ -4,8 +4,8 @@
 use base64::Engine as _;
 
 use super::encoding::base64::LENIENT;
+use super::glyph;
 use super::sighting::{Place, Standalone};
-use super::{glyph, placeholder};
 use crate::finding::{AccessKeyId, Rule};
 use crate::secret::Secret;
 
@@ -30,7 +30,7 @@ pub(super) fn read_session_token(bytes: &[u8], at: usize) -> Option<Standalone> 
         return None;
     }
     let value = read_text(bytes, at, MAX_TOKEN);
-    (value.len() >= MIN_TOKEN && !placeholder::is_placeholder_token(&value)).then(|| Standalone {
+    (value.len() >= MIN_TOKEN).then(|| Standalone {
         place: Place::at(at as u64),
         rule: Rule::TemporaryCredentials,
         value: Secret::new(value),

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::RngSeed;
 use rolecall::detect::{Detection, Detector, Match, Scanner};
-use rolecall::finding::Rule;
+use rolecall::finding::{AccessKeyId, Rule};
 use rolecall::secret::Secret;
 
 use crate::support::corpus;
@@ -51,7 +51,7 @@ fn assert_found(planted: &Planted, detection: &Detection, place: (u64, u64)) {
         panic!("{:?}", detection.matches);
     };
     assert_eq!(found.rule, Rule::AccessKeyPair);
-    let id = found.access_key_id.as_ref().map(|id| id.as_str());
+    let id = found.access_key_id.as_ref().map(AccessKeyId::as_str);
     assert_eq!(id, Some(planted.id.as_str()));
     let secret = found.secret.as_ref().and_then(Secret::expose_str);
     assert_eq!(secret, Some(planted.secret.as_str()));
@@ -61,7 +61,7 @@ fn assert_found(planted: &Planted, detection: &Detection, place: (u64, u64)) {
 /// Line and column of a place in a text.
 fn place_in(text: &[u8], at: usize) -> (u64, u64) {
     let before = &text[..at];
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let line = 1 + memchr::memchr_iter(b'\n', before).count();
     let start = before.iter().rposition(|byte| *byte == b'\n');
     let column = 1 + at - start.map_or(0, |end| end + 1);
     (line as u64, column as u64)

@@ -86,6 +86,5 @@ mod tests {
         text.extend([b'B', 0].repeat(1000));
         let decoded = decode(&text, at, 0);
         assert!(decoded.bytes.ends_with(&[b'B'; 1000]));
-        assert!(decoded.done > at);
     }
 }
