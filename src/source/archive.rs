@@ -34,12 +34,12 @@ mod zip;
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
 use input::{Input, ReadAt, Section};
 use place::Place;
 use walk::{Level, Walk};
 
+use super::sparing::Sparing;
 use super::{Origin, Visitor};
 use crate::finding::Coverage;
 
@@ -106,7 +106,7 @@ pub fn read(
     visitor: &mut dyn Visitor,
     coverage: &mut Coverage,
 ) -> io::Result<Outcome> {
-    struct Whole<'a>(&'a File, &'a Walk<'a>);
+    struct Whole<'a>(Sparing<'a>, &'a Walk<'a>);
     impl ReadAt for Whole<'_> {
         fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
             loop {
@@ -119,7 +119,7 @@ pub fn read(
         }
     }
     let walk = Walk::new(visitor, coverage, outer.size, outer.scanned, settings);
-    let whole = Whole(outer.file, &walk);
+    let whole = Whole(Sparing::new(outer.file, outer.size), &walk);
     read_from(&walk, outer.origin, Section::new(&whole, outer.size))
 }
 

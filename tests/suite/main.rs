@@ -13,6 +13,7 @@ mod hostile;
 mod imds;
 mod moto;
 mod namespaces;
+mod neighbour;
 mod posture;
 mod private_network;
 mod properties;

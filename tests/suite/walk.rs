@@ -268,24 +268,3 @@ fn a_key_over_any_offset_of_a_buffers_edge_is_found_whole() {
         );
     }
 }
-
-#[test]
-fn the_disk_is_left_to_others() {
-    // A large tree gives the time to look at the scan from outside.
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_rolecall"))
-        .args(["scan", "--quiet", "/usr"])
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let idle = (0..500).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        let output = std::process::Command::new("ionice")
-            .args(["-p", &child.id().to_string()])
-            .output()
-            .expect("ionice runs");
-        String::from_utf8_lossy(&output.stdout).trim() == "idle"
-    });
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(idle);
-}

@@ -1,14 +1,9 @@
-//! The bytes of one file, read without leaving traces in the page cache, and
-//! with an eye on what kind of file it is.
+//! The bytes of one file, with an eye on what kind of file it is.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::num::NonZeroU64;
-use std::os::unix::fs::FileExt as _;
+use std::io;
 
-use rustix::fs::{Advice, fadvise};
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
-
+use crate::source::sparing::Sparing;
 use crate::source::{archive, git};
 
 /// A file up to the size that it had when it was opened, which saves the read
@@ -18,24 +13,11 @@ use crate::source::{archive, git};
 /// so that an ordinary file costs neither a copy nor a system call for it. One
 /// that begins as an archive ends here at once.
 pub(super) struct Content<'a> {
-    file: &'a File,
+    file: Sparing<'a>,
     offset: u64,
     size: Option<u64>,
-    cache: Cache,
     archive: Watch,
     is_pack: bool,
-}
-
-/// How reads treat the page cache.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cache {
-    /// What is cached is read from there; the rest is dropped again.
-    Spare,
-    /// The same, and a page that was not cached has been met: reading ahead is
-    /// off, or what it brings in would look like the workload's.
-    SpareCold,
-    /// The file system cannot tell what is cached.
-    Plain,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,10 +32,9 @@ impl<'a> Content<'a> {
     /// All of `file`, which has `size` bytes.
     pub(super) fn new(file: &'a File, size: u64, archives: bool) -> Self {
         Self {
-            file,
+            file: Sparing::new(file, size),
             offset: 0,
             size: (size > 0).then_some(size),
-            cache: Cache::Spare,
             archive: if archives { Watch::Start } else { Watch::Off },
             is_pack: false,
         }
@@ -90,32 +71,6 @@ impl<'a> Content<'a> {
             .read_at(&mut tail, from)
             .is_ok_and(|count| archive::at_end(&tail[..count]))
     }
-
-    /// Reads at the offset. Pages that this brings into the cache are dropped
-    /// from it again; those that were there stay.
-    fn read_sparingly(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cache != Cache::Plain {
-            let mut slices = [IoSliceMut::new(buffer)];
-            match preadv2(self.file, &mut slices, self.offset, ReadWriteFlags::NOWAIT) {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => {
-                    if self.cache == Cache::Spare {
-                        // Only advice: without it a little more stays cached.
-                        let _ = fadvise(self.file, 0, None, Advice::Random);
-                        self.cache = Cache::SpareCold;
-                    }
-                    let count = self.file.read_at(buffer, self.offset)?;
-                    let len = NonZeroU64::new(count as u64);
-                    let _ =
-                        len.map(|len| fadvise(self.file, self.offset, Some(len), Advice::DontNeed));
-                    return Ok(count);
-                }
-                // proc, overlay and old kernels.
-                Err(_) => self.cache = Cache::Plain,
-            }
-        }
-        self.file.read_at(buffer, self.offset)
-    }
 }
 
 impl io::Read for Content<'_> {
@@ -123,7 +78,7 @@ impl io::Read for Content<'_> {
         if self.is_read() || self.is_archive() {
             return Ok(0);
         }
-        let count = self.read_sparingly(buffer)?;
+        let count = self.file.read_at(buffer, self.offset)?;
         let chunk = &buffer[..count];
         let first = self.offset == 0;
         self.offset += count as u64;
