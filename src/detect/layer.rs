@@ -11,6 +11,9 @@ use super::{Detector, access_key, name, pair, placeholder, secret, token};
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     base64: usize,
+    /// Up to where gzip in base64 was looked for; where there was none, the
+    /// text may still be something else.
+    gzip: usize,
     /// Up to where base64 texts without an anchor were looked at.
     looked: usize,
     hex: usize,
@@ -25,6 +28,7 @@ impl Marks {
     pub(super) fn shift(&mut self, bytes: usize) {
         for mark in [
             &mut self.base64,
+            &mut self.gzip,
             &mut self.looked,
             &mut self.hex,
             &mut self.utf16,
@@ -79,14 +83,18 @@ impl Detector {
             _ if depth >= self.max_depth => {}
             Anchor::Base64 { .. } | Anchor::Base64Text | Anchor::Base64Gzip
                 if at < marks.base64 => {}
-            Anchor::Base64 { phase } => {
+            Anchor::Base64 { phase } if encoding::base64::may_be_id(bytes, at, phase) => {
                 let decoded = encoding::base64::decode(bytes, at, phase, marks.base64);
                 self.descend(decoded, base, depth, &mut marks.base64, out);
             }
-            Anchor::Base64Gzip => {
+            Anchor::Base64Gzip if at >= marks.gzip => {
                 let decoded = encoding::base64::decode(bytes, at, 0, at);
-                let decoded = decoded.filter(|decoded| encoding::is_gzip(&decoded.bytes));
-                self.descend(decoded, base, depth, &mut marks.base64, out);
+                marks.gzip = decoded.as_ref().map_or(0, |decoded| decoded.done);
+                let decoded = decoded.filter(|decoded| encoding::inflates(&decoded.bytes));
+                if decoded.is_some() {
+                    marks.looked = marks.looked.max(marks.gzip);
+                }
+                self.descend(decoded, base, depth, &mut marks.gzip, out);
             }
             Anchor::Base64Text if at < marks.looked => {}
             Anchor::Base64Text => {
@@ -106,6 +114,7 @@ impl Detector {
                 let decoded = encoding::decode_escapes(bytes, at, marks.escapes);
                 self.descend(Some(decoded), base, depth, &mut marks.escapes, out);
             }
+            Anchor::Base64 { .. } | Anchor::Base64Gzip => {}
             Anchor::Hex | Anchor::Utf16 | Anchor::Escapes => {}
         }
     }
@@ -142,7 +151,8 @@ impl Detector {
             out.undecoded += u64::from(cut);
             let inner = self.examine(&inflated, depth + 1, out.allowance);
             out.absorb(inner, Encoding::Gzip, |_| 0);
-            return out;
+            // Three bytes make no gzip: noise begins so too, and goes on as
+            // something else.
         }
         let mut hits = Vec::new();
         self.prefilter.search(bytes, 0, &mut hits);

@@ -172,6 +172,35 @@ proptest! {
         assert_found(&planted, &DETECTOR.scan(blob.as_bytes()), (1, at as u64 + 1));
     }
 
+    /// Characters that look like an encoded prefix, or like gzip, at another
+    /// alignment hide nothing.
+    #[test]
+    fn a_key_in_base64_is_found_behind_false_starts(
+        planted in planted(binary),
+        start in select(
+            [
+                concat!("FL", "SU"),
+                concat!("FT", "SUA"),
+                concat!("QUt", "JQ"),
+                concat!("BS0", "lB"),
+                concat!("H4", "sI"),
+            ]
+            .as_slice(),
+        ),
+        noise in "[A-Za-z0-9+/]{3,60}",
+    ) {
+        let encoded = BASE64_STANDARD.encode(&planted.text);
+        for shift in 0..4 {
+            let start = format!("{}{start}{noise}", "v".repeat(shift));
+            // Whole groups, so that the rest keeps its alignment.
+            let start = &start[..start.len() / 4 * 4];
+            let blob = format!("{start}{encoded}");
+            let detection = DETECTOR.scan(blob.as_bytes());
+            let at = start.len() + planted.at * 4 / 3;
+            assert_found(&planted, &detection, (1, at as u64 + 1));
+        }
+    }
+
     #[test]
     fn a_key_in_wrapped_base64_is_found(
         planted in planted(ascii),

@@ -9,6 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use super::{Decoded, Encoding, wrapped};
 use crate::detect::glyph;
 use crate::detect::prefilter::MIN_TEXT;
+use crate::finding::AccessKeyId;
 
 /// Text from strangers ends anywhere: no padding asked for, loose bits of the
 /// last character ignored.
@@ -28,6 +29,48 @@ const NEAR: usize = 32;
 
 /// Decoded bytes below which nothing can be said of them.
 const MIN_DECODED: usize = 15;
+
+/// Whether an access key ID may begin with the prefix that the literal at `at`
+/// encodes. Of a long text of noise one in a hundred holds such a literal by
+/// chance, at an alignment of its own; decoded so, the text would seem done.
+pub(in crate::detect) fn may_be_id(bytes: &[u8], at: usize, phase: u8) -> bool {
+    // An ID and one joint of two literals.
+    const NEAR: usize = 208;
+    // The whole groups behind the literal's start, and where in them the
+    // prefix ends, of whose last letter the literal does not hold all bits.
+    let (skip, prefix_end) = match phase {
+        0 => (0, 4),
+        2 => (2, 2),
+        _ => (1, 3),
+    };
+    let rest = bytes.get(at + skip..).unwrap_or_default();
+    let line = rest.iter().take(NEAR);
+    let text: Vec<u8> = line
+        .take_while(|byte| in_alphabet(**byte))
+        .map(|byte| to_standard(*byte))
+        .collect();
+    let decoded = LENIENT
+        .decode(&text[..text.len() / 4 * 4])
+        .unwrap_or_default();
+    if decoded.len() >= prefix_end && !decoded[..prefix_end].ends_with(b"IA") {
+        return false;
+    }
+    let (mut place, mut characters) = (prefix_end, 4);
+    while let Some(byte) = decoded.get(place) {
+        if characters == AccessKeyId::LEN {
+            break;
+        }
+        if byte.is_ascii_uppercase() || byte.is_ascii_digit() {
+            (place, characters) = (place + 1, characters + 1);
+            continue;
+        }
+        match glyph::joint(&decoded, place).or_else(|| glyph::comma(&decoded, place)) {
+            Some(next) => place = next,
+            None => return false,
+        }
+    }
+    true
+}
 
 /// Decodes the text around `at`, where a group of four characters began
 /// `phase` characters earlier. Bytes before `from` are done already.
@@ -124,6 +167,14 @@ fn in_alphabet(byte: u8) -> bool {
     glyph::is_base64(byte) || matches!(byte, b'-' | b'_')
 }
 
+const fn to_standard(byte: u8) -> u8 {
+    match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        byte => byte,
+    }
+}
+
 fn decode_places(bytes: &[u8], places: &[u32]) -> Option<Decoded> {
     // One character more than whole groups says nothing.
     let len = if places.len() % 4 == 1 {
@@ -134,11 +185,7 @@ fn decode_places(bytes: &[u8], places: &[u32]) -> Option<Decoded> {
     let places = &places[..len];
     let text: Vec<u8> = places
         .iter()
-        .map(|place| match bytes[*place as usize] {
-            b'-' => b'+',
-            b'_' => b'/',
-            byte => byte,
-        })
+        .map(|place| to_standard(bytes[*place as usize]))
         .collect();
     let decoded = LENIENT.decode(&text).ok()?;
     // A text cut by the end of the window goes on in the next one.
