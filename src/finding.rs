@@ -100,7 +100,7 @@ impl Finding {
             occurrences: 1,
             file: None,
             controls: check.controls,
-            remediation: remediation(rule, None, instance),
+            remediation: posture_remediation(check, instance),
         })
     }
 }

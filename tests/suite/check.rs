@@ -382,3 +382,41 @@ fn at_boot_a_late_metadata_service_is_waited_for() {
     let ran = posture(&late()).arg("--boot").run();
     assert_eq!(ran.status, 0, "{}", ran.stdout);
 }
+
+#[test]
+fn each_cause_has_its_own_verdict_and_remedy() {
+    let hung = ImdsDouble::builder().fault(TOKEN, Fault::Hang).start();
+    let disabled = ImdsDouble::builder().disabled().start();
+    let without_role = ImdsDouble::builder().start();
+    let role_is_gone = ImdsDouble::builder().profile_without_role("web").start();
+    // Nobody listens where a listener was.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let cases = [
+        (hung.endpoint(), "imds.unreachable"),
+        (refused, "imds.unreachable"),
+        (disabled.endpoint(), "imds.disabled"),
+        (without_role.endpoint(), "role.missing"),
+        (role_is_gone.endpoint(), "role.credentials-unusable"),
+    ];
+    let mut remedies = std::collections::BTreeSet::new();
+    for (endpoint, rule) in &cases {
+        let ran = Rolecall::new(["posture", "--format", "json", "--imds-endpoint"])
+            .arg(endpoint)
+            .run();
+        assert_eq!(ran.status, 1, "{rule}: {}", ran.stdout);
+        let findings = ran.of_type("finding");
+        let rules: Vec<_> = findings.iter().map(|finding| &finding["rule"]).collect();
+        assert_eq!(rules, [*rule]);
+        remedies.insert(findings[0]["remediation"].to_string());
+        let failed: Vec<Value> = ran
+            .of_type("posture")
+            .into_iter()
+            .filter(|check| check["verdict"] == "fail")
+            .collect();
+        assert_eq!(failed.len(), 1);
+        assert_eq!(failed[0]["check"], *rule);
+    }
+    assert_eq!(remedies.len(), cases.len(), "{remedies:#?}");
+}
