@@ -9,7 +9,7 @@ mod utf16;
 mod wrapped;
 
 pub(super) use escapes::decode as decode_escapes;
-pub(super) use gzip::{inflate, inflates, is_gzip};
+pub(super) use gzip::{inflate, is_gzip};
 pub(super) use utf16::decode as decode_utf16;
 
 /// Longest text decoded at once. Longer ones are decoded piece by piece.

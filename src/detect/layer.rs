@@ -11,8 +11,8 @@ use super::{Detector, access_key, name, pair, placeholder, secret, token};
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     base64: usize,
-    /// Up to where gzip in base64 was looked for; where there was none, the
-    /// text may still be something else.
+    /// Up to where gzip in base64 was looked for. Where there was none, the
+    /// text may still hold a prefix at another alignment.
     gzip: usize,
     /// Up to where base64 texts without an anchor were looked at.
     looked: usize,
@@ -89,12 +89,8 @@ impl Detector {
             }
             Anchor::Base64Gzip if at >= marks.gzip => {
                 let decoded = encoding::base64::decode(bytes, at, 0, at);
-                marks.gzip = decoded.as_ref().map_or(0, |decoded| decoded.done);
-                let decoded = decoded.filter(|decoded| encoding::inflates(&decoded.bytes));
-                if decoded.is_some() {
-                    marks.looked = marks.looked.max(marks.gzip);
-                }
                 self.descend(decoded, base, depth, &mut marks.gzip, out);
+                marks.looked = marks.looked.max(marks.gzip);
             }
             Anchor::Base64Text if at < marks.looked => {}
             Anchor::Base64Text => {

@@ -11,12 +11,6 @@ pub(in crate::detect) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b, 8])
 }
 
-/// Whether at least one byte inflates: the header alone stands in noise too.
-pub(in crate::detect) fn inflates(bytes: &[u8]) -> bool {
-    let mut text = flate2::read::GzDecoder::new(bytes);
-    is_gzip(bytes) && matches!(text.read(&mut [0]), Ok(1))
-}
-
 /// What inflates, up to the first damage or as far as `allowance` goes, and
 /// whether it was cut there.
 pub(in crate::detect) fn inflate(bytes: &[u8], allowance: &mut Allowance) -> (Vec<u8>, bool) {
