@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn random_ids_are_not() {
-        assert!(!is_placeholder_id(&[b"ASIA".as_slice(), b"Y34FZKBOKMUTVV7A"].concat()));
+        assert!(!is_placeholder_id(
+            &[b"ASIA".as_slice(), b"Y34FZKBOKMUTVV7A"].concat()
+        ));
         let mut random = fastrand::Rng::with_seed(7);
         let lost = (0..20_000)
             .filter(|_| {
