@@ -268,3 +268,15 @@ fn a_key_over_any_offset_of_a_buffers_edge_is_found_whole() {
         );
     }
 }
+
+#[test]
+fn this_repository_and_its_history_trip_no_scanner_and_not_this_one() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ran = Rolecall::new(["scan", "--format", "json", "--fail-on", "low"])
+        .arg("--exclude")
+        .arg("**/target")
+        .arg(repository)
+        .run();
+    let findings = ran.of_type("finding");
+    assert_eq!((ran.status, findings.len()), (0, 0), "{}", ran.stdout);
+}
