@@ -1,7 +1,7 @@
 //! The binary: understands what is asked, runs it, says how it ended.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use rolecall::check::{self, Request};
 use rolecall::cli::{self, Command, Format, Invocation, Run};
 use rolecall::config::{Config, Loaded};
 use rolecall::outcome::Outcome;
-use rolecall::report::{Exporter, Json, Report, Text};
+use rolecall::report::{Exporter, Json, Text};
 use rolecall::{logging, progress, sanitize};
 
 fn main() -> ExitCode {
@@ -49,7 +49,7 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
             } else {
                 loaded.to_toml()
             };
-            say(&mut io::stdout(), text.as_bytes())?;
+            heard(io::stdout().write_all(text.as_bytes()))?;
             Ok(Outcome::Clean)
         }
         Command::Check { run, boot } => {
@@ -109,7 +109,7 @@ fn examine(
         ..*request
     };
     // Opened first: nobody wants to learn of a typing error after the scan.
-    let mut output: Box<dyn Write> = match &run.output {
+    let output: Box<dyn Write> = match &run.output {
         Some(path) => Box::new(
             File::create(path).with_context(|| format!("creating --output {}", path.display()))?,
         ),
@@ -124,19 +124,17 @@ fn examine(
             .iter()
             .for_each(|note| complain(&format!("rolecall: {note}")));
     }
-    let text = render(run.format, &report)?;
-    say(&mut output, &text)?;
-    Ok(outcome)
-}
-
-fn render(format: Format, report: &Report) -> io::Result<Vec<u8>> {
-    let exporter: &dyn Exporter = match format {
+    let exporter: &dyn Exporter = match run.format {
         Format::Text => &Text,
         Format::Json => &Json,
     };
-    let mut text = Vec::new();
-    exporter.write(report, &mut text)?;
-    Ok(text)
+    let mut output = BufWriter::new(output);
+    heard(
+        exporter
+            .write(&report, &mut output)
+            .and_then(|()| output.flush()),
+    )?;
+    Ok(outcome)
 }
 
 /// Paths as the host knows them: from here, unless another root is given.
@@ -151,9 +149,9 @@ fn on_host(paths: &[PathBuf], root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     paths.iter().map(on_host).collect()
 }
 
-fn say(out: &mut dyn Write, text: &[u8]) -> anyhow::Result<()> {
-    match out.write_all(text).and_then(|()| out.flush()) {
-        // Whoever closed the pipe has read enough.
+/// Whoever closed the pipe has read enough.
+fn heard(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("writing the report"),
     }
