@@ -100,6 +100,8 @@ pub fn run(
             delivery = Some(told);
         }
     }
+    // A look-up of a name cannot be cancelled, and must not hold up the exit.
+    runtime.shutdown_background();
     report.summary.duration_ms = millis(started.elapsed());
     let outcome = outcome(request, config, &report, delivery.as_ref());
     Ok((report, outcome))
