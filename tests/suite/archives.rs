@@ -280,7 +280,7 @@ fn archives_of_the_real_tools_are_read() {
             ("ar", "ar rc ../x.a a && cat ../x.a", &["!a:2"]),
             (
                 "cpio",
-                "printf 'a\\netc/b\\n' | cpio -qo -H newc | gzip",
+                "printf 'a\\netc/b\\n' | cpio --quiet -o -H newc | gzip",
                 two,
             ),
             ("cpio-odc", "printf 'a\\netc/b\\n' | cpio -qo -H odc", two),
