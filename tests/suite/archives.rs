@@ -283,7 +283,11 @@ fn archives_of_the_real_tools_are_read() {
                 "printf 'a\\netc/b\\n' | cpio --quiet -o -H newc | gzip",
                 two,
             ),
-            ("cpio-odc", "printf 'a\\netc/b\\n' | cpio --quiet -o -H odc", two),
+            (
+                "cpio-odc",
+                "printf 'a\\netc/b\\n' | cpio --quiet -o -H odc",
+                two,
+            ),
             (
                 "deb",
                 "mkdir -p p/DEBIAN p/etc; cp a p/etc/a; \
