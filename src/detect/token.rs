@@ -19,6 +19,9 @@ const BEDROCK_LONG: &[u8] = b"BedrockAPIKey-";
 const BEDROCK_SHORT: &[u8] = b"bedrock-api-key-";
 const BEDROCK_HOST: &[u8] = b"bedrock.amazonaws.com";
 
+/// Characters behind the prefix of the shortest key there is.
+const MIN_BEDROCK: usize = 100;
+
 /// Characters that hold the name and the account of a long-lived Bedrock key:
 /// a user name has 64 at most. A multiple of four.
 const BEDROCK_HEAD: usize = 160;
@@ -57,6 +60,10 @@ pub(super) fn read_bedrock_key(bytes: &[u8], at: usize) -> Option<Standalone> {
         None
     };
     let encoded = read_text(bytes, at + prefix, MAX_TOKEN);
+    // A page that explains the form shows only how it begins.
+    if encoded.len() < MIN_BEDROCK {
+        return None;
+    }
     let account_id =
         long_lived_account.or_else(|| account_of_signer(&LENIENT.decode(&encoded).ok()?));
     let mut value = bytes[at..at + prefix].to_vec();
