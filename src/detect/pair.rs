@@ -98,7 +98,8 @@ pub(super) fn pair(sightings: &mut Sightings) {
     sightings
         .secrets
         .retain(|secret| !used.contains(secret.value.expose()));
-    for mut value in used {
+    let copies = known.into_iter().map(|(_, value)| value).chain(used);
+    for mut value in copies {
         zeroize::Zeroize::zeroize(&mut value);
     }
 }
