@@ -52,6 +52,7 @@ impl Moto {
             let log = directory().join(format!("server-{}.log", address.port()));
             let log = File::create(log).expect("a log file");
             let process = Command::new(&program)
+                .args(["-m", "moto.server"])
                 .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
                 .args(arguments)
                 .stdin(Stdio::null())
@@ -267,7 +268,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto")
 }
 
-/// The server's program, installed if it is not yet. Processes and threads
+/// The interpreter that has the server, installed if it is not yet. Processes and threads
 /// that come at once wait for the first of them.
 fn installed() -> PathBuf {
     let directory = directory();
@@ -276,7 +277,8 @@ fn installed() -> PathBuf {
     lock.lock().expect("the lock");
 
     let environment = directory.join("venv");
-    let program = environment.join("bin/moto_server");
+    // Not the script beside it: that names the folder that it was made in.
+    let program = environment.join("bin/python");
     // Written last: an installation that was cut off is not taken for one.
     let done = directory.join("installed");
     if std::fs::read_to_string(&done).is_ok_and(|what| what == REQUIREMENT) && program.is_file() {
