@@ -1,7 +1,7 @@
 //! What a scan takes from the workload: neither its disk nor its page cache.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::process::Command;
 
 use rustix::fs::{Advice, fadvise};
@@ -43,6 +43,8 @@ fn cached(path: &std::path::Path) -> u64 {
 #[test]
 fn the_page_cache_is_as_it_was() {
     const MIB: u64 = 1024 * 1024;
+    /// What the kernel may keep of the file's end.
+    const SLACK: u64 = 256 * 1024;
     // Not below /tmp, which may be in memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = dir.path().join("data");
@@ -55,30 +57,53 @@ fn the_page_cache_is_as_it_was() {
         fadvise(&file, 0, None, Advice::DontNeed).unwrap();
         fadvise(&file, 0, None, Advice::Random).unwrap();
     };
-    let scan = || Rolecall::new(["scan"]).arg(&path).run();
+    let scan = || assert_eq!(Rolecall::new(["scan"]).arg(&path).run().status, 0);
     drop_all();
     assert_eq!(cached(&path), 0, "this file system cannot drop pages");
 
-    assert_eq!(scan().status, 0);
-    assert!(
-        cached(&path) <= 256 * 1024,
-        "{} bytes stay of a cold file",
-        cached(&path)
-    );
-
+    // Dropping is advice: pages that another processor has in hand just then
+    // stay, on a busy machine many of them. So one quiet try has to do.
+    usually(|| {
+        drop_all();
+        scan();
+        let stays = cached(&path);
+        (stays <= SLACK)
+            .then_some(())
+            .ok_or(format!("{stays} bytes stay of a cold file"))
+    });
     // The workload's first mebibytes stay, the rest is dropped again.
-    drop_all();
-    (&file).take(4 * MIB).read_to_end(&mut Vec::new()).unwrap();
-    let before = cached(&path);
-    assert_eq!(scan().status, 0);
-    let after = cached(&path);
-    assert!(
-        after >= before && after <= before + 256 * 1024,
-        "{before} then {after}"
-    );
-
+    usually(|| {
+        drop_all();
+        (&file).take(4 * MIB).read_to_end(&mut Vec::new()).unwrap();
+        (&file).rewind().unwrap();
+        let before = cached(&path);
+        scan();
+        let after = cached(&path);
+        (before..=before + SLACK)
+            .contains(&after)
+            .then_some(())
+            .ok_or(format!("{before} then {after}"))
+    });
     // A hot file stays hot.
-    fs::read(&path).unwrap();
-    assert_eq!(scan().status, 0);
-    assert_eq!(cached(&path), 16 * MIB);
+    usually(|| {
+        fs::read(&path).unwrap();
+        scan();
+        let stays = cached(&path);
+        (stays == 16 * MIB)
+            .then_some(())
+            .ok_or(format!("{stays} bytes stay of a hot file"))
+    });
+}
+
+/// Tries a few times; fails as the last try did.
+fn usually(mut attempt: impl FnMut() -> Result<(), String>) {
+    let mut last = String::new();
+    for _ in 0..10 {
+        match attempt() {
+            Ok(()) => return,
+            Err(why) => last = why,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    panic!("{last}");
 }
