@@ -7,9 +7,6 @@ use std::time::{Duration, Instant};
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// Never over.
-    pub const NEVER: Self = Self(None);
-
     /// Over once `timeout` has passed since `start`; never without one.
     pub fn after(start: Instant, timeout: Option<Duration>) -> Self {
         Self(timeout.and_then(|timeout| start.checked_add(timeout)))

@@ -48,6 +48,26 @@ pub fn bytes(raw: &[u8]) -> String {
     out
 }
 
+/// JSON with every unsafe character written as `\uXXXX`, which JSON itself
+/// leaves bare. Such characters stand inside strings only, so that the value
+/// stays the same to whoever parses it.
+pub fn json(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn push_escaped(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),
@@ -84,5 +104,14 @@ mod tests {
     fn invalid_utf8_keeps_names_apart() {
         assert_eq!(bytes(b"a\xffb\xfe"), "a\\xffb\\xfe");
         assert_ne!(bytes(b"\xff"), bytes(b"\xfe"));
+    }
+
+    #[test]
+    fn what_a_terminal_could_act_on_in_json_is_escaped_and_parses_back() {
+        let text = "a\u{202e}b\u{9b}31m\u{7f}\u{e0041}\"\\ä\n";
+        let written = serde_json::to_string(text).unwrap();
+        let written = json(&written);
+        assert!(!written.contains(is_unsafe), "{written}");
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
     }
 }

@@ -140,7 +140,7 @@ impl Event {
         // Nothing in a record can fail to serialise: no maps with keys that
         // are not strings, no fallible implementations.
         let text = serde_json::to_string(&body).unwrap_or_default();
-        let mut body = escape(&text);
+        let mut body = sanitize::json(&text).into_owned();
         if body.len() > MAX_BODY_BYTES {
             body = truncated(&text);
         }
@@ -171,22 +171,6 @@ fn new_event_id(instance: &Instance, timestamp_ms: i64) -> String {
         })
 }
 
-/// Writes what JSON leaves bare but a terminal could act on as `\uXXXX`. Such
-/// characters stand inside strings only, so the value stays the same.
-fn escape(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        if sanitize::is_unsafe(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
 /// The record with its examples left out and its longest strings cut, so far
 /// as is needed: a cut event tells more than none.
 fn truncated(json: &str) -> String {
@@ -207,7 +191,7 @@ fn truncated(json: &str) -> String {
 
 fn with_count(value: &mut Value, cut: u64) -> String {
     value["truncated"] = cut.into();
-    escape(&value.to_string())
+    sanitize::json(&value.to_string()).into_owned()
 }
 
 fn drop_examples(value: &mut Value) -> u64 {
