@@ -147,6 +147,7 @@ fn scan(
         redact: config.redact_access_key_ids,
         role_access_key_id: role_key,
         deadline,
+        memory: None,
     };
     let scan = scan::run(&settings, progress);
     report.findings = scan.findings;

@@ -28,7 +28,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sanitize", &[]),
     (
         "scan",
-        &["config", "deadline", "detect", "finding", "source"],
+        &[
+            "config", "deadline", "detect", "finding", "sanitize", "source",
+        ],
     ),
     ("secret", &[]),
     ("ship", &["finding", "sanitize"]),
