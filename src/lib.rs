@@ -21,5 +21,6 @@ pub mod report;
 pub mod sanitize;
 pub mod scan;
 pub mod secret;
+pub mod settings;
 pub mod ship;
 pub mod source;

@@ -12,7 +12,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "check",
         &[
-            "aws", "config", "deadline", "finding", "outcome", "posture", "report", "scan", "ship",
+            "config", "deadline", "finding", "outcome", "posture", "report", "scan", "settings",
+            "ship",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
@@ -34,6 +35,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("secret", &[]),
+    (
+        "settings",
+        &[
+            "aws", "config", "deadline", "finding", "posture", "scan", "ship",
+        ],
+    ),
     ("ship", &["aws", "finding", "sanitize"]),
     ("source", &["finding", "sanitize"]),
 ];
