@@ -20,6 +20,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
     ("imds", &["sanitize", "secret"]),
+    ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
     ("posture", &["finding", "imds", "sanitize"]),
@@ -43,6 +44,18 @@ const CONFINED: &[(&str, &[&str])] = &[
         &["ship/cloudwatch.rs", "ship/decision.rs"],
     ),
     ("anyhow::", &["main.rs", "check.rs"]),
+    (
+        "rusqlite::",
+        &[
+            "ledger.rs",
+            "ledger/error.rs",
+            "ledger/facts.rs",
+            "ledger/findings.rs",
+            "ledger/open.rs",
+            "ledger/outbox.rs",
+            "ledger/scan_cache.rs",
+        ],
+    ),
     ("std::env::", &["main.rs"]),
     ("println!", &[]),
 ];
