@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::aws::Network;
 use crate::config::{Config, Loaded, Origin, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
@@ -194,6 +195,12 @@ fn ship_settings(config: &Config, instance: &Instance) -> ship::Settings {
             .or_else(|| instance.region.clone()),
         endpoint: config.ship.endpoint.clone(),
         imds_endpoint: config.imds.endpoint.clone(),
+        network: network(config),
+    }
+}
+
+fn network(config: &Config) -> Network {
+    Network {
         proxy: config.ship.proxy.clone(),
         ca_bundle: config.ship.ca_bundle.clone(),
     }
