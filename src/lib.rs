@@ -13,6 +13,7 @@ pub mod deadline;
 pub mod detect;
 pub mod finding;
 pub mod imds;
+pub mod ledger;
 pub mod logging;
 pub mod outcome;
 pub mod posture;

@@ -149,42 +149,22 @@ impl Logs {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let (fault, cause) = match error {
-            SdkError::ServiceError(answer) => {
-                let status = answer.raw().status().as_u16();
-                let body = answer.raw().body().bytes();
-                let code = answer.err().code().or_else(|| in_xml(body, "Code"));
-                let message = answer.err().message().or_else(|| in_xml(body, "Message"));
-                let message = message.unwrap_or("");
-                let fault = Fault::of_answer(code, status, message);
-                let code = code.unwrap_or("no error code");
+        let (fault, cause) = match aws::Failure::of(error) {
+            aws::Failure::Refused {
+                code,
+                status,
+                message,
+            } => {
+                let fault = Fault::of_answer(code.as_deref(), status, &message);
+                let code = code.as_deref().unwrap_or("no error code");
                 (fault, format!("{code} (HTTP {status}): {message}"))
             }
-            SdkError::ResponseError(answer) => {
-                let status = answer.raw().status().as_u16();
-                let fault = Fault::of_answer(None, status, "");
-                (fault, format!("HTTP {status}: {}", aws::causes(error)))
-            }
-            SdkError::TimeoutError(_) => (Fault::TimedOut, aws::causes(error)),
-            SdkError::DispatchFailure(failure) => {
-                let fault = if failure.is_timeout() {
-                    Fault::TimedOut
-                } else if aws::causes(error).contains(aws::PROXY_DENIED) {
-                    Fault::ProxyDenied
-                } else if aws::is_untrusted(error) {
-                    Fault::Untrusted
-                } else if failure.is_user() {
-                    Fault::Misconfigured
-                } else if failure.is_io() {
-                    Fault::Unreachable
-                } else if failure.as_other().is_some() {
-                    Fault::LostAnswer
-                } else {
-                    Fault::Unreachable
-                };
-                (fault, aws::causes(error))
-            }
-            _ => (Fault::Misconfigured, aws::causes(error)),
+            aws::Failure::LostAnswer { cause } => (Fault::LostAnswer, cause),
+            aws::Failure::TimedOut { cause } => (Fault::TimedOut, cause),
+            aws::Failure::ProxyDenied { cause } => (Fault::ProxyDenied, cause),
+            aws::Failure::Untrusted { cause } => (Fault::Untrusted, cause),
+            aws::Failure::Unreachable { cause } => (Fault::Unreachable, cause),
+            aws::Failure::Misconfigured { cause } => (Fault::Misconfigured, cause),
         };
         // A refusal of a signature quotes what should have been signed, which
         // includes the session token.
@@ -203,15 +183,6 @@ impl Logs {
                 .session_token()
                 .is_some_and(|token| text.contains(token))
     }
-}
-
-/// What the error format of the older APIs says: gateways speak it that stand
-/// before the service and check who calls.
-fn in_xml<'a>(body: Option<&'a [u8]>, element: &str) -> Option<&'a str> {
-    let (_, rest) = std::str::from_utf8(body?)
-        .ok()?
-        .split_once(&format!("<{element}>"))?;
-    rest.split_once("</").map(|(text, _)| text.trim())
 }
 
 fn rejected(output: &PutLogEventsOutput, events: usize) -> Rejected {

@@ -22,6 +22,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
     ("imds", &["sanitize", "secret"]),
+    ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
     ("posture", &["finding", "imds", "sanitize"]),
@@ -55,6 +56,18 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("aws_sdk_iam::", &["aws/iam.rs"]),
     ("aws_sdk_sts::", &["aws/sts.rs"]),
     ("anyhow::", &["main.rs", "check.rs"]),
+    (
+        "rusqlite::",
+        &[
+            "ledger.rs",
+            "ledger/error.rs",
+            "ledger/facts.rs",
+            "ledger/findings.rs",
+            "ledger/open.rs",
+            "ledger/outbox.rs",
+            "ledger/scan_cache.rs",
+        ],
+    ),
     ("std::env::", &["main.rs"]),
     ("println!", &[]),
 ];
