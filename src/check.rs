@@ -180,6 +180,11 @@ fn posture_settings(loaded: &Loaded, boot: bool) -> posture::Settings {
         },
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
+        services: posture::Services {
+            network: network(config),
+            region: config.ship.region.clone(),
+            sts_endpoint: config.ship.sts_endpoint.clone(),
+        },
     }
 }
 
