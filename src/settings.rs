@@ -20,6 +20,11 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         wait,
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
+        services: posture::Services {
+            network: network(config),
+            region: config.ship.region.clone(),
+            sts_endpoint: config.ship.sts_endpoint.clone(),
+        },
     }
 }
 
