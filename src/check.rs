@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use crate::config::{Config, Loaded, Origin, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Coverage, Finding, Instance, PostureCheck, Rule, Severity, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, Instance, PostureCheck, Rule, Severity, SkipReason, Summary,
+    Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
 use crate::report::{self, Report};
-use crate::scan::{self, AllowList, Progress};
+use crate::scan::{self, AllowList, Progress, UserData};
 use crate::ship::{self, Delivery, Event, Metrics};
 
 /// Time that delivery may take where the run has no limit of its own: a new
@@ -37,6 +38,13 @@ pub struct Request<'a> {
     pub boot: bool,
 }
 
+/// What the metadata service gives to scan with.
+#[derive(Default)]
+struct Imds {
+    role_key: Option<String>,
+    user_data: UserData,
+}
+
 /// Runs what is asked for. `paths` replace the configured roots, and are
 /// scanned alone, without the processes, where there are any.
 pub fn run(
@@ -52,14 +60,21 @@ pub fn run(
     let config = &loaded.config;
     let mut report = Report::default();
     let mut role_usable = false;
-    let mut role_key = None;
+    let mut imds = Imds::default();
 
     if request.posture {
-        let settings = posture_settings(loaded, request.boot);
+        let settings = posture_settings(request, loaded);
         let assess = posture::assess(&settings, request.root);
         let posture = runtime.block_on(within(request.timeout, assess));
         role_usable = posture.role_usable;
-        role_key = posture.role_access_key_id;
+        imds = Imds {
+            role_key: posture.role_access_key_id,
+            user_data: match posture.user_data {
+                posture::UserData::Given(text) => UserData::Given(text),
+                posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
+                posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
+            },
+        };
         report.instance = posture.instance;
         report.posture = posture.checks;
     }
@@ -69,7 +84,7 @@ pub fn run(
             request,
             config,
             paths,
-            role_key.as_deref(),
+            imds,
             deadline,
             progress,
             &mut report,
@@ -122,7 +137,7 @@ fn scan(
     request: &Request<'_>,
     config: &Config,
     paths: &[PathBuf],
-    role_key: Option<&str>,
+    imds: Imds,
     deadline: Deadline,
     progress: &Progress,
     report: &mut Report,
@@ -142,10 +157,11 @@ fn scan(
         archives: config.scan.archives,
         git: config.scan.git,
         processes: config.scan.processes && paths.is_empty(),
+        user_data: config.scan.user_data.then_some(imds.user_data),
         allow: &allow,
         instance: &report.instance,
         redact: config.redact_access_key_ids,
-        role_access_key_id: role_key,
+        role_access_key_id: imds.role_key.as_deref(),
         deadline,
     };
     let scan = scan::run(&settings, progress);
@@ -166,19 +182,20 @@ fn scan_deadline(request: &Request<'_>, started: Instant) -> Deadline {
     Deadline::after(started, timeout)
 }
 
-fn posture_settings(loaded: &Loaded, boot: bool) -> posture::Settings {
+fn posture_settings(request: &Request<'_>, loaded: &Loaded) -> posture::Settings {
     let config = &loaded.config;
     posture::Settings {
         endpoint: config.imds.endpoint.clone(),
         endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
         // Nobody wants to wait for a machine that has long booted.
-        wait: if boot {
+        wait: if request.boot {
             config.posture.boot_wait
         } else {
             Duration::ZERO
         },
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
+        user_data: request.scan && config.scan.user_data,
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
+use crate::secret::Secret;
 use platform::Platform;
 use wait::Backoff;
 
@@ -49,6 +50,8 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Whether to ask once without a token.
     pub probe_v1: bool,
+    /// Whether to fetch the user-data as well.
+    pub user_data: bool,
 }
 
 impl Default for Settings {
@@ -59,6 +62,7 @@ impl Default for Settings {
             wait: Duration::ZERO,
             hop_limit: 1,
             probe_v1: true,
+            user_data: false,
         }
     }
 }
@@ -78,6 +82,18 @@ pub struct Posture {
     /// The lifecycle state that the Auto Scaling group means this instance to
     /// reach.
     pub target_lifecycle_state: Option<String>,
+    pub user_data: UserData,
+}
+
+/// The user-data of this instance, which no check judges.
+#[derive(Debug, Clone)]
+pub enum UserData {
+    /// As it was given to the instance; it may hold a secret.
+    Given(Secret),
+    /// There is none, with the reason.
+    Absent(String),
+    /// It could not be fetched, with the reason.
+    Unknown(String),
 }
 
 impl Posture {
@@ -98,6 +114,10 @@ impl Posture {
             role_access_key_id: None,
             partition: None,
             target_lifecycle_state: None,
+            user_data: match verdict {
+                Verdict::NotApplicable => UserData::Absent(reason.to_owned()),
+                _ => UserData::Unknown(reason.to_owned()),
+            },
         }
     }
 }
@@ -190,11 +210,22 @@ async fn assess_answering(
             .await
             .unwrap_or(HopLimit::Unknown("it took too long"))
     };
-    let (v1, measured, facts, role) = tokio::join!(
+    let user_data = async {
+        if !settings.user_data {
+            return UserData::Absent("it was not asked for".into());
+        }
+        match clock.within("user-data", client.fetch_user_data()).await {
+            Ok(Some(user_data)) => UserData::Given(user_data),
+            Ok(None) => UserData::Absent("this instance has none".into()),
+            Err(error) => UserData::Unknown(error.to_string()),
+        }
+    };
+    let (v1, measured, facts, role, user_data) = tokio::join!(
         v1,
         hop_limit,
         identity::fetch_facts(client, clock),
         role::fetch_role(client, clock),
+        user_data,
     );
     let (missing, unusable) = role::check_role(&role, jiff::Timestamp::now());
     let role_usable = unusable.verdict == Verdict::Pass;
@@ -214,6 +245,7 @@ async fn assess_answering(
         role_access_key_id: role.access_key_id().map(ToOwned::to_owned),
         partition: facts.partition,
         target_lifecycle_state: facts.target_lifecycle_state,
+        user_data,
     }
 }
 
@@ -227,6 +259,9 @@ async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> P
     };
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
+    if matches!(error, Error::Disabled { .. }) {
+        posture.user_data = UserData::Absent("IMDS is disabled".into());
+    }
     for check in &mut posture.checks {
         match check.check {
             Rule::ImdsUnreachable => check.clone_from(&reachable),

@@ -3,6 +3,7 @@
 
 mod allow;
 mod priority;
+mod user_data;
 
 use std::collections::HashMap;
 use std::io;
@@ -22,9 +23,11 @@ use crate::finding::{
 use crate::source::files::Files;
 use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
+use crate::source::user_data::{self as given, Copies};
 use crate::source::{Blob, Content, Held, Origin, Visitor, archive, process};
 
 pub use allow::AllowList;
+pub use given::Answer as UserData;
 
 /// Findings told one by one in a run; more are counted.
 const MAX_FINDINGS: usize = 20_000;
@@ -43,6 +46,8 @@ pub struct Settings<'a> {
     pub archives: bool,
     pub git: bool,
     pub processes: bool,
+    /// `None` treats the copies of user-data like any other file.
+    pub user_data: Option<UserData>,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
     /// The ID of the credentials that the instance's role gives out now.
@@ -96,6 +101,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let proc = settings.root.join("proc");
     let mut coverage = Vec::new();
     let repositories = Repositories::default();
+    let copies = Copies::default();
 
     match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
         Ok(mounts) => {
@@ -111,6 +117,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                 }),
                 pending_time: pending_time(settings.instance),
                 git: settings.git.then_some(&repositories),
+                user_data: settings.user_data.as_ref().map(|_| &copies),
             };
             let mut walked = files.walk(&|| Box::new(visitor()));
             let objects = settings.git.then(|| {
@@ -120,6 +127,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
             coverage.push(walked.files);
             coverage.extend(walked.archives);
             coverage.extend(objects);
+            if let Some(answer) = &settings.user_data {
+                coverage.extend(given::read(answer, &copies, &files, &mut visitor()));
+            }
         }
         // Without the table a walk could hang on a dead mount.
         Err(error) => {
@@ -135,6 +145,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let mut scan = results
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if settings.user_data.is_some() {
+        scan.findings = user_data::collapse(scan.findings, settings.instance);
+    }
     let order = |finding: &Finding| {
         let place = &finding.location;
         (
@@ -351,6 +364,7 @@ fn finding(
                 .collect(),
             ..location.clone()
         },
+        also_in: Vec::new(),
         occurrences: found.occurrences,
         file: facts.cloned(),
         controls: controls(found.rule),
@@ -376,6 +390,9 @@ fn title(
     .to_owned();
     if location.source == SourceKind::Process {
         title += ", in a process environment or command line";
+    }
+    if location.source == SourceKind::UserData {
+        title += ", in user-data";
     }
     if let Some(state) = location.git_state {
         title += ", ";

@@ -7,6 +7,7 @@ pub mod git;
 pub mod mounts;
 pub mod process;
 mod sparing;
+pub mod user_data;
 
 use std::io::Read;
 

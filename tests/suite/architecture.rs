@@ -22,7 +22,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("imds", &["sanitize", "secret"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
-    ("posture", &["finding", "imds", "sanitize"]),
+    ("posture", &["finding", "imds", "sanitize", "secret"]),
     ("progress", &["scan"]),
     ("report", &["finding", "sanitize"]),
     ("sanitize", &[]),
@@ -32,7 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("secret", &[]),
     ("ship", &["finding", "sanitize"]),
-    ("source", &["finding", "sanitize"]),
+    ("source", &["finding", "sanitize", "secret"]),
 ];
 
 /// Words that stand in one place only.
