@@ -5,6 +5,7 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod aws;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod deadline;
 pub mod detect;
 pub mod finding;
 pub mod imds;
+pub mod ledger;
 pub mod logging;
 pub mod outcome;
 pub mod posture;
@@ -20,5 +22,6 @@ pub mod report;
 pub mod sanitize;
 pub mod scan;
 pub mod secret;
+pub mod settings;
 pub mod ship;
 pub mod source;

@@ -96,6 +96,12 @@ pub fn read(
         Answer::Given(text) => reader.instance(text.expose()),
         Answer::Without(reason, why) => reader.coverage.skip(*reason, sanitize::line(why)),
     }
+    if let Some(memory) = files.memory
+        && !matches!(answer, Answer::NotAsked)
+        && reader.coverage.is_complete()
+    {
+        memory.looked_through(Path::new(PATH));
+    }
     for path in copies {
         if reader.visitor.is_over() {
             reader.skip(SkipReason::TimeLimit, &path, files);
