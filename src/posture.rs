@@ -4,6 +4,7 @@
 //! one cause explains is told once: the checks that it makes untellable are
 //! unknown and name it.
 
+mod caller;
 mod hop_limit;
 mod identity;
 mod platform;
@@ -16,10 +17,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::aws::Network;
 use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
 use crate::secret::Secret;
+use caller::Hearing;
+use identity::Facts;
 use platform::Platform;
+use role::Role;
 use wait::Backoff;
 
 /// What may pass after IMDS answered for the first time (or, without waiting,
@@ -52,6 +57,17 @@ pub struct Settings {
     pub probe_v1: bool,
     /// Whether to fetch the user-data as well.
     pub user_data: bool,
+    pub services: Services,
+}
+
+/// The AWS services that are asked about the role, in its own name.
+#[derive(Debug, Clone, Default)]
+pub struct Services {
+    pub network: Network,
+    /// Where the instance does not tell its own.
+    pub region: Option<String>,
+    /// `None`: the public endpoint of the region, which need not be reachable.
+    pub sts_endpoint: Option<String>,
 }
 
 impl Default for Settings {
@@ -63,6 +79,7 @@ impl Default for Settings {
             hop_limit: 1,
             probe_v1: true,
             user_data: false,
+            services: Services::default(),
         }
     }
 }
@@ -147,8 +164,9 @@ pub async fn assess(settings: &Settings, root: &Path) -> Posture {
             let clock = Clock {
                 waited_out,
                 hangs_after: since + PATIENCE,
+                is_patient: !settings.wait.is_zero(),
             };
-            assess_answering(&client, settings, ttl_was_told, clock).await
+            Box::pin(assess_answering(&client, settings, ttl_was_told, clock)).await
         }
         Err(error) => assess_silent(&client, settings, &error).await,
     }
@@ -161,6 +179,8 @@ struct Clock {
     waited_out: Instant,
     /// No more waiting for any answer.
     hangs_after: Instant,
+    /// There is time to wait, as there is at boot.
+    is_patient: bool,
 }
 
 impl Clock {
@@ -220,15 +240,25 @@ async fn assess_answering(
             Err(error) => UserData::Unknown(error.to_string()),
         }
     };
-    let (v1, measured, facts, role, user_data) = tokio::join!(
-        v1,
-        hop_limit,
-        identity::fetch_facts(client, clock),
-        role::fetch_role(client, clock),
-        user_data,
-    );
-    let (missing, unusable) = role::check_role(&role, jiff::Timestamp::now());
-    let role_usable = unusable.verdict == Verdict::Pass;
+    let known = async {
+        let (facts, role) = tokio::join!(
+            identity::fetch_facts(client, clock),
+            role::fetch_role(client, clock)
+        );
+        let hearing = hear(client, settings, &facts, &role, clock).await;
+        (facts, role, hearing)
+    };
+    let (v1, measured, (facts, role, hearing), user_data) =
+        tokio::join!(v1, hop_limit, known, user_data);
+    let now = jiff::Timestamp::now();
+    let (missing, unusable) = role::check_role(&role, now);
+    let (unusable, role_usable) = match (role.name(), hearing) {
+        (Some(name), Some(hearing)) => (
+            caller::weigh(unusable, name, &hearing),
+            hearing.lets_sign(role.can_sign(now)),
+        ),
+        _ => (unusable, role.can_sign(now)),
+    };
     let mut instance = facts.instance;
     instance.role = role.name().map(ToOwned::to_owned);
     Posture {
@@ -242,11 +272,33 @@ async fn assess_answering(
         ],
         instance,
         role_usable,
-        role_access_key_id: role.access_key_id().map(ToOwned::to_owned),
+        role_access_key_id: role
+            .credentials()
+            .map(|credentials| credentials.access_key_id.clone()),
         partition: facts.partition,
         target_lifecycle_state: facts.target_lifecycle_state,
         user_data,
     }
+}
+
+/// What AWS itself says of the role's credentials; `None` where there are
+/// none.
+async fn hear(
+    client: &Client,
+    settings: &Settings,
+    facts: &Facts,
+    role: &Role,
+    clock: Clock,
+) -> Option<Hearing> {
+    let credentials = role.credentials()?;
+    let services = &settings.services;
+    let region = facts.instance.region.as_deref();
+    let at_home = client.is_at_home();
+    let mut hearing = caller::ask(services, at_home, credentials, region, clock).await;
+    if at_home && hearing.skew.is_none() {
+        hearing.skew = client.clock_skew().await;
+    }
+    Some(hearing)
 }
 
 /// No token was given: what can be told without one.

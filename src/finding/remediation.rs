@@ -138,7 +138,36 @@ pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String 
              profile: aws ec2 describe-iam-instance-profile-associations --filters \
              Name=instance-id,Values={instance_id}"
         ),
-        (Rule::RoleCredentialsUnusable, "expired") => {
+        (Rule::RoleCredentialsUnusable, "clock-skew") => {
+            "set this host's clock: timedatectl set-ntp true, or chronyc makestep with chrony; on \
+             EC2 the time is at 169.254.169.123 (chronyc sources should show it)"
+                .into()
+        }
+        (Rule::RoleCredentialsUnusable, "InvalidClientTokenId" | "UnrecognizedClientException") => {
+            format!(
+                "see whether the role is still there (aws iam get-role --role-name {role}); one that \
+                 was deleted and made anew is another role: attach its instance profile again, or \
+                 stop and start the instance (aws ec2 stop-instances --instance-ids {instance_id})"
+            )
+        }
+        (Rule::RoleCredentialsUnusable, "AccessDenied" | "AccessDeniedException") => {
+            "look for a Deny that holds for the role: in the service control policies of the \
+             organization (aws organizations list-policies --filter SERVICE_CONTROL_POLICY), and in \
+             the policy of the VPC endpoint for STS (aws ec2 describe-vpc-endpoints)"
+                .into()
+        }
+        (
+            Rule::RoleCredentialsUnusable,
+            "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature",
+        ) => {
+            "find what changes requests on the way to STS (ship.proxy, a TLS inspection); without \
+             one, stop and start the instance so that it gets new credentials"
+                .into()
+        }
+        (
+            Rule::RoleCredentialsUnusable,
+            "expired" | "not-rotated" | "ExpiredToken" | "ExpiredTokenException",
+        ) => {
             "check this host's clock (timedatectl) first; if it is right, IMDS has stopped \
              renewing: see that the role of the instance profile still exists, then stop and start \
              the instance"

@@ -40,7 +40,12 @@ fn everything_is_fetched_with_one_token() {
         assert_eq!(info.code, "Success");
         let status = client.fetch_credentials_status("web").await.unwrap();
         assert_eq!(status.code, "Success");
-        assert!(status.complete && status.expiration.is_some());
+        assert!(status.expiration.is_some());
+        let credentials = status.credentials.unwrap();
+        assert_eq!(
+            credentials.access_key_id,
+            double.credentials().access_key_id
+        );
         let identity = client.fetch_identity().await.unwrap();
         assert_eq!(identity.instance_id.as_deref(), Some("i-0123456789abcdef0"));
         assert_eq!(

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod archives;
+mod caller;
 mod check;
 mod delivery;
 mod detection;
