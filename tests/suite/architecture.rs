@@ -43,7 +43,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "sanitize"]),
+    ("source", &["finding", "sanitize", "secret"]),
 ];
 
 /// Words that stand in one place only.

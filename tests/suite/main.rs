@@ -21,4 +21,5 @@ mod private_network;
 mod properties;
 mod report;
 mod support;
+mod user_data;
 mod walk;
