@@ -20,9 +20,9 @@ use crate::finding::{
     SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::source::files::Files;
-use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
-use crate::source::{Blob, Content, Held, Origin, Visitor, archive, process};
+use crate::source::repositories::Repositories;
+use crate::source::{Blob, Content, Held, Origin, Visitor, archive, git, process};
 
 pub use allow::AllowList;
 

@@ -6,6 +6,7 @@ pub mod files;
 pub mod git;
 pub mod mounts;
 pub mod process;
+pub mod repositories;
 mod sparing;
 
 use std::io::Read;

@@ -12,12 +12,12 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 
 use super::inflate::{Inflating, invalid};
-use super::pack::Pack;
 use super::seen;
 use super::traverse::{MAX_HELD, MAX_STREAMED};
 use super::worker::{CommitAt, Worker};
 use crate::finding::SkipReason;
 use crate::source::files::{Files, lock, open_regular, reason, show};
+use crate::source::repositories::is_pack;
 
 /// Folders below one store; git makes 256 and a few.
 const MAX_FOLDERS: usize = 10_000;
@@ -104,7 +104,7 @@ impl<'a> Store<'a> {
         };
         let mut head = [0; 8];
         let count = file.read_at(&mut head, 0)?;
-        if Pack::is_one(&head[..count]) {
+        if is_pack(&head[..count]) {
             lock(&self.packs).push(path.to_owned());
             return Ok(());
         }

@@ -34,14 +34,6 @@ pub(super) struct GitDir {
 }
 
 impl GitDir {
-    /// Whether `path` is one, as git itself tells.
-    pub(super) fn is_one(path: &Path) -> bool {
-        let is_dir = |name| fs::symlink_metadata(path.join(name)).is_ok_and(|meta| meta.is_dir());
-        is_dir("objects")
-            && is_dir("refs")
-            && fs::symlink_metadata(path.join("HEAD")).is_ok_and(|meta| !meta.is_dir())
-    }
-
     pub(super) fn read(path: &Path, files: &Files<'_>) -> Self {
         let worktree = path
             .parent()
