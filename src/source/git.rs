@@ -15,6 +15,7 @@ mod history;
 mod index;
 mod inflate;
 mod loose;
+mod members;
 mod odb;
 mod pack;
 mod refs;
@@ -24,20 +25,20 @@ mod text;
 mod traverse;
 mod worker;
 
-use super::Visitor;
-use super::files::Files;
+use super::Holder;
+use super::files::{Files, Walked};
 use super::repositories::{Found, Repositories};
 use crate::finding::{Coverage, SourceKind};
 use store::Group;
 use worker::Worker;
 
 /// Reads the objects of all `repositories`. Files in their stores that git
-/// did not write are counted in `plain`.
+/// did not write, and what lies in archives, are counted in `walked`.
 pub fn read<'v>(
     files: &Files<'_>,
     repositories: &Repositories,
-    visitors: &dyn Fn() -> Box<dyn Visitor + 'v>,
-    plain: &mut Coverage,
+    visitors: &dyn Fn() -> Box<dyn Holder + 'v>,
+    walked: &mut Walked,
 ) -> Coverage {
     let mut coverage = Coverage::new(SourceKind::Git);
     let Found { stores, mut packs } = repositories.take();
@@ -45,19 +46,24 @@ pub fn read<'v>(
         return coverage;
     }
     let mut workers: Vec<Worker<'v>> = (0..files.threads.max(1))
-        .map(|_| Worker::new(visitors()))
+        .map(|_| Worker::new(visitors(), files.archives))
         .collect();
     let groups = alternates::groups(files, stores, &mut coverage);
     for group in groups {
-        Group::new(files, &mut workers).read_stores(&group);
+        if let Some(place) = group.first() {
+            Group::new(files, &mut workers, place).read_stores(&group);
+        }
     }
     packs.sort_unstable();
     for path in packs {
-        Group::new(files, &mut workers).read_pack(&path);
+        Group::new(files, &mut workers, &path).read_pack(&path);
     }
     for worker in workers {
         coverage.merge(worker.coverage);
-        plain.merge(worker.plain);
+        walked.files.merge(worker.plain);
+        if let Some(archives) = &mut walked.archives {
+            archives.merge(worker.archives);
+        }
     }
     coverage
 }

@@ -155,8 +155,14 @@ fn object(
         if size > MAX_STREAMED {
             return Err(super::inflate::too_large());
         }
-        let mut content = stream.by_ref().take(size + 1);
-        worker.stream(kind, size, &mut content, hash)?;
+        let content = stream.by_ref().take(size + 1);
+        worker.stream(kind, size, content, hash, || {
+            let mut file = file;
+            file.rewind()?;
+            let mut stream = Inflating::new(file);
+            head(&mut stream)?;
+            Ok(stream.take(size + 1))
+        })?;
     } else {
         // Grows with what comes, not with what the head claims.
         let mut bytes = std::mem::take(&mut worker.buffers.object);

@@ -51,11 +51,14 @@ pub(super) struct Group<'a, 'v> {
 }
 
 impl<'a, 'v> Group<'a, 'v> {
-    pub(super) fn new(files: &'a Files<'a>, workers: &'a mut [Worker<'v>]) -> Self {
+    /// What lies in `place` and belongs together.
+    pub(super) fn new(files: &'a Files<'a>, workers: &'a mut [Worker<'v>], place: &Path) -> Self {
+        let shown = show(&files.on_host(place));
         for worker in &mut *workers {
             worker.hits.clear();
             worker.commits.clear();
             worker.loose.clear();
+            worker.shown.clone_from(&shown);
         }
         Self {
             files,
@@ -335,11 +338,18 @@ impl<'a, 'v> Group<'a, 'v> {
         });
         for (worker, hit, place) in told {
             let repository = &repositories[place.repository.unwrap_or(0)];
-            let origin = ObjectOrigin(location(&repository.shown, &hit, &place));
             let Worker {
                 visitor, coverage, ..
             } = &mut self.workers[worker];
-            visitor.tell(hit.held, &origin, coverage);
+            let object = location(&repository.shown, &hit, &place);
+            for (inside, held) in hit.held {
+                let mut location = object.clone();
+                location.member = match (location.member, inside) {
+                    (Some(outer), Some(inside)) => Some(format!("{outer}!{inside}")),
+                    (outer, inside) => outer.or(inside),
+                };
+                visitor.tell(held, &ObjectOrigin(location), coverage);
+            }
         }
     }
 
