@@ -94,9 +94,9 @@ pub fn run(
             let events = events(&report);
             let given = events.len() as u64;
             let settings = ship_settings(config, &report.instance);
-            let told = runtime.block_on(ship::deliver(&settings, events, limit));
-            report.summary.shipped = told.accepted;
-            report.summary.undelivered = given - told.accepted;
+            let told = runtime.block_on(ship::deliver(&settings, &events, limit));
+            report.summary.shipped = told.accepted();
+            report.summary.undelivered = given - told.accepted();
             report.notes.extend(told.problems.iter().cloned());
             delivery = Some(told);
         }
