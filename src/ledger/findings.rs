@@ -316,17 +316,17 @@ fn read_open(row: &Row<'_>) -> Result<Open, Error> {
         first_seen: timestamp(row.get(2)?)?,
         last_seen: timestamp(row.get(3)?)?,
         reopened: row.get(4)?,
-        facts: serde_json::from_str(&json).map_err(unreadable)?,
+        facts: serde_json::from_str(&json).map_err(|error| unreadable(&error))?,
         json,
     })
 }
 
-fn unreadable(error: serde_json::Error) -> Error {
+fn unreadable(error: &serde_json::Error) -> Error {
     Error::Corrupt(format!("the content of a finding: {error}"))
 }
 
 fn differing(before: &str, after: &str) -> Result<Vec<&'static str>, Error> {
-    let parse = |json| serde_json::from_str::<Value>(json).map_err(unreadable);
+    let parse = |json| serde_json::from_str::<Value>(json).map_err(|error| unreadable(&error));
     let (before, after) = (parse(before)?, parse(after)?);
     let value = |json: &Value, pointer| json.pointer(pointer).cloned().unwrap_or_default();
     Ok(TELLING

@@ -255,9 +255,7 @@ fn make_file(state_dir: &Path) -> Result<(), Error> {
     };
     let path = state_dir.join(FILE_NAME);
     match fs::symlink_metadata(&path) {
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(Error::Corrupt("it is no regular file".into()));
-        }
+        Ok(metadata) if !metadata.is_file() => Err(Error::Corrupt("it is no regular file".into())),
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
             fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(error)
         }

@@ -359,6 +359,32 @@ mod tests {
     }
 
     #[test]
+    fn a_resolved_finding_is_told_as_it_was_and_how_long_it_stood_open() {
+        let opened_at = Timestamp::UNIX_EPOCH;
+        let open_for = Duration::from_millis(90_500);
+        let resolution = Resolution {
+            opened_at,
+            resolved_at: opened_at + open_for,
+            open_for,
+            standing: "gone",
+        };
+        let kept = r#"{"id":"1","location":{"path":"/a"}}"#;
+        let body = parsed(&Event::resolved(kept, &resolution, &instance(), 5));
+        assert_eq!(body["schema"], SCHEMA_VERSION);
+        assert_eq!(
+            (&body["type"], &body["event"]),
+            (&"finding".into(), &"resolved".into())
+        );
+        assert_eq!(body["location"]["path"], "/a");
+        assert_eq!(body["opened_at"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(body["resolved_at"], "1970-01-01T00:01:30.500Z");
+        assert_eq!(body["open_seconds"], 90.5);
+        assert_eq!(body["resolution"], "gone");
+        let unreadable = parsed(&Event::resolved("{", &resolution, &instance(), 5));
+        assert_eq!(unreadable["event"], "resolved");
+    }
+
+    #[test]
     fn every_event_has_its_own_id() {
         let ids: std::collections::HashSet<_> =
             (0..1000).map(|_| new_event_id(&instance(), 7)).collect();
