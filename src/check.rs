@@ -117,9 +117,9 @@ pub fn run(
             let events = events(&report);
             let given = events.len() as u64;
             let settings = settings::ship(config, &report.instance);
-            let told = runtime.block_on(ship::deliver(&settings, events, limit));
-            report.summary.shipped = told.accepted;
-            report.summary.undelivered = given - told.accepted;
+            let told = runtime.block_on(ship::deliver(&settings, &events, limit));
+            report.summary.shipped = told.accepted();
+            report.summary.undelivered = given - told.accepted();
             report.notes.extend(told.problems.iter().cloned());
             delivery = Some(told);
         }
@@ -230,6 +230,7 @@ fn metrics(report: &Report) -> Metrics {
         static_credentials: long_term as u64,
         role_present: verdict(Rule::RoleMissing),
         imds_v1_enabled: verdict(Rule::ImdsV1Enabled).map(|passed| !passed),
+        ..Metrics::default()
     }
 }
 
