@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::config::{Config, Loaded, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, SkipReason, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, Summary, Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
@@ -78,11 +78,7 @@ pub fn run(
         role_usable = posture.role_usable;
         imds = Imds {
             role_key: posture.role_access_key_id,
-            user_data: match posture.user_data {
-                posture::UserData::Given(text) => UserData::Given(text),
-                posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
-                posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
-            },
+            user_data: settings::user_data(posture.user_data),
         };
         report.instance = posture.instance;
         report.posture = posture.checks;
