@@ -9,6 +9,7 @@ pub mod aws;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod deadline;
 pub mod detect;
 pub mod finding;

@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
     ("config", &["finding", "sanitize"]),
+    ("daemon", &["config", "finding", "sanitize", "source"]),
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
