@@ -205,8 +205,15 @@ impl Watch {
                 sleep_until(until).await;
                 self.rest_until = None;
             }
+            // A queue that is never empty does not keep the mounts waiting.
+            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                () = self.mounts_changed() => self.read_mounts(),
+                () = std::future::ready(()) => {}
+            }
             self.drain();
-            while self.work() && self.notices.is_empty() {
+            while self.work() && self.notices.len() < MAX_NOTICES {
                 tokio::task::yield_now().await;
                 self.drain();
             }
@@ -219,12 +226,7 @@ impl Watch {
             tokio::select! {
                 // A queue that cannot be waited for is read after the pause.
                 _ = self.inotify.wait() => {}
-                changed = self.mount_table.ready(Interest::PRIORITY | Interest::ERROR) => {
-                    if let Ok(mut guard) = changed {
-                        guard.clear_ready();
-                    }
-                    self.read_mounts();
-                }
+                () = self.mounts_changed() => self.read_mounts(),
             }
             self.rest_until = Some(Instant::now() + GATHER);
         }
@@ -325,6 +327,13 @@ impl Watch {
         self.pending.clear();
         self.pending.push(Pending::Tell(Notice::Overflow));
         self.find_ways(false);
+    }
+
+    async fn mounts_changed(&self) {
+        let ready = self.mount_table.ready(Interest::PRIORITY | Interest::ERROR);
+        if let Ok(mut guard) = ready.await {
+            guard.clear_ready();
+        }
     }
 
     fn read_mounts(&mut self) {

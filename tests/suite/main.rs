@@ -21,3 +21,4 @@ mod properties;
 mod report;
 mod support;
 mod walk;
+mod watching;

@@ -204,16 +204,21 @@ impl Watch {
     fn tell_limit(&mut self) {
         if let Some((path, by_kernel)) = self.limit.reached.take() {
             self.limit.told = true;
-            let limit = self.settings.proc.join("sys/fs/inotify/max_user_watches");
-            let limit = std::fs::read_to_string(limit).ok();
+            // The second is the same one outside of containers.
+            let limits = ["fs/inotify/max_user_watches", "user/max_inotify_watches"];
+            let limit = limits
+                .iter()
+                .filter_map(|name| {
+                    let path = self.settings.proc.join("sys").join(name);
+                    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+                })
+                .min();
             let watched = self.tree.len();
             self.tell(Notice::LimitReached {
                 path: on_host(&path),
                 watched,
                 needed: watched + self.limit.beyond,
-                max_user_watches: limit
-                    .and_then(|text| text.trim().parse().ok())
-                    .filter(|_| by_kernel),
+                max_user_watches: limit.filter(|_| by_kernel),
             });
         }
     }
