@@ -19,10 +19,10 @@ pub const LONGEST: Duration = Duration::from_secs(5);
 const COST: Duration = Duration::from_secs(10);
 
 /// The same for a path that is never quiet: doubles up to this.
-const MAX_COST: Duration = Duration::from_secs(120);
+const MAX_COST: Duration = Duration::from_mins(2);
 
 /// What a path may spend at once, before its looks are spaced out.
-const CREDIT: Duration = Duration::from_secs(60);
+const CREDIT: Duration = Duration::from_mins(1);
 
 /// Changed paths of one directory, beyond which they are the directory.
 const MAX_SIBLINGS: usize = 512;

@@ -52,10 +52,10 @@ const GATHER: Duration = Duration::from_millis(20);
 const MAX_NOTICES: usize = 4096;
 
 /// Overflows closer together than this slow the watching down.
-const CALM: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_mins(1);
 
 /// The first and the longest rest after repeated overflows.
-const REST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
+const REST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(5));
 
 /// What is watched.
 #[derive(Debug)]

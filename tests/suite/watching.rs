@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::support::rolecall::Rolecall;
 
 /// Long enough for a machine that does other things as well.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A host whose `/srv` is watched.
 struct Watched {
