@@ -11,11 +11,13 @@ mod outgoing;
 mod pass;
 mod schedule;
 mod service;
+pub mod settle;
 mod standing;
 mod state;
 mod store;
 mod supervisor;
 mod telling;
+pub mod watch;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;

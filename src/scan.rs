@@ -27,6 +27,7 @@ use crate::source::repositories::Repositories;
 use crate::source::user_data::{self as given, Copies};
 use crate::source::{Blob, Content, Held, Holder, Memory, Origin, Visitor, archive, git, process};
 
+pub use crate::source::tail::Tails;
 pub use allow::AllowList;
 pub use given::Answer as UserData;
 pub use memory::Recollection;
@@ -59,6 +60,8 @@ pub struct Settings<'a> {
     pub deadline: Deadline,
     /// What earlier scans read; `None` reads everything.
     pub memory: Option<&'a Recollection>,
+    /// How far files that grow were read; `None` reads all of each.
+    pub tails: Option<&'a Mutex<Tails>>,
 }
 
 /// What a scan came to.
@@ -124,6 +127,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                 git: settings.git.then_some(&repositories),
                 user_data: settings.user_data.as_ref().map(|_| &copies),
                 memory: settings.memory.map(|memory| memory as &dyn Memory),
+                tails: settings.tails,
             };
             let mut walked = files.walk(&|| Box::new(visitor()));
             let objects = settings.git.then(|| {
@@ -286,6 +290,7 @@ impl Examiner<'_> {
         let location = origin.location();
         let place = location.path.clone().unwrap_or_default();
         let facts = origin.facts();
+        let lines_before = origin.lines_before();
         if detection.excess > 0 {
             coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
         }
@@ -298,6 +303,10 @@ impl Examiner<'_> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         for found in detection.matches {
+            let found = Match {
+                line: found.line.map(|line| line + lines_before),
+                ..found
+            };
             let mut finding = finding(found, &location, facts.as_ref(), self.settings);
             if location.source == SourceKind::Git {
                 // Versions of one file are one place, told once.

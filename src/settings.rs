@@ -53,6 +53,7 @@ pub fn scan<'a>(
         role_access_key_id: None,
         deadline: Deadline::default(),
         memory: None,
+        tails: None,
     }
 }
 

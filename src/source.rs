@@ -9,6 +9,7 @@ pub mod mounts;
 pub mod process;
 pub mod repositories;
 mod sparing;
+pub mod tail;
 pub mod user_data;
 
 use std::io::Read;
@@ -34,6 +35,11 @@ impl std::fmt::Debug for Blob<'_> {
 /// The provenance of a blob.
 pub trait Origin {
     fn location(&self) -> Location;
+
+    /// Lines of the place that the blob leaves out at its start.
+    fn lines_before(&self) -> u64 {
+        0
+    }
 
     /// What the file system says, for blobs that are files.
     fn facts(&self) -> Option<FileFacts> {

@@ -4,7 +4,7 @@
 //! The mount points are only compared as text: a `stat` on a hung network
 //! mount does not return.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -73,6 +73,9 @@ const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fusebl
 #[derive(Debug, Default)]
 pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
+    /// What is on top at each mount point: the mount's number, its device and
+    /// the directory of the device that is seen.
+    tops: BTreeMap<PathBuf, (i32, String, String)>,
 }
 
 /// A mount table that could not be read.
@@ -97,15 +100,27 @@ impl Mounts {
 
     fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
+        let mut tops = BTreeMap::new();
         for mount in MountInfos::from_buf_read(text)? {
             let place = unescape(&mount.mount_point);
+            tops.insert(place.clone(), (mount.mnt_id, mount.majmin, mount.root));
             // A later line hides an earlier one at the same place.
             match reason(&mount.fs_type, network_filesystems) {
                 Some(reason) => skipped.insert(place, reason),
                 None => skipped.remove(&place),
             };
         }
-        Ok(Self { skipped })
+        Ok(Self { skipped, tops })
+    }
+
+    /// The places where something else is mounted than in `earlier`, or
+    /// nothing any more; what is above comes first.
+    pub fn changed_since<'a>(&'a self, earlier: &'a Self) -> BTreeSet<&'a Path> {
+        let places = self.tops.keys().chain(earlier.tops.keys());
+        places
+            .filter(|place| self.tops.get(*place) != earlier.tops.get(*place))
+            .map(PathBuf::as_path)
+            .collect()
     }
 
     /// Why a walk must not enter `directory`, if it is a mount point of a
@@ -196,5 +211,22 @@ mod tests {
     #[test]
     fn what_is_mounted_on_top_decides() {
         assert_eq!(skip("/srv", false), None);
+    }
+
+    #[test]
+    fn mounting_over_a_place_and_taking_a_mount_away_are_changes() {
+        let mounts = |text: &[u8]| Mounts::parse(text, false).unwrap();
+        let table = mounts(TABLE);
+        assert!(table.changed_since(&mounts(TABLE)).is_empty());
+        let over = [TABLE, b"40 27 0:40 / /mnt/s3 rw - tmpfs t rw\n"].concat();
+        assert_eq!(
+            mounts(&over).changed_since(&table),
+            BTreeSet::from([Path::new("/mnt/s3")])
+        );
+        let without = TABLE.strip_suffix(b"36 35 259:1 / /srv rw - xfs /dev/sdc rw\n");
+        assert_eq!(
+            mounts(without.unwrap()).changed_since(&table),
+            BTreeSet::from([Path::new("/srv")])
+        );
     }
 }

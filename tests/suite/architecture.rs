@@ -21,8 +21,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "config", "deadline", "finding", "ledger", "posture", "report", "scan", "settings",
-            "ship", "source", "status",
+            "config", "deadline", "finding", "ledger", "posture", "report", "sanitize", "scan",
+            "settings", "ship", "source", "status",
         ],
     ),
     ("deadline", &[]),

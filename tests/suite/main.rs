@@ -24,3 +24,4 @@ mod report;
 mod support;
 mod user_data;
 mod walk;
+mod watching;
