@@ -35,11 +35,11 @@ const PAGE_BYTES: u32 = 4096;
 const CACHE_KIB: i32 = 512;
 const STATEMENTS: usize = 16;
 /// Room that the journal keeps on disk: enough for what a delivery takes out.
-const JOURNAL_BYTES: u32 = 256 * 1024;
+const JOURNAL_BYTES: u64 = 256 * 1024;
 /// A value or row larger than this was not written by a ledger.
 const MAX_VALUE_BYTES: i32 = 8 * 1024 * 1024;
 /// How long another process may keep the ledger locked.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Free pages that are worth giving back to the file system.
 const SPARE_PAGES: u32 = 256;
 
@@ -186,6 +186,7 @@ impl Ledger {
         }
         let to = migrate(&mut connection, STEPS)?;
         check(&connection)?;
+        reserve_journal(&mut connection, state_dir)?;
         if unfinished {
             notices.push(Notice::Recovered);
         }
@@ -311,14 +312,14 @@ fn connect(state_dir: &Path, limits: Limits) -> Result<Connection, Error> {
         / u64::from(PAGE_BYTES);
     // No temporary files: they would be somewhere else.
     connection.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE_BYTES};
+        "PRAGMA journal_mode = PERSIST;
+         PRAGMA journal_size_limit = {JOURNAL_BYTES};
+         PRAGMA page_size = {PAGE_BYTES};
          PRAGMA max_page_count = {max_pages};
          PRAGMA cache_size = -{CACHE_KIB};
          PRAGMA cell_size_check = ON;
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA journal_mode = PERSIST;
-         PRAGMA journal_size_limit = {JOURNAL_BYTES};
          PRAGMA synchronous = FULL;"
     ))?;
     Ok(connection)
@@ -375,6 +376,28 @@ fn check(connection: &Connection) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::Corrupt(found))
+    }
+}
+
+/// Makes the journal as large as it is kept, with zeros, which is what a
+/// finished one begins with. On a full disk it stays as it is.
+fn reserve_journal(connection: &mut Connection, state_dir: &Path) -> Result<(), Error> {
+    // Nobody else writes meanwhile.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let reserved = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(state_dir.join(format!("{FILE_NAME}{JOURNAL}")))
+        .and_then(|mut journal| {
+            let missing = JOURNAL_BYTES.saturating_sub(journal.metadata()?.len());
+            io::copy(&mut io::repeat(0).take(missing), &mut journal)
+        });
+    match reserved {
+        Err(error) if error.kind() != io::ErrorKind::StorageFull => {
+            Err(Error::Io(error.to_string()))
+        }
+        _ => Ok(transaction.commit()?),
     }
 }
 

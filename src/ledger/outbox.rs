@@ -158,7 +158,21 @@ impl Ledger {
 
     /// Takes the events out and counts what became of them. One that has left
     /// in the meantime, because the outbox was full, is counted as lost only.
+    ///
+    /// On a full disk they go a few at a time, as many as the room that the
+    /// journal keeps allows: what was delivered must not be sent again.
     pub fn settle(&mut self, fates: &[(Seq, Fate)]) -> Result<(), Error> {
+        match self.settle_at_once(fates) {
+            Err(Error::Full) if fates.len() > 1 => {
+                let (first, rest) = fates.split_at(fates.len() / 2);
+                self.settle(first)?;
+                self.settle(rest)
+            }
+            settled => settled,
+        }
+    }
+
+    fn settle_at_once(&mut self, fates: &[(Seq, Fate)]) -> Result<(), Error> {
         let transaction = self.write()?;
         for (seq, fate) in fates {
             let deleted = transaction
