@@ -1,5 +1,6 @@
 //! The memory of the service, driven through its own interface on real files.
 
+mod bounds;
 mod crash;
 mod faults;
 mod model;
