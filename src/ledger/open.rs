@@ -168,6 +168,14 @@ impl Ledger {
         Self::new(connection, state_dir, limits).map(Some)
     }
 
+    /// A ledger that is gone with the process: for when the state directory
+    /// cannot be used.
+    pub fn in_memory(limits: Limits) -> Result<Self, Error> {
+        let mut connection = Connection::open_in_memory()?;
+        migrate(&mut connection, STEPS)?;
+        Self::new(connection, PathBuf::new(), limits)
+    }
+
     fn try_open(
         state_dir: &Path,
         limits: Limits,

@@ -8,15 +8,23 @@ use std::path::{Path, PathBuf};
 /// What each module may import of the others. The composition root, `main`,
 /// is not listed: it alone sees everything.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("aws", &["sanitize"]),
+    ("aws", &["sanitize", "secret"]),
     (
         "check",
         &[
-            "aws", "config", "deadline", "finding", "outcome", "posture", "report", "scan", "ship",
+            "config", "deadline", "finding", "outcome", "posture", "report", "scan", "settings",
+            "ship",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
     ("config", &["finding", "sanitize"]),
+    (
+        "daemon",
+        &[
+            "config", "deadline", "finding", "ledger", "posture", "report", "scan", "settings",
+            "ship", "source", "status",
+        ],
+    ),
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
@@ -24,17 +32,25 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
-    ("posture", &["finding", "imds", "sanitize"]),
+    ("posture", &["aws", "finding", "imds", "sanitize", "secret"]),
     ("progress", &["scan"]),
     ("report", &["finding", "sanitize"]),
     ("sanitize", &[]),
     (
         "scan",
-        &["config", "deadline", "detect", "finding", "source"],
+        &[
+            "config", "deadline", "detect", "finding", "sanitize", "source",
+        ],
     ),
     ("secret", &[]),
+    (
+        "settings",
+        &[
+            "aws", "config", "deadline", "finding", "posture", "scan", "ship",
+        ],
+    ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "sanitize"]),
+    ("source", &["finding", "sanitize", "secret"]),
 ];
 
 /// Words that stand in one place only.
