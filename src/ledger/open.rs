@@ -1,6 +1,7 @@
 //! Opening the ledger: the directory and the file, the version of the format,
 //! and what is done about a file that cannot be used.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
@@ -128,6 +129,9 @@ impl Ledger {
             ..
         } = self;
         drop(connection);
+        let Some(state_dir) = state_dir else {
+            return Ok((Self::in_memory(limits)?, Vec::new()));
+        };
         let to = set_aside(&state_dir, FILE_NAME, now)?;
         let why = why.to_owned();
         let (ledger, mut notices) = Self::open(&state_dir, limits, now)?;
@@ -165,7 +169,7 @@ impl Ledger {
             version if version as usize == STEPS.len() => {}
             version => return Err(other_version(version)),
         }
-        Self::new(connection, state_dir, limits).map(Some)
+        Self::new(connection, Some(state_dir), limits).map(Some)
     }
 
     /// A ledger that is gone with the process: for when the state directory
@@ -173,7 +177,7 @@ impl Ledger {
     pub fn in_memory(limits: Limits) -> Result<Self, Error> {
         let mut connection = Connection::open_in_memory()?;
         migrate(&mut connection, STEPS)?;
-        Self::new(connection, PathBuf::new(), limits)
+        Self::new(connection, None, limits)
     }
 
     fn try_open(
@@ -203,16 +207,21 @@ impl Ledger {
         } else if from != to {
             notices.push(Notice::Migrated { from, to });
         }
-        Self::new(connection, state_dir.to_owned(), limits)
+        Self::new(connection, Some(state_dir.to_owned()), limits)
     }
 
-    fn new(connection: Connection, state_dir: PathBuf, limits: Limits) -> Result<Self, Error> {
+    fn new(
+        connection: Connection,
+        state_dir: Option<PathBuf>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
         let scan_cache_key =
             connection.query_row("SELECT scan_cache_key FROM ledger", [], |row| row.get(0))?;
         Ok(Self {
             connection,
             state_dir,
             limits,
+            unsettled: BTreeMap::new(),
             scan_cache_key,
         })
     }

@@ -4,6 +4,7 @@ mod bounds;
 mod crash;
 mod faults;
 mod model;
+mod power_cut;
 
 use std::fs;
 use std::path::Path;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 
 use rolecall::finding::{Finding, Severity};
 use rolecall::ledger::{FILE_NAME, Fate, Ledger, Limits, MAX_SET_ASIDE, Notice, Pass, Standing};
@@ -33,13 +33,13 @@ const CALLS: [&str; 8] = [
 
 /// A directory with the ledger in `state`, and beside it what the world knows:
 /// how many steps are done, and which events were accepted.
-struct Life {
+pub(super) struct Life {
     dir: PathBuf,
 }
 
 /// All that must not be lost, doubled or reordered.
 #[derive(Debug, PartialEq, Eq)]
-struct Snapshot {
+pub(super) struct Snapshot {
     open: Vec<(String, Severity, u64, i64)>,
     pending: Vec<String>,
     accepted: u64,
@@ -49,7 +49,7 @@ struct Snapshot {
 
 impl Life {
     /// In memory: a process that is killed leaves what it wrote either way.
-    fn begin() -> (Self, TempDir) {
+    pub(super) fn begin() -> (Self, TempDir) {
         let dir = in_memory();
         let life = Self {
             dir: dir.path().to_owned(),
@@ -57,8 +57,8 @@ impl Life {
         (life, dir)
     }
 
-    fn open(&self) -> (Ledger, Vec<Notice>) {
-        Ledger::open(&self.dir.join("state"), Limits::default(), at(0)).unwrap()
+    fn open(&self) -> Ledger {
+        super::open(&self.dir.join("state"))
     }
 
     fn steps_done(&self) -> usize {
@@ -75,10 +75,10 @@ impl Life {
     }
 
     fn go_on(&self, until: usize) {
-        let (mut ledger, _) = self.open();
+        let mut ledger = self.open();
         for step in self.steps_done()..until {
             self.take_step(&mut ledger, step);
-            let next = self.dir.join("steps.new");
+            let next = self.dir.join(STEPS_FILE);
             fs::write(&next, (step + 1).to_string()).unwrap();
             fs::rename(next, self.dir.join("steps")).unwrap();
         }
@@ -125,7 +125,9 @@ impl Life {
     }
 }
 
-const STEPS: usize = 8;
+pub(super) const STEPS: usize = 8;
+/// Written when a step is done.
+pub(super) const STEPS_FILE: &str = "steps.new";
 
 fn record(ledger: &mut Ledger, step: usize, found: &[Finding]) {
     let pass = Pass {
@@ -156,22 +158,22 @@ fn snapshot(ledger: &Ledger) -> Snapshot {
 }
 
 /// What the ledger holds after each number of steps.
-fn undisturbed() -> Vec<Snapshot> {
+pub(super) fn undisturbed() -> Vec<Snapshot> {
     let (life, _dir) = Life::begin();
     (0..=STEPS)
         .map(|steps| {
             life.go_on(steps);
-            snapshot(&life.open().0)
+            snapshot(&life.open())
         })
         .collect()
 }
 
-/// Leads the life in a process of its own, which is killed when it makes a
-/// system call on the state files for the `nth` time. Returns whether it was.
-fn is_killed_at(life: &Life, call: &str, nth: usize) -> bool {
+/// Leads the life in a process of its own under strace, which sees the calls
+/// on the state files.
+pub(super) fn strace(life: &Life, options: impl FnOnce(&mut Command)) -> ExitStatus {
     let state = life.dir.join("state");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null"]);
+    strace.args(["-f", "-qq", "--signal=none"]);
     for path in [
         state.clone(),
         state.join(FILE_NAME),
@@ -179,16 +181,26 @@ fn is_killed_at(life: &Life, call: &str, nth: usize) -> bool {
     ] {
         strace.arg("-P").arg(path);
     }
-    let status = strace
-        .args(["-e", &format!("trace={call}")])
-        .args(["-e", &format!("inject={call}:signal=KILL:when={nth}")])
+    options(&mut strace);
+    strace
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "ledger::crash::leads_a_life_for_its_parent"])
         .env(STATE, &life.dir)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
-        .unwrap();
+        .unwrap()
+}
+
+/// Kills the process when it makes a system call on the state files for the
+/// `nth` time. Returns whether it was.
+fn is_killed_at(life: &Life, call: &str, nth: usize) -> bool {
+    let status = strace(life, |strace| {
+        strace
+            .args(["-o", "/dev/null"])
+            .args(["-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:signal=KILL:when={nth}")]);
+    });
     match (status.code(), status.signal()) {
         (Some(0), None) => false,
         (Some(137), None) | (None, Some(SIGKILL)) => true,
@@ -196,22 +208,25 @@ fn is_killed_at(life: &Life, call: &str, nth: usize) -> bool {
     }
 }
 
-fn assert_nothing_lost_or_doubled(life: &Life, expected: &[Snapshot], point: &str) {
-    let done = life.steps_done();
-    let (ledger, notices) = life.open();
+/// What was under way when it stopped is there as a whole or not at all.
+pub(super) fn assert_is_sound(state: &Path, done: usize, expected: &[Snapshot], point: &str) {
+    let (ledger, notices) = Ledger::open(state, Limits::default(), at(0)).unwrap();
     let harmless = [Notice::Created, Notice::Recovered];
     assert!(
         notices.iter().all(|notice| harmless.contains(notice)),
         "{point}: {notices:?}"
     );
-    // What was under way is there as a whole or not at all.
     let found = snapshot(&ledger);
     let possible = &expected[done..(done + 2).min(expected.len())];
     assert!(possible.contains(&found), "{point}: {found:?}");
-    drop(ledger);
+}
+
+fn assert_nothing_lost_or_doubled(life: &Life, expected: &[Snapshot], point: &str) {
+    let done = life.steps_done();
+    assert_is_sound(&life.dir.join("state"), done, expected, point);
 
     life.go_on(STEPS);
-    assert_eq!(snapshot(&life.open().0), expected[STEPS], "{point}");
+    assert_eq!(snapshot(&life.open()), expected[STEPS], "{point}");
     let mut accepted: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (step, id) in life.accepted() {
         accepted.entry(id).or_default().push(step);
@@ -273,7 +288,7 @@ fn killed_while_it_sets_a_corrupt_ledger_aside_it_begins_a_new_one_the_next_time
             }
             killed += usize::from(is_killed_at(&life, call, nth));
             life.go_on(STEPS);
-            assert_eq!(snapshot(&life.open().0), expected[STEPS], "{call} {nth}");
+            assert_eq!(snapshot(&life.open()), expected[STEPS], "{call} {nth}");
             let aside: Vec<_> = fs::read_dir(&state)
                 .unwrap()
                 .map(|entry| entry.unwrap().path())
@@ -290,7 +305,8 @@ fn killed_while_it_sets_a_corrupt_ledger_aside_it_begins_a_new_one_the_next_time
     assert!(killed > 8, "{killed}");
 }
 
-fn has_strace() -> bool {
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+pub(super) fn has_strace() -> bool {
     let there = Command::new("strace").arg("-V").output().is_ok();
     if !there {
         eprintln!("skipped: strace is not installed");
