@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::alarm;
 use crate::aws::Network;
 use crate::config::{Config, Loaded, Origin, ShipMode};
 use crate::deadline::Deadline;
@@ -34,8 +35,9 @@ pub struct Request<'a> {
     pub scan: bool,
     pub posture: bool,
     pub ship: bool,
-    /// Wait for the metadata service and the role, as `posture.boot_wait` says.
-    pub boot: bool,
+    /// Wait for the metadata service and the role, as `posture.boot_wait` says,
+    /// and tell this console where nothing can be shipped.
+    pub boot: Option<&'a Path>,
 }
 
 /// Runs what is asked for. `paths` replace the configured roots, and are
@@ -56,13 +58,16 @@ pub fn run(
     let mut role_key = None;
 
     if request.posture {
-        let settings = posture_settings(loaded, request.boot);
+        let settings = posture_settings(loaded, request.boot.is_some());
         let assess = posture::assess(&settings, request.root);
         let posture = runtime.block_on(within(request.timeout, assess));
         role_usable = posture.role_usable;
         role_key = posture.role_access_key_id;
         report.instance = posture.instance;
         report.posture = posture.checks;
+        if !role_usable && let Some(cause) = alarm::cause(&report.posture, &report.instance) {
+            alarm::raise(&cause, request.boot);
+        }
     }
     if request.scan {
         let deadline = scan_deadline(request, started);

@@ -5,6 +5,7 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod alarm;
 pub mod aws;
 pub mod check;
 pub mod cli;

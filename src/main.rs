@@ -57,7 +57,7 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
                 scan: true,
                 posture: true,
                 ship: true,
-                boot: *boot,
+                boot: boot.as_deref(),
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
@@ -73,7 +73,7 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
         Command::Posture { run, boot } => {
             let request = Request {
                 posture: true,
-                boot: *boot,
+                boot: boot.as_deref(),
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
@@ -89,7 +89,7 @@ fn request(run: &Run) -> Request<'_> {
         scan: false,
         posture: false,
         ship: false,
-        boot: false,
+        boot: None,
     }
 }
 

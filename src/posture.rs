@@ -229,6 +229,7 @@ async fn assess_answering(
         _ => (unusable, role.can_sign(now)),
     };
     let mut instance = facts.instance;
+    let missing = role::name_origin(missing, &instance);
     instance.role = role.name().map(ToOwned::to_owned);
     Posture {
         checks: vec![

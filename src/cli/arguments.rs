@@ -211,6 +211,23 @@ struct BootArguments {
     /// one bounded try decides.
     #[arg(long)]
     boot: bool,
+    /// With --boot, where one line tells that nothing can be shipped.
+    ///
+    /// Without a usable role CloudWatch Logs hears nothing; `aws ec2 get-console-output` shows
+    /// this line. It also goes to the journal, at the priority of an error.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/dev/console",
+        requires = "boot"
+    )]
+    console: PathBuf,
+}
+
+impl BootArguments {
+    fn console(self) -> Option<PathBuf> {
+        self.boot.then_some(self.console)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -258,7 +275,7 @@ impl Arguments {
                 check.places.lay_over(&mut flags);
                 Command::Check {
                     run: check.run.try_into()?,
-                    boot: check.boot.boot,
+                    boot: check.boot.console(),
                 }
             }
             Subcommands::Scan(scan) => {
@@ -273,7 +290,7 @@ impl Arguments {
                 posture.places.without_shipping()?.lay_over(&mut flags);
                 Command::Posture {
                     run: posture.run.try_into()?,
-                    boot: posture.boot.boot,
+                    boot: posture.boot.console(),
                 }
             }
             Subcommands::Config(config) => {

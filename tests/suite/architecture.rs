@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 /// What each module may import of the others. The composition root, `main`,
 /// is not listed: it alone sees everything.
 const IMPORTS: &[(&str, &[&str])] = &[
+    ("alarm", &["finding", "sanitize"]),
     ("aws", &["sanitize", "secret"]),
     (
         "check",
         &[
-            "aws", "config", "deadline", "finding", "outcome", "posture", "report", "scan", "ship",
+            "alarm", "aws", "config", "deadline", "finding", "outcome", "posture", "report",
+            "scan", "ship",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),

@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
         scan: true,
         posture: true,
         ship: true,
-        boot: false,
+        boot: None,
     };
     let (report, outcome) = run(&request, &loaded, &[], &Progress::default())?;
     let mut text = Vec::new();

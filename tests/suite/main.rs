@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
+mod alarm;
 mod architecture;
 mod archives;
 mod caller;
