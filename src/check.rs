@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::alarm;
-use crate::aws::Network;
-use crate::config::{Config, Loaded, Origin, ShipMode};
+use crate::config::{Config, Loaded, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Coverage, Finding, Instance, PostureCheck, Rule, Severity, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, SkipReason, Summary, Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
 use crate::report::{self, Report};
-use crate::scan::{self, AllowList, Progress};
+use crate::scan::{self, AllowList, Progress, UserData};
+use crate::settings;
 use crate::ship::{self, Delivery, Event, Metrics};
 
 /// Time that delivery may take where the run has no limit of its own: a new
@@ -40,6 +40,13 @@ pub struct Request<'a> {
     pub boot: Option<&'a Path>,
 }
 
+/// What the metadata service gives to scan with.
+#[derive(Default)]
+struct Imds {
+    role_key: Option<String>,
+    user_data: UserData,
+}
+
 /// Runs what is asked for. `paths` replace the configured roots, and are
 /// scanned alone, without the processes, where there are any.
 pub fn run(
@@ -55,14 +62,30 @@ pub fn run(
     let config = &loaded.config;
     let mut report = Report::default();
     let mut role_usable = false;
-    let mut role_key = None;
+    let mut imds = Imds::default();
 
     if request.posture {
-        let settings = posture_settings(loaded, request.boot.is_some());
+        // Nobody wants to wait for a machine that has long booted.
+        let wait = if request.boot.is_some() {
+            config.posture.boot_wait
+        } else {
+            Duration::ZERO
+        };
+        let settings = posture::Settings {
+            user_data: request.scan && config.scan.user_data,
+            ..settings::posture(loaded, wait)
+        };
         let assess = posture::assess(&settings, request.root);
         let posture = runtime.block_on(within(request.timeout, assess));
         role_usable = posture.role_usable;
-        role_key = posture.role_access_key_id;
+        imds = Imds {
+            role_key: posture.role_access_key_id,
+            user_data: match posture.user_data {
+                posture::UserData::Given(text) => UserData::Given(text),
+                posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
+                posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
+            },
+        };
         report.instance = posture.instance;
         report.posture = posture.checks;
         if !role_usable && let Some(cause) = alarm::cause(&report.posture, &report.instance) {
@@ -75,7 +98,7 @@ pub fn run(
             request,
             config,
             paths,
-            role_key.as_deref(),
+            imds,
             deadline,
             progress,
             &mut report,
@@ -98,7 +121,7 @@ pub fn run(
             let limit = Deadline::after(started, request.timeout).remaining(SHIP_TIME);
             let events = events(&report);
             let given = events.len() as u64;
-            let settings = ship_settings(config, &report.instance);
+            let settings = settings::ship(config, &report.instance);
             let told = runtime.block_on(ship::deliver(&settings, events, limit));
             report.summary.shipped = told.accepted;
             report.summary.undelivered = given - told.accepted;
@@ -128,32 +151,20 @@ fn scan(
     request: &Request<'_>,
     config: &Config,
     paths: &[PathBuf],
-    role_key: Option<&str>,
+    imds: Imds,
     deadline: Deadline,
     progress: &Progress,
     report: &mut Report,
 ) {
     let allow = AllowList::new(&config.allow, Timestamp::now());
-    let settings = scan::Settings {
-        root: request.root,
-        roots: if paths.is_empty() {
-            &config.scan.roots
-        } else {
-            paths
-        },
-        exclude: &config.scan.exclude,
-        network_filesystems: config.scan.network_filesystems,
-        threads: config.scan.threads,
-        max_depth: config.scan.max_depth,
-        archives: config.scan.archives,
-        git: config.scan.git,
-        processes: config.scan.processes && paths.is_empty(),
-        allow: &allow,
-        instance: &report.instance,
-        redact: config.redact_access_key_ids,
-        role_access_key_id: role_key,
-        deadline,
-    };
+    let mut settings = settings::scan(config, request.root, &report.instance, &allow);
+    settings.user_data = config.scan.user_data.then_some(imds.user_data);
+    settings.role_access_key_id = imds.role_key.as_deref();
+    settings.deadline = deadline;
+    if !paths.is_empty() {
+        settings.roots = paths;
+        settings.processes = false;
+    }
     let scan = scan::run(&settings, progress);
     report.findings = scan.findings;
     report.coverage = scan.coverage;
@@ -170,50 +181,6 @@ fn scan_deadline(request: &Request<'_>, started: Instant) -> Deadline {
         request.timeout
     };
     Deadline::after(started, timeout)
-}
-
-fn posture_settings(loaded: &Loaded, boot: bool) -> posture::Settings {
-    let config = &loaded.config;
-    posture::Settings {
-        endpoint: config.imds.endpoint.clone(),
-        endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
-        // Nobody wants to wait for a machine that has long booted.
-        wait: if boot {
-            config.posture.boot_wait
-        } else {
-            Duration::ZERO
-        },
-        hop_limit: config.posture.hop_limit,
-        probe_v1: config.posture.probe_v1,
-        services: posture::Services {
-            network: network(config),
-            region: config.ship.region.clone(),
-            sts_endpoint: config.ship.sts_endpoint.clone(),
-        },
-    }
-}
-
-fn ship_settings(config: &Config, instance: &Instance) -> ship::Settings {
-    let instance_id = instance.instance_id.as_deref().unwrap_or("unknown");
-    ship::Settings {
-        log_group: config.ship.log_group.clone(),
-        log_stream: config.ship.log_stream.replace("{instance_id}", instance_id),
-        region: config
-            .ship
-            .region
-            .clone()
-            .or_else(|| instance.region.clone()),
-        endpoint: config.ship.endpoint.clone(),
-        imds_endpoint: config.imds.endpoint.clone(),
-        network: network(config),
-    }
-}
-
-fn network(config: &Config) -> Network {
-    Network {
-        proxy: config.ship.proxy.clone(),
-        ca_bundle: config.ship.ca_bundle.clone(),
-    }
 }
 
 /// What is told to CloudWatch Logs: each finding and posture check, what was

@@ -244,9 +244,8 @@ impl Client {
 
     /// The user-data as it was given, at most 64 KiB; it may be compressed or
     /// in any encoding. `None` where there is none.
-    pub async fn fetch_user_data(&self) -> Result<Option<Vec<u8>>, Error> {
-        let body = self.get_if_there("user-data", "/latest/user-data").await?;
-        Ok(body.map(|body| body.expose().to_vec()))
+    pub async fn fetch_user_data(&self) -> Result<Option<Secret>, Error> {
+        self.get_if_there("user-data", "/latest/user-data").await
     }
 
     /// Measures how far a token travels; see [`HopLimit`]. Takes well below a

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::aws::Network;
 use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
+use crate::secret::Secret;
 use caller::Hearing;
 use identity::Facts;
 use platform::Platform;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Whether to ask once without a token.
     pub probe_v1: bool,
+    /// Whether to fetch the user-data as well.
+    pub user_data: bool,
     pub services: Services,
 }
 
@@ -75,6 +78,7 @@ impl Default for Settings {
             wait: Duration::ZERO,
             hop_limit: 1,
             probe_v1: true,
+            user_data: false,
             services: Services::default(),
         }
     }
@@ -95,6 +99,18 @@ pub struct Posture {
     /// The lifecycle state that the Auto Scaling group means this instance to
     /// reach.
     pub target_lifecycle_state: Option<String>,
+    pub user_data: UserData,
+}
+
+/// The user-data of this instance, which no check judges.
+#[derive(Debug, Clone)]
+pub enum UserData {
+    /// As it was given to the instance; it may hold a secret.
+    Given(Secret),
+    /// There is none, with the reason.
+    Absent(String),
+    /// It could not be fetched, with the reason.
+    Unknown(String),
 }
 
 impl Posture {
@@ -115,6 +131,10 @@ impl Posture {
             role_access_key_id: None,
             partition: None,
             target_lifecycle_state: None,
+            user_data: match verdict {
+                Verdict::NotApplicable => UserData::Absent(reason.to_owned()),
+                _ => UserData::Unknown(reason.to_owned()),
+            },
         }
     }
 }
@@ -210,6 +230,16 @@ async fn assess_answering(
             .await
             .unwrap_or(HopLimit::Unknown("it took too long"))
     };
+    let user_data = async {
+        if !settings.user_data {
+            return UserData::Absent("it was not asked for".into());
+        }
+        match clock.within("user-data", client.fetch_user_data()).await {
+            Ok(Some(user_data)) => UserData::Given(user_data),
+            Ok(None) => UserData::Absent("this instance has none".into()),
+            Err(error) => UserData::Unknown(error.to_string()),
+        }
+    };
     let known = async {
         let (facts, role) = tokio::join!(
             identity::fetch_facts(client, clock),
@@ -218,7 +248,8 @@ async fn assess_answering(
         let hearing = hear(client, settings, &facts, &role, clock).await;
         (facts, role, hearing)
     };
-    let (v1, measured, (facts, role, hearing)) = tokio::join!(v1, hop_limit, known);
+    let (v1, measured, (facts, role, hearing), user_data) =
+        tokio::join!(v1, hop_limit, known, user_data);
     let now = jiff::Timestamp::now();
     let (missing, unusable) = role::check_role(&role, now);
     let (unusable, role_usable) = match (role.name(), hearing) {
@@ -247,6 +278,7 @@ async fn assess_answering(
             .map(|credentials| credentials.access_key_id.clone()),
         partition: facts.partition,
         target_lifecycle_state: facts.target_lifecycle_state,
+        user_data,
     }
 }
 
@@ -280,6 +312,9 @@ async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> P
     };
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
+    if matches!(error, Error::Disabled { .. }) {
+        posture.user_data = UserData::Absent("IMDS is disabled".into());
+    }
     for check in &mut posture.checks {
         match check.check {
             Rule::ImdsUnreachable => check.clone_from(&reachable),

@@ -2,7 +2,9 @@
 //! within the run's time and with every omission counted.
 
 mod allow;
+mod memory;
 mod priority;
+mod user_data;
 
 use std::collections::HashMap;
 use std::io;
@@ -22,9 +24,12 @@ use crate::finding::{
 use crate::source::files::Files;
 use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
-use crate::source::{Blob, Content, Held, Origin, Visitor, archive, process};
+use crate::source::user_data::{self as given, Copies};
+use crate::source::{Blob, Content, Held, Memory, Origin, Visitor, archive, process};
 
 pub use allow::AllowList;
+pub use given::Answer as UserData;
+pub use memory::Recollection;
 
 /// Findings told one by one in a run; more are counted.
 const MAX_FINDINGS: usize = 20_000;
@@ -43,6 +48,8 @@ pub struct Settings<'a> {
     pub archives: bool,
     pub git: bool,
     pub processes: bool,
+    /// `None` treats the copies of user-data like any other file.
+    pub user_data: Option<UserData>,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
     /// The ID of the credentials that the instance's role gives out now.
@@ -50,6 +57,8 @@ pub struct Settings<'a> {
     /// Mask the middle of access key IDs in what is told.
     pub redact: bool,
     pub deadline: Deadline,
+    /// What earlier scans read; `None` reads everything.
+    pub memory: Option<&'a Recollection>,
 }
 
 /// What a scan came to.
@@ -92,10 +101,12 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         results: &results,
         held: Vec::new(),
         matches_held: 0,
+        found: 0,
     };
     let proc = settings.root.join("proc");
     let mut coverage = Vec::new();
     let repositories = Repositories::default();
+    let copies = Copies::default();
 
     match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
         Ok(mounts) => {
@@ -111,6 +122,8 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                 }),
                 pending_time: pending_time(settings.instance),
                 git: settings.git.then_some(&repositories),
+                user_data: settings.user_data.as_ref().map(|_| &copies),
+                memory: settings.memory.map(|memory| memory as &dyn Memory),
             };
             let mut walked = files.walk(&|| Box::new(visitor()));
             let objects = settings.git.then(|| {
@@ -120,6 +133,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
             coverage.push(walked.files);
             coverage.extend(walked.archives);
             coverage.extend(objects);
+            if let Some(answer) = &settings.user_data {
+                coverage.extend(given::read(answer, &copies, &files, &mut visitor()));
+            }
         }
         // Without the table a walk could hang on a dead mount.
         Err(error) => {
@@ -135,6 +151,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let mut scan = results
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if settings.user_data.is_some() {
+        scan.findings = user_data::collapse(scan.findings, settings.instance);
+    }
     let order = |finding: &Finding| {
         let place = &finding.location;
         (
@@ -165,6 +184,7 @@ struct Examiner<'a> {
     /// What was found in contents whose place is not told yet.
     held: Vec<Option<Detection>>,
     matches_held: usize,
+    found: u64,
 }
 
 impl Visitor for Examiner<'_> {
@@ -173,6 +193,7 @@ impl Visitor for Examiner<'_> {
         // What was read before a failure counts.
         let detection = self.scanner.finish();
         if !detection.is_empty() {
+            self.found += 1;
             self.report(detection, blob.origin, coverage);
         }
         outcome?;
@@ -202,6 +223,7 @@ impl Visitor for Examiner<'_> {
         if detection.is_empty() {
             return Ok(None);
         }
+        self.found += 1;
         self.matches_held += detection.matches.len();
         if self.matches_held > MAX_FINDINGS {
             let count = detection.matches.len() as u64;
@@ -217,6 +239,10 @@ impl Visitor for Examiner<'_> {
             self.matches_held -= detection.matches.len();
             self.report(detection, origin, coverage);
         }
+    }
+
+    fn found(&self) -> u64 {
+        self.found
     }
 
     fn is_over(&self) -> bool {
@@ -351,6 +377,7 @@ fn finding(
                 .collect(),
             ..location.clone()
         },
+        also_in: Vec::new(),
         occurrences: found.occurrences,
         file: facts.cloned(),
         controls: controls(found.rule),
@@ -376,6 +403,9 @@ fn title(
     .to_owned();
     if location.source == SourceKind::Process {
         title += ", in a process environment or command line";
+    }
+    if location.source == SourceKind::UserData {
+        title += ", in user-data";
     }
     if let Some(state) = location.git_state {
         title += ", ";

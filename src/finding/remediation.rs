@@ -80,6 +80,21 @@ pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &I
     }
 }
 
+/// What comes first where a key is in user-data or a copy of it.
+pub fn user_data_remediation(instance: &Instance) -> String {
+    let group = instance
+        .auto_scaling_group
+        .as_deref()
+        .unwrap_or("<auto-scaling-group>");
+    format!(
+        "user-data is readable by everything that runs on the instance and by whoever may \
+         describe it: take the key out in a new version of the launch template of {group} (aws ec2 \
+         create-launch-template-version, then modify-launch-template --default-version) and \
+         replace the instances (aws autoscaling start-instance-refresh --auto-scaling-group-name \
+         {group}); where an image has brought a copy along, run cloud-init clean in its build"
+    )
+}
+
 /// The remediation for a failed posture check: the one for its rule, or a
 /// closer one where what was observed tells the cause.
 pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String {

@@ -13,8 +13,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "check",
         &[
-            "alarm", "aws", "config", "deadline", "finding", "outcome", "posture", "report",
-            "scan", "ship",
+            "alarm", "config", "deadline", "finding", "outcome", "posture", "report", "scan",
+            "settings", "ship",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
@@ -23,6 +23,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
     ("imds", &["sanitize", "secret"]),
+    ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
     ("posture", &["aws", "finding", "imds", "sanitize", "secret"]),
@@ -31,11 +32,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sanitize", &[]),
     (
         "scan",
-        &["config", "deadline", "detect", "finding", "source"],
+        &[
+            "config", "deadline", "detect", "finding", "sanitize", "source",
+        ],
     ),
     ("secret", &[]),
+    (
+        "settings",
+        &[
+            "aws", "config", "deadline", "finding", "posture", "scan", "ship",
+        ],
+    ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "sanitize"]),
+    ("source", &["finding", "sanitize", "secret"]),
 ];
 
 /// Words that stand in one place only.
@@ -48,6 +57,18 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("aws_sdk_iam::", &["aws/iam.rs"]),
     ("aws_sdk_sts::", &["aws/sts.rs"]),
     ("anyhow::", &["main.rs", "check.rs"]),
+    (
+        "rusqlite::",
+        &[
+            "ledger.rs",
+            "ledger/error.rs",
+            "ledger/facts.rs",
+            "ledger/findings.rs",
+            "ledger/open.rs",
+            "ledger/outbox.rs",
+            "ledger/scan_cache.rs",
+        ],
+    ),
     ("std::env::", &["main.rs"]),
     ("println!", &[]),
 ];
