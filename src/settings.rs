@@ -21,10 +21,12 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
         user_data: config.scan.user_data,
+        role_policies: config.posture.role_policies,
         services: posture::Services {
             network: network(config),
             region: config.ship.region.clone(),
             sts_endpoint: config.ship.sts_endpoint.clone(),
+            iam_endpoint: config.posture.iam_endpoint.clone(),
         },
     }
 }

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Clock, Services};
+use super::Inquiry;
 use crate::aws::{Caller, Refusal, Sts};
 use crate::finding::{PostureCheck, Verdict};
 use crate::secret::Credentials;
@@ -86,18 +86,15 @@ impl Hearing {
 }
 
 /// Asks STS whose `credentials` these are, unless they may not be AWS's.
-pub(super) async fn ask(
-    services: &Services,
-    imds_is_at_home: bool,
-    credentials: &Credentials,
-    region: Option<&str>,
-    clock: Clock,
-) -> Hearing {
+pub(super) async fn ask(inquiry: Inquiry<'_>, credentials: &Credentials) -> Hearing {
+    let Inquiry {
+        services, clock, ..
+    } = inquiry;
     let meant = services.sts_endpoint.is_some();
-    if !imds_is_at_home && !meant {
+    if !inquiry.imds_is_at_home && !meant {
         return Hearing::none("imds.endpoint is not AWS's own, and ship.sts_endpoint is not set");
     }
-    let Some(region) = region.or(services.region.as_deref()) else {
+    let Some(region) = inquiry.region.or(services.region.as_deref()) else {
         return Hearing {
             opinion: Opinion::Asked {
                 caller: Caller::Silent {

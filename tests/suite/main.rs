@@ -19,6 +19,7 @@ mod namespaces;
 mod neighbour;
 mod posture;
 mod private_network;
+mod privilege;
 mod properties;
 mod report;
 mod support;
