@@ -39,9 +39,18 @@ pub struct Invocation {
 pub enum Command {
     /// Posture and scan once, and ship; at `boot` the metadata service is waited
     /// for, and this console is told where nothing can be shipped.
-    Check { run: Run, boot: Option<PathBuf> },
+    Check {
+        run: Run,
+        boot: Option<PathBuf>,
+        verify: bool,
+    },
     /// The scan alone; of the configured roots where no path is named.
-    Scan { run: Run, paths: Vec<PathBuf> },
+    Scan {
+        run: Run,
+        paths: Vec<PathBuf>,
+        /// Ask AWS about the pairs that are found.
+        verify: bool,
+    },
     /// The posture checks alone.
     Posture { run: Run, boot: Option<PathBuf> },
     /// Print the configuration, or only validate it.
@@ -180,7 +189,12 @@ mod tests {
             timeout: None,
             root: "/".into(),
         };
-        assert_eq!(command, Command::Check { run, boot: None });
+        let expected = Command::Check {
+            run,
+            boot: None,
+            verify: false,
+        };
+        assert_eq!(command, expected);
         assert_eq!((quiet, verbosity), (false, 0));
         assert_eq!(sources.file, None);
         assert_eq!(sources.directory, PathBuf::from("/etc/rolecall"));
@@ -189,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_flag_arrives() {
-        let line = "check --boot --console /dev/ttyS0 -vv --config c.toml --format json -o out --fail-on never --timeout 1h30m \
+        let line = "check --verify --boot --console /dev/ttyS0 -vv --config c.toml --format json -o out --fail-on never --timeout 1h30m \
             --root /mnt --threads 8 --exclude a --exclude b --imds-endpoint http://i --ship always \
             --logs-endpoint http://l --log-group g --log-stream s --region eu-west-1 \
             --state-dir /s --runtime-dir /r";
@@ -204,6 +218,7 @@ mod tests {
                     root: "/mnt".into(),
                 },
                 boot: Some("/dev/ttyS0".into()),
+                verify: true,
             },
             sources: Sources {
                 file: Some("c.toml".into()),

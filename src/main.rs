@@ -52,19 +52,21 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
             heard(io::stdout().write_all(text.as_bytes()))?;
             Ok(Outcome::Clean)
         }
-        Command::Check { run, boot } => {
+        Command::Check { run, boot, verify } => {
             let request = Request {
                 scan: true,
                 posture: true,
                 ship: true,
+                verify: *verify,
                 boot: boot.as_deref(),
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
         }
-        Command::Scan { run, paths } => {
+        Command::Scan { run, paths, verify } => {
             let request = Request {
                 scan: true,
+                verify: *verify,
                 ..request(run)
             };
             let paths = on_host(paths, &run.root)?;
@@ -89,6 +91,7 @@ fn request(run: &Run) -> Request<'_> {
         scan: false,
         posture: false,
         ship: false,
+        verify: false,
         boot: None,
     }
 }

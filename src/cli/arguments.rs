@@ -103,6 +103,8 @@ struct CheckArguments {
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
+    verify: VerifyArguments,
+    #[command(flatten)]
     places: PlaceArguments,
 }
 
@@ -115,6 +117,8 @@ struct ScanArguments {
     run: RunArguments,
     #[command(flatten)]
     read: ReadArguments,
+    #[command(flatten)]
+    verify: VerifyArguments,
     #[command(flatten)]
     places: PlaceArguments,
 }
@@ -192,6 +196,21 @@ struct ReadArguments {
     /// configured ones.
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Scan")]
+struct VerifyArguments {
+    /// Ask AWS whether the keys that are found are active.
+    ///
+    /// Each key with its secret signs one GetCallerIdentity, sent to STS of the instance's or the
+    /// configured partition (ship.sts_endpoint, ship.region), and to the other public ones if that
+    /// one does not know it. The secret itself is not sent. An active key's account records the
+    /// call: in CloudTrail, as GetCallerIdentity by the key's user from this host's address with
+    /// the user agent app/rolecall, and as the key's last use (get-access-key-last-used); GuardDuty
+    /// may take note. Keys of known canary services are never tried. Off by default.
+    #[arg(long)]
+    verify: bool,
 }
 
 #[derive(Debug, Args)]
@@ -276,6 +295,7 @@ impl Arguments {
                 Command::Check {
                     run: check.run.try_into()?,
                     boot: check.boot.console(),
+                    verify: check.verify.verify,
                 }
             }
             Subcommands::Scan(scan) => {
@@ -284,6 +304,7 @@ impl Arguments {
                 Command::Scan {
                     run: scan.run.try_into()?,
                     paths: scan.paths,
+                    verify: scan.verify.verify,
                 }
             }
             Subcommands::Posture(posture) => {

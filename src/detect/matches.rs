@@ -16,6 +16,8 @@ pub struct Match {
     pub access_key_id: Option<AccessKeyId>,
     pub account_id: Option<String>,
     pub secret: Option<Secret>,
+    /// Of temporary credentials, where it is plain that it is theirs.
+    pub session_token: Option<Secret>,
     /// The key does not expire by itself.
     pub long_term: bool,
     /// An ID that names the signer of a request.
@@ -64,6 +66,11 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
             matches.push(of_pair(pair, &sightings));
         }
     }
+    if let ([token], [pair]) = (&of_different_values(&tokens)[..], &mut matches[..])
+        && pair.rule == Rule::TemporaryCredentials
+    {
+        pair.session_token = Some(token.value.clone());
+    }
     for id in &sightings.ids {
         if told.insert(id.id.clone()) {
             matches.push(of_id(id, &sightings, !tokens.is_empty()));
@@ -101,6 +108,16 @@ fn take_tokens(sightings: &mut Sightings) -> Vec<Standalone> {
         .partition(|found| found.rule == Rule::TemporaryCredentials);
     sightings.standalone = rest;
     tokens
+}
+
+fn of_different_values(tokens: &[Standalone]) -> Vec<&Standalone> {
+    let mut different: Vec<&Standalone> = Vec::new();
+    for token in tokens {
+        if different.iter().all(|known| known.value != token.value) {
+            different.push(token);
+        }
+    }
+    different
 }
 
 fn of_pair(pair: Pair, sightings: &Sightings) -> Match {
@@ -155,6 +172,7 @@ fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
         confidence: Confidence::Low,
         account_id: id.id.account_id(),
         secret: None,
+        session_token: None,
         long_term: id.id.is_long_term(),
         in_signature: false,
         line: position.line,
@@ -189,6 +207,7 @@ fn lone_secrets(secrets: Vec<SecretSighting>) -> Vec<Match> {
             access_key_id: None,
             account_id: None,
             secret: Some(sighting.value),
+            session_token: None,
             long_term: true,
             in_signature: false,
             line: position.line,
@@ -227,6 +246,7 @@ fn of_standalone((found, occurrences): (Standalone, u64)) -> Match {
         access_key_id: None,
         account_id: found.account_id,
         secret: Some(found.value),
+        session_token: None,
         long_term: found.long_term,
         in_signature: false,
         line: position.line,

@@ -14,7 +14,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "check",
         &[
             "alarm", "config", "deadline", "finding", "outcome", "posture", "report", "scan",
-            "settings", "ship",
+            "secret", "settings", "ship", "verify",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
@@ -33,18 +33,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "scan",
         &[
-            "config", "deadline", "detect", "finding", "sanitize", "source",
+            "config", "deadline", "detect", "finding", "sanitize", "secret", "source",
         ],
     ),
     ("secret", &[]),
     (
         "settings",
         &[
-            "aws", "config", "deadline", "finding", "posture", "scan", "ship",
+            "aws", "config", "deadline", "finding", "posture", "scan", "ship", "verify",
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
     ("source", &["finding", "sanitize", "secret"]),
+    ("verify", &["aws", "finding", "secret"]),
 ];
 
 /// Words that stand in one place only.

@@ -68,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         scan: true,
         posture: true,
         ship: true,
+        verify: false,
         boot: None,
     };
     let (report, outcome) = run(&request, &loaded, &[], &Progress::default())?;

@@ -24,4 +24,5 @@ mod properties;
 mod report;
 mod support;
 mod user_data;
+mod verify;
 mod walk;
