@@ -69,7 +69,7 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
     if let ([token], [pair]) = (&of_different_values(&tokens)[..], &mut matches[..])
         && pair.rule == Rule::TemporaryCredentials
     {
-        pair.session_token = Some(token.value.clone());
+        pair.session_token = Some(padded(&token.value));
     }
     for id in &sightings.ids {
         if told.insert(id.id.clone()) {
@@ -108,6 +108,15 @@ fn take_tokens(sightings: &mut Sightings) -> Vec<Standalone> {
         .partition(|found| found.rule == Rule::TemporaryCredentials);
     sightings.standalone = rest;
     tokens
+}
+
+/// A token as it signs: it is base64, and was read without its padding.
+fn padded(token: &Secret) -> Secret {
+    let token = token.expose();
+    let mut whole = Vec::with_capacity(token.len().next_multiple_of(4));
+    whole.extend_from_slice(token);
+    whole.resize(token.len().next_multiple_of(4), b'=');
+    Secret::new(whole)
 }
 
 fn of_different_values(tokens: &[Standalone]) -> Vec<&Standalone> {
@@ -253,5 +262,43 @@ fn of_standalone((found, occurrences): (Standalone, u64)) -> Match {
         column: position.column,
         encoding: found.place.encoding,
         occurrences,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Detector;
+
+    #[test]
+    fn a_session_token_goes_with_temporary_credentials_where_there_is_one_of_each() {
+        // Made here, so that no scanner takes them for real ones.
+        let mut rng = fastrand::Rng::with_seed(4);
+        let mut pick = |alphabet: &[u8], count: usize| -> String {
+            let pick = |_| char::from(alphabet[rng.usize(..alphabet.len())]);
+            (0..count).map(pick).collect()
+        };
+        let base64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let id = pick(b"QRSTUVWXYZ234567", 16);
+        let secret = pick(base64, 40);
+        let [token, other] = [(); 2].map(|()| format!("FwoGZXIvYXdz{}", pick(base64, 202)));
+        let named = |token: &str| format!("aws_session_token = {token}==\n");
+        let profile = format!(
+            "aws_access_key_id = ASIA{id}\naws_secret_access_key = {secret}\n{}",
+            named(&token)
+        );
+        let tokens = |text: &str| -> Vec<Option<String>> {
+            let matches = Detector::new(4).scan(text.as_bytes()).matches;
+            let token = |token: crate::secret::Secret| token.expose_str().unwrap().to_owned();
+            let tokens = matches
+                .into_iter()
+                .map(|found| found.session_token.map(token));
+            tokens.collect()
+        };
+        let whole = format!("{token}==");
+        assert_eq!(tokens(&profile), [Some(whole.clone())]);
+        let twice = format!("{profile}{}", named(&token));
+        assert_eq!(tokens(&twice), [Some(whole)]);
+        let doubtful = format!("{profile}{}", named(&other));
+        assert_eq!(tokens(&doubtful), [None]);
     }
 }
