@@ -54,7 +54,11 @@ pub enum Command {
     /// The posture checks alone.
     Posture { run: Run, boot: Option<PathBuf> },
     /// The service.
-    Daemon { root: PathBuf },
+    Daemon {
+        root: PathBuf,
+        /// Told at the start where nothing can be shipped.
+        console: PathBuf,
+    },
     /// What the service knows.
     Status { report: Report },
     /// Print the configuration, or only validate it.

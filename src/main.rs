@@ -74,10 +74,11 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
             let paths = on_host(paths, &run.root)?;
             examine(run, &request, &loaded, &paths, quiet)
         }
-        Command::Daemon { root } => {
+        Command::Daemon { root, console } => {
             let request = daemon::Request {
                 root: host_root(root)?,
                 sources: invocation.sources.clone(),
+                console: console.clone(),
             };
             daemon::run(request, loaded)?;
             Ok(Outcome::Clean)

@@ -40,14 +40,15 @@ pub struct Settings {
 /// missing from the answer.
 pub async fn run<K>(
     settings: &Settings,
-    pairs: HashMap<K, Credentials>,
+    pairs: impl IntoIterator<Item = (K, Credentials)>,
     limit: Duration,
 ) -> HashMap<K, Verified>
 where
     K: Eq + std::hash::Hash + Send + 'static,
 {
     let mut verified = HashMap::new();
-    if pairs.is_empty() {
+    let mut waiting = pairs.into_iter().peekable();
+    if waiting.peek().is_none() {
         return verified;
     }
     let end = Instant::now() + limit;
@@ -56,7 +57,6 @@ where
         Ok(Ok(services)) => Arc::new(services),
         _ => return verified,
     };
-    let mut waiting = pairs.into_iter();
     let mut asking = JoinSet::new();
     loop {
         while asking.len() < CONCURRENCY

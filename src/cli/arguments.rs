@@ -148,6 +148,9 @@ struct PostureArguments {
 struct DaemonArguments {
     #[command(flatten)]
     root: RootArguments,
+    /// Where one line tells at the start that nothing can be shipped.
+    #[arg(long, value_name = "FILE", default_value = "/dev/console")]
+    console: PathBuf,
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
@@ -361,6 +364,7 @@ impl Arguments {
                 daemon.places.lay_over(&mut flags);
                 Command::Daemon {
                     root: daemon.root.root,
+                    console: daemon.console,
                 }
             }
             Subcommands::Status(status) => {

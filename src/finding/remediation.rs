@@ -98,6 +98,22 @@ pub fn user_data_remediation(instance: &Instance) -> String {
 /// The remediation for a failed posture check: the one for its rule, or a
 /// closer one where what was observed tells the cause.
 pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String {
+    let told = remediation_of_cause(check, instance);
+    // The commands are the same for the other address, but for one flag.
+    if check.check == Rule::ImdsUnreachable && check.reason.contains(IMDS_IPV6) {
+        told.replace("ip route get", "ip -6 route get")
+            .replace(IMDS_IPV4, IMDS_IPV6)
+            .replace("iptables", "ip6tables")
+    } else {
+        told
+    }
+}
+
+/// Where IMDS is on every instance, and where it may be as well.
+const IMDS_IPV4: &str = "169.254.169.254";
+const IMDS_IPV6: &str = "fd00:ec2::254";
+
+fn remediation_of_cause(check: &PostureCheck, instance: &Instance) -> String {
     let role = instance.role.as_deref().unwrap_or("<role>");
     let instance_id = instance.instance_id.as_deref().unwrap_or("<instance-id>");
     let cause = check.observed.as_deref().unwrap_or_default();

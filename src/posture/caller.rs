@@ -69,9 +69,14 @@ impl Hearing {
         }
     }
 
+    /// Whether the clock explains it all. A key that is not known is not known
+    /// at any time.
     fn is_skewed(&self) -> bool {
-        self.refusal() == Some(Refusal::OutOfTime)
-            || self.skew.is_some_and(|skew| skew.abs() >= MAX_SKEW)
+        match self.refusal() {
+            Some(Refusal::UnknownKey) => false,
+            Some(Refusal::OutOfTime) => true,
+            _ => self.skew.is_some_and(|skew| skew.abs() >= MAX_SKEW),
+        }
     }
 
     /// Whether the role can sign; `by_imds` whether it can by what IMDS says.
@@ -290,6 +295,14 @@ mod tests {
             assert!(check.reason.contains(told), "{check:?}");
             assert!(hearing.lets_sign(false));
         }
+        let unknown = Hearing {
+            skew: Some(SignedDuration::from_hours(1)),
+            ..refused(Refusal::UnknownKey, "InvalidClientTokenId")
+        };
+        assert_eq!(
+            weighed(Verdict::Pass, &unknown).observed.as_deref(),
+            Some("InvalidClientTokenId")
+        );
         let bearable = Hearing {
             skew: Some(SignedDuration::from_secs(299)),
             ..silent(false)

@@ -22,8 +22,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "config", "deadline", "finding", "ledger", "posture", "report", "scan", "settings",
-            "ship", "source", "status",
+            "alarm", "config", "deadline", "finding", "ledger", "posture", "report", "scan",
+            "settings", "ship", "source", "status",
         ],
     ),
     ("deadline", &[]),

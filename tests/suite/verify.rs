@@ -103,14 +103,16 @@ fn a_key_is_tried_once_wherever_it_stands_and_masked_or_not() {
     for file in ["a.env", "b.env", "c/d.env"] {
         host.write(file, pair.env());
     }
-    let config = "redact_access_key_ids = true\n";
     let ran = json(&host, &sts.url());
     assert_eq!(sts.calls(), [pair.id.as_str()]);
     for file in ["a.env", "b.env", "c/d.env"] {
         assert_eq!(told(&ran, file).0, "active");
     }
     let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-    let text = format!("{config}[ship]\nsts_endpoint = \"{}\"\n", sts.url());
+    let text = format!(
+        "redact_access_key_ids = true\n[ship]\nsts_endpoint = \"{}\"\n",
+        sts.url()
+    );
     std::fs::write(file.path(), text).unwrap();
     let ran = Rolecall::new(["scan", "--verify", "--format", "json", "--root"])
         .arg(host.root())
