@@ -36,6 +36,8 @@ pub struct Request {
     pub root: PathBuf,
     /// Read again on SIGHUP.
     pub sources: Sources,
+    /// Told at the start where nothing can be shipped.
+    pub console: PathBuf,
 }
 
 /// Why the service cannot start.

@@ -5,6 +5,7 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod alarm;
 pub mod aws;
 pub mod check;
 pub mod cli;
@@ -27,3 +28,4 @@ pub mod settings;
 pub mod ship;
 pub mod source;
 pub mod status;
+pub mod verify;

@@ -19,8 +19,9 @@ use crate::deadline::Deadline;
 use crate::detect::{Detection, Detector, Match, Scanner};
 use crate::finding::{
     AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
-    SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
+    SourceKind, Verified, controls, finding_id, judge, remediation, secret_fingerprint,
 };
+use crate::secret::Credentials;
 use crate::source::files::Files;
 use crate::source::mounts::Mounts;
 use crate::source::repositories::Repositories;
@@ -31,6 +32,9 @@ pub use crate::source::tail::Tails;
 pub use allow::AllowList;
 pub use given::Answer as UserData;
 pub use memory::Recollection;
+
+/// Pairs that AWS can be asked about in a run.
+const MAX_PAIRS: usize = 500;
 
 /// Findings told one by one in a run; more are counted.
 const MAX_FINDINGS: usize = 20_000;
@@ -55,6 +59,8 @@ pub struct Settings<'a> {
     pub instance: &'a Instance,
     /// The ID of the credentials that the instance's role gives out now.
     pub role_access_key_id: Option<&'a str>,
+    /// Keep the pairs that were found, for AWS to be asked about them.
+    pub keep_pairs: bool,
     /// Mask the middle of access key IDs in what is told.
     pub redact: bool,
     pub deadline: Deadline,
@@ -71,6 +77,8 @@ pub struct Scan {
     pub coverage: Vec<Coverage>,
     /// Findings that the allow list set aside.
     pub allowed: u64,
+    /// By [`Finding::credential`]; empty unless they were to be kept.
+    pub pairs: HashMap<(String, String), Credentials>,
     /// Which of the findings is told for all versions of a file in git, by id.
     versions: HashMap<String, usize>,
 }
@@ -307,6 +315,7 @@ impl Examiner<'_> {
                 line: found.line.map(|line| line + lines_before),
                 ..found
             };
+            let pair = self.settings.keep_pairs.then(|| pair(&found)).flatten();
             let mut finding = finding(found, &location, facts.as_ref(), self.settings);
             if location.source == SourceKind::Git {
                 // Versions of one file are one place, told once.
@@ -332,6 +341,13 @@ impl Examiner<'_> {
             };
             if results.findings.len() < MAX_FINDINGS {
                 self.progress.findings.fetch_add(1, Ordering::Relaxed);
+                if let Some(pair) = pair
+                    && results.pairs.len() < MAX_PAIRS
+                {
+                    let (id, fingerprint) = finding.credential();
+                    let credential = (id.to_owned(), fingerprint.to_owned());
+                    results.pairs.entry(credential).or_insert(pair);
+                }
                 results.findings.push(finding);
             } else {
                 results.untold(&finding.id);
@@ -339,6 +355,21 @@ impl Examiner<'_> {
             }
         }
     }
+}
+
+/// What signs, where all of it was found and using it raises no alarm.
+fn pair(found: &Match) -> Option<Credentials> {
+    let id = found.access_key_id.as_ref()?;
+    let is_whole = match found.rule {
+        Rule::AccessKeyPair => true,
+        Rule::TemporaryCredentials => found.session_token.is_some(),
+        _ => false,
+    };
+    (is_whole && !id.is_canary()).then_some(Credentials {
+        access_key_id: id.as_str().to_owned(),
+        secret_access_key: found.secret.clone()?,
+        session_token: found.session_token.clone(),
+    })
 }
 
 fn finding(
@@ -357,6 +388,9 @@ fn finding(
         .as_ref()
         .zip(instance.account_id.as_ref())
         .map(|(theirs, ours)| theirs == ours);
+    let is_pair = found.access_key_id.is_some()
+        && found.secret.is_some()
+        && matches!(found.rule, Rule::AccessKeyPair | Rule::TemporaryCredentials);
     let severity = judge(&Evidence {
         rule: found.rule,
         confidence: found.confidence,
@@ -383,6 +417,7 @@ fn finding(
         same_account,
         canary,
         secret_fingerprint,
+        verified: (settings.keep_pairs && is_pair).then_some(Verified::Unknown),
         location: Location {
             line: found.line,
             column: found.column,

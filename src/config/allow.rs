@@ -257,6 +257,7 @@ mod tests {
             same_account: None,
             canary: false,
             secret_fingerprint: Some("sha256:0123456789abcdef".into()),
+            verified: None,
             location: Location {
                 path: Some(path.into()),
                 ..Location::new(SourceKind::File)

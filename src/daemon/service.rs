@@ -26,6 +26,7 @@ use super::state::State;
 use super::supervisor::{self, Supervisor};
 use super::watch::{self, Notice, Watch};
 use super::{Error, Request};
+use crate::alarm;
 use crate::config::{Config, Loaded, ShipMode, Sources};
 use crate::posture::{self, Posture};
 use crate::scan::{Progress, Recollection, Tails};
@@ -69,6 +70,7 @@ enum Purpose {
 pub(super) struct Service {
     root: PathBuf,
     sources: Sources,
+    console: PathBuf,
     loaded: Arc<Loaded>,
     state: State,
     /// The first posture checks were made.
@@ -103,6 +105,7 @@ impl Service {
             shipper: None,
             root: request.root,
             sources: request.sources,
+            console: request.console,
             loaded: Arc::new(loaded),
             ready: false,
             schedule: None,
@@ -339,6 +342,15 @@ impl Service {
 
     fn take_in_posture(&mut self, posture: Posture) {
         let appeared = posture.role_usable && !self.state.role_usable;
+        let is_first = self.schedule.is_none();
+        if !posture.role_usable
+            && (is_first || self.state.role_usable)
+            && let Some(cause) = alarm::cause(&posture.checks, &posture.instance)
+        {
+            let console = is_first.then(|| self.console.clone());
+            // It may wait for a journal that is not reading.
+            tokio::task::spawn_blocking(move || alarm::raise(&cause, console.as_deref()));
+        }
         self.state.record_posture(posture);
         let now = Instant::now();
         if appeared {

@@ -212,9 +212,10 @@ fn posture_line(report: &Report) -> Option<String> {
 fn credential_line(credential: &Credential<'_>) -> String {
     let worst = credential.worst();
     format!(
-        "{:<8} {} in {}{}: {}",
+        "{:<8} {}{} in {}{}: {}",
         worst.severity.name(),
         name(worst),
+        verified(worst),
         many(credential.findings.len() as u64, "place"),
         holders(credential),
         place(&worst.location)
@@ -236,9 +237,10 @@ fn credential_block(text: &mut String, credential: &Credential<'_>) {
         .map_or_else(String::new, |fingerprint| format!(", secret {fingerprint}"));
     let _ = writeln!(
         text,
-        "{} {}{account}{secret}\n  {} ({} confidence), {}{}:",
+        "{} {}{}{account}{secret}\n  {} ({} confidence), {}{}:",
         worst.severity.name().to_uppercase(),
         name(worst),
+        verified(worst),
         sanitize::line(&worst.title),
         format!("{:?}", worst.confidence).to_lowercase(),
         many(credential.findings.len() as u64, "place"),
@@ -261,6 +263,12 @@ fn name(finding: &Finding) -> String {
         ("", fingerprint) => format!("{} {fingerprint}", finding.rule),
         (id, _) => id.to_owned(),
     }
+}
+
+/// What AWS said of it, where it was to be asked.
+fn verified(finding: &Finding) -> String {
+    let told = finding.verified;
+    told.map_or_else(String::new, |told| format!(" ({told})"))
 }
 
 fn holders(credential: &Credential<'_>) -> String {

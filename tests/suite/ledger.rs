@@ -36,6 +36,7 @@ fn finding(path: &str) -> Finding {
         same_account: None,
         canary: false,
         secret_fingerprint: Some("sha256:0123456789abcdef".into()),
+        verified: None,
         location,
         also_in: Vec::new(),
         occurrences: 1,

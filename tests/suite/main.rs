@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
+mod alarm;
 mod architecture;
 mod archives;
 mod caller;
@@ -19,9 +20,11 @@ mod namespaces;
 mod neighbour;
 mod posture;
 mod private_network;
+mod privilege;
 mod properties;
 mod report;
 mod support;
 mod user_data;
+mod verify;
 mod walk;
 mod watching;
