@@ -6,7 +6,9 @@ mod priority;
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +24,7 @@ use crate::finding::{
 use crate::source::files::Files;
 use crate::source::mounts::Mounts;
 use crate::source::repositories::Repositories;
-use crate::source::{Blob, Content, Held, Holder, Origin, Visitor, archive, git, process};
+use crate::source::{Blob, Content, Held, Holder, Look, Origin, Visitor, archive, git, process};
 
 pub use allow::AllowList;
 
@@ -186,41 +188,37 @@ impl Visitor for Examiner<'_> {
 }
 
 impl Holder for Examiner<'_> {
-    fn hold(
-        &mut self,
-        content: Content<'_>,
-        coverage: &mut Coverage,
-    ) -> (Option<Held>, io::Result<()>) {
-        let outcome = match content {
-            Content::Bytes(bytes) => {
-                coverage.bytes += bytes.len() as u64;
-                self.progress
-                    .bytes
-                    .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                if !self.scanner.may_hold(bytes) {
-                    self.count(coverage);
-                    return (None, Ok(()));
-                }
-                self.scanner.feed(bytes);
-                Ok(())
-            }
-            Content::Stream(content) => self.read(content, coverage),
+    fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look {
+        let mut look = Look {
+            held: None,
+            unmarked: false,
+            outcome: Ok(()),
         };
-        let detection = self.scanner.finish();
-        if outcome.is_ok() {
+        let detection = match content {
+            Content::Bytes(bytes) => {
+                self.examine(bytes, from_ref(&(0..bytes.len())), &mut look, coverage)
+            }
+            Content::Changed(bytes, changes) => self.examine(bytes, changes, &mut look, coverage),
+            Content::Stream(content) => {
+                look.outcome = self.read(content, coverage);
+                self.scanner.finish()
+            }
+        };
+        if look.outcome.is_ok() {
             self.count(coverage);
         }
         if detection.is_empty() {
-            return (None, outcome);
+            return look;
         }
         self.matches_held += detection.matches.len();
         if self.matches_held > MAX_FINDINGS {
             let count = detection.matches.len() as u64;
             coverage.skip_many(SkipReason::FindingLimit, count, "git");
-            return (None, outcome);
+            return look;
         }
+        look.held = Some(Held(self.held.len()));
         self.held.push(Some(detection));
-        (Some(Held(self.held.len() - 1)), outcome)
+        look
     }
 
     fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage) {
@@ -235,6 +233,21 @@ impl Examiner<'_> {
     fn count(&self, coverage: &mut Coverage) {
         coverage.scanned += 1;
         self.progress.blobs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn examine(
+        &mut self,
+        bytes: &[u8],
+        changes: &[Range<usize>],
+        look: &mut Look,
+        coverage: &mut Coverage,
+    ) -> Detection {
+        let count = bytes.len() as u64;
+        coverage.bytes += count;
+        self.progress.bytes.fetch_add(count, Ordering::Relaxed);
+        let (detection, unmarked) = self.scanner.examine(bytes, changes);
+        look.unmarked = unmarked;
+        detection
     }
 
     fn read(&mut self, content: &mut dyn io::Read, coverage: &mut Coverage) -> io::Result<()> {
