@@ -8,7 +8,9 @@ mod user_data;
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,7 +28,9 @@ use crate::source::files::Files;
 use crate::source::mounts::Mounts;
 use crate::source::repositories::Repositories;
 use crate::source::user_data::{self as given, Copies};
-use crate::source::{Blob, Content, Held, Holder, Memory, Origin, Visitor, archive, git, process};
+use crate::source::{
+    Blob, Content, Held, Holder, Look, Memory, Origin, Visitor, archive, git, process,
+};
 
 pub use crate::source::tail::Tails;
 pub use allow::AllowList;
@@ -223,42 +227,38 @@ impl Visitor for Examiner<'_> {
 }
 
 impl Holder for Examiner<'_> {
-    fn hold(
-        &mut self,
-        content: Content<'_>,
-        coverage: &mut Coverage,
-    ) -> (Option<Held>, io::Result<()>) {
-        let outcome = match content {
-            Content::Bytes(bytes) => {
-                coverage.bytes += bytes.len() as u64;
-                self.progress
-                    .bytes
-                    .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                if !self.scanner.may_hold(bytes) {
-                    self.count(coverage);
-                    return (None, Ok(()));
-                }
-                self.scanner.feed(bytes);
-                Ok(())
-            }
-            Content::Stream(content) => self.read(content, coverage),
+    fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look {
+        let mut look = Look {
+            held: None,
+            unmarked: false,
+            outcome: Ok(()),
         };
-        let detection = self.scanner.finish();
-        if outcome.is_ok() {
+        let detection = match content {
+            Content::Bytes(bytes) => {
+                self.examine(bytes, from_ref(&(0..bytes.len())), &mut look, coverage)
+            }
+            Content::Changed(bytes, changes) => self.examine(bytes, changes, &mut look, coverage),
+            Content::Stream(content) => {
+                look.outcome = self.read(content, coverage);
+                self.scanner.finish()
+            }
+        };
+        if look.outcome.is_ok() {
             self.count(coverage);
         }
         if detection.is_empty() {
-            return (None, outcome);
+            return look;
         }
         self.found += 1;
         self.matches_held += detection.matches.len();
         if self.matches_held > MAX_FINDINGS {
             let count = detection.matches.len() as u64;
             coverage.skip_many(SkipReason::FindingLimit, count, "git");
-            return (None, outcome);
+            return look;
         }
+        look.held = Some(Held(self.held.len()));
         self.held.push(Some(detection));
-        (Some(Held(self.held.len() - 1)), outcome)
+        look
     }
 
     fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage) {
@@ -273,6 +273,21 @@ impl Examiner<'_> {
     fn count(&self, coverage: &mut Coverage) {
         coverage.scanned += 1;
         self.progress.blobs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn examine(
+        &mut self,
+        bytes: &[u8],
+        changes: &[Range<usize>],
+        look: &mut Look,
+        coverage: &mut Coverage,
+    ) -> Detection {
+        let count = bytes.len() as u64;
+        coverage.bytes += count;
+        self.progress.bytes.fetch_add(count, Ordering::Relaxed);
+        let (detection, unmarked) = self.scanner.examine(bytes, changes);
+        look.unmarked = unmarked;
+        detection
     }
 
     fn read(&mut self, content: &mut dyn io::Read, coverage: &mut Coverage) -> io::Result<()> {

@@ -342,7 +342,7 @@ impl Service {
 
     fn take_in_posture(&mut self, posture: Posture) {
         let appeared = posture.role_usable && !self.state.role_usable;
-        let is_first = self.schedule.is_none();
+        let is_first = !self.ready;
         if !posture.role_usable
             && (is_first || self.state.role_usable)
             && let Some(cause) = alarm::cause(&posture.checks, &posture.instance)
