@@ -11,6 +11,7 @@ pub mod config;
 pub mod deadline;
 pub mod detect;
 pub mod finding;
+pub mod host;
 pub mod imds;
 pub mod logging;
 pub mod outcome;

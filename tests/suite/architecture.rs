@@ -19,6 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
+    ("host", &["sanitize", "secret"]),
     ("imds", &["sanitize", "secret"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
