@@ -244,7 +244,7 @@ mod tests {
                 "[Service]\nEnvironment=X=%p\n",
             ),
             (
-                "etc/systemd/system/a-@.service.d/p.conf",
+                "etc/systemd/system/a-.service.d/p.conf",
                 "[Service]\nEnvironment=P=1\n",
             ),
         ]);

@@ -19,4 +19,5 @@ mod private_network;
 mod properties;
 mod report;
 mod support;
+mod units;
 mod walk;

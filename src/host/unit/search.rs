@@ -311,17 +311,19 @@ fn template(name: &str) -> Option<String> {
 }
 
 /// The name, and the more general ones whose drop-ins hold for it too: of
-/// `a-b@c.service` those of `a-b@.service`, `a-@.service` and `a-@c.service`.
+/// `a-b@c.service` those of `a-b@.service` and `a-.service`.
 fn general(name: &str) -> Vec<String> {
     let mut names = vec![name.to_owned()];
-    if let Some(template) = template(name) {
-        names.extend(general(&template));
+    names.extend(template(name));
+    let stem = name.strip_suffix(kind(name)).unwrap_or(name);
+    let (prefix, _) = stem.split_once('@').unwrap_or((stem, ""));
+    let mut prefix = prefix.trim_end_matches('.');
+    loop {
+        let shorter = prefix.strip_suffix('-').unwrap_or(prefix);
+        let Some(dash) = shorter.rfind('-').filter(|dash| *dash > 0) else {
+            return names;
+        };
+        prefix = &shorter[..=dash];
+        names.push(format!("{prefix}.{}", kind(name)));
     }
-    let end = name.find('@').or_else(|| name.rfind('.'));
-    let (prefix, rest) = name.split_at(end.unwrap_or(name.len()));
-    let shorter = prefix.strip_suffix('-').unwrap_or(prefix);
-    if let Some(dash) = shorter.rfind('-').filter(|dash| *dash > 0) {
-        names.extend(general(&format!("{}{rest}", &shorter[..=dash])));
-    }
-    names
 }
