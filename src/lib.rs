@@ -5,6 +5,7 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod aws;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -21,5 +22,6 @@ pub mod report;
 pub mod sanitize;
 pub mod scan;
 pub mod secret;
+pub mod settings;
 pub mod ship;
 pub mod source;

@@ -20,8 +20,8 @@ use aws_sdk_cloudwatchlogs::{Client, Config};
 use aws_smithy_runtime_api::http::Response;
 
 use super::decision::{Call, Fault};
-use super::transport::{self, TransportError};
 use super::{Event, Rejected, Settings};
+use crate::aws::{self, TransportError};
 
 /// The role's credentials of the moment. They are swapped beneath the client,
 /// so that what it has learnt of the service's clock and its connections stay.
@@ -74,18 +74,19 @@ impl Logs {
         region: &str,
         credentials: Credentials,
     ) -> Result<Self, TransportError> {
+        let endpoint = aws::endpoint("ship.endpoint", settings.endpoint.as_ref())?;
         let current = Current(Arc::new(RwLock::new(credentials)));
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(current.clone()))
             .identity_cache(IdentityCache::no_cache())
-            .http_client(transport::to_logs(settings)?)
+            .http_client(aws::client(&settings.network, endpoint.as_deref())?)
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_app_name(AppName::new("rolecall").ok());
-        config.set_endpoint_url(transport::endpoint(settings)?);
+        config.set_endpoint_url(endpoint);
         Ok(Self {
             client: Client::from_conf(config.build()),
             current,
@@ -136,7 +137,7 @@ impl Logs {
                 .build()
                 .map_err(|error| Failure {
                     fault: Fault::InvalidRequest,
-                    cause: transport::causes(&error),
+                    cause: aws::causes(&error),
                 })?;
             request = request.log_events(input);
         }
@@ -162,18 +163,15 @@ impl Logs {
             SdkError::ResponseError(answer) => {
                 let status = answer.raw().status().as_u16();
                 let fault = Fault::of_answer(None, status, "");
-                (
-                    fault,
-                    format!("HTTP {status}: {}", transport::causes(error)),
-                )
+                (fault, format!("HTTP {status}: {}", aws::causes(error)))
             }
-            SdkError::TimeoutError(_) => (Fault::TimedOut, transport::causes(error)),
+            SdkError::TimeoutError(_) => (Fault::TimedOut, aws::causes(error)),
             SdkError::DispatchFailure(failure) => {
                 let fault = if failure.is_timeout() {
                     Fault::TimedOut
-                } else if transport::causes(error).contains(transport::PROXY_DENIED) {
+                } else if aws::causes(error).contains(aws::PROXY_DENIED) {
                     Fault::ProxyDenied
-                } else if transport::is_untrusted(error) {
+                } else if aws::is_untrusted(error) {
                     Fault::Untrusted
                 } else if failure.is_user() {
                     Fault::Misconfigured
@@ -184,16 +182,16 @@ impl Logs {
                 } else {
                     Fault::Unreachable
                 };
-                (fault, transport::causes(error))
+                (fault, aws::causes(error))
             }
-            _ => (Fault::Misconfigured, transport::causes(error)),
+            _ => (Fault::Misconfigured, aws::causes(error)),
         };
         // A refusal of a signature quotes what should have been signed, which
         // includes the session token.
         let cause = if fault == Fault::BadSignature || self.quotes_a_secret(&cause) {
             String::new()
         } else {
-            transport::shortened(cause.trim_end_matches([':', ' ']))
+            aws::shortened(cause.trim_end_matches([':', ' ']))
         };
         Failure { fault, cause }
     }
