@@ -33,7 +33,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("secret", &[]),
     ("ship", &["finding", "sanitize"]),
-    ("source", &["finding", "sanitize"]),
+    ("source", &["finding", "host", "sanitize"]),
 ];
 
 /// Words that stand in one place only.
