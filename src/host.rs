@@ -1,7 +1,9 @@
 //! What a host says of itself in the files of its service managers, read from
 //! a root that may be another machine's. It knows nothing of keys.
 
+pub mod account;
 pub mod environment_file;
+pub mod process;
 pub mod unit;
 
 use std::ffi::OsString;

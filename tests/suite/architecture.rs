@@ -43,7 +43,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "sanitize"]),
+    ("source", &["finding", "host", "sanitize"]),
 ];
 
 /// Words that stand in one place only.
