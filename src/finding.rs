@@ -12,6 +12,7 @@ mod record;
 mod remediation;
 mod rule;
 mod severity;
+mod usage;
 
 use serde::Serialize;
 
@@ -26,6 +27,7 @@ pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
 pub use remediation::{posture_remediation, remediation};
 pub use rule::Rule;
 pub use severity::{Confidence, Evidence, Severity, judge};
+pub use usage::{Holder, PlaceKind, Usage, User};
 
 /// One credential in one place, or one failed posture check, with all that a
 /// reader needs to act on it. The field names are the public JSON contract.
@@ -52,6 +54,8 @@ pub struct Finding {
     /// How often this credential stands in this place.
     pub occurrences: u64,
     pub file: Option<FileFacts>,
+    #[serde(flatten)]
+    pub usage: Usage,
     pub controls: &'static [&'static str],
     pub remediation: String,
 }
@@ -99,6 +103,7 @@ impl Finding {
             location,
             occurrences: 1,
             file: None,
+            usage: Usage::default(),
             controls: check.controls,
             remediation: posture_remediation(check, instance),
         })

@@ -2,6 +2,8 @@
 //! a root that may be another machine's. It knows nothing of keys.
 
 pub mod account;
+pub mod container;
+pub mod crontab;
 pub mod environment_file;
 pub mod process;
 pub mod unit;

@@ -2,6 +2,7 @@
 //! within the run's time and with every omission counted.
 
 mod allow;
+mod join;
 mod memory;
 mod priority;
 
@@ -18,7 +19,7 @@ use crate::deadline::Deadline;
 use crate::detect::{Detection, Detector, Match, Scanner};
 use crate::finding::{
     AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
-    SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
+    SourceKind, Usage, controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::source::files::Files;
 use crate::source::git::{self, Repositories};
@@ -102,14 +103,15 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let mut coverage = Vec::new();
     let repositories = Repositories::default();
 
-    match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
+    let mounts = Mounts::read(Path::new("/proc"), settings.network_filesystems);
+    match &mounts {
         Ok(mounts) => {
             let exclude = |path: &Path| settings.exclude.is_match(path);
             let files = Files {
                 root: settings.root,
                 roots: settings.roots,
                 exclude: (!settings.exclude.is_empty()).then_some(&exclude),
-                mounts: &mounts,
+                mounts,
                 threads: settings.threads,
                 archives: settings.archives.then_some(archive::Settings {
                     max_depth: settings.max_depth,
@@ -135,12 +137,15 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         }
     }
     if settings.processes {
-        coverage.push(process::walk(&proc, &mut visitor()));
+        coverage.push(process::walk(&proc, mounts.as_ref().ok(), &mut visitor()));
     }
 
     let mut scan = results
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Ok(mounts) = &mounts {
+        join::join(&mut scan.findings, settings, mounts);
+    }
     let order = |finding: &Finding| {
         let place = &finding.location;
         (
@@ -366,6 +371,7 @@ fn finding(
         },
         occurrences: found.occurrences,
         file: facts.cloned(),
+        usage: Usage::default(),
         controls: controls(found.rule),
         remediation: remediation(found.rule, found.access_key_id.as_ref(), instance),
         access_key_id: found.access_key_id,

@@ -33,6 +33,8 @@ pub struct Unit {
     pub environment_files: Vec<EnvironmentFile>,
     /// `PassEnvironment=`: names taken over from the manager.
     pub pass_environment: Vec<String>,
+    /// The arguments of `ExecStart=` and its kin, each with the setting's key.
+    arguments: Vec<(String, Secret)>,
     /// `UnsetEnvironment=`: names, or assignments as `NAME=value`.
     unset_environment: Vec<Secret>,
 }
@@ -75,6 +77,21 @@ impl Unit {
         }
         environment.retain(|assignment| !self.unsets(assignment));
         environment
+    }
+
+    /// The files that its commands name and that are there, without links:
+    /// scripts, configuration.
+    pub fn files_in_commands(&self, root: Root<'_>) -> Vec<PathBuf> {
+        let words = self.arguments.iter().map(|(_, word)| word.expose());
+        let paths = words.filter_map(|word| {
+            // `--config=/etc/app.conf`, and the marks of systemd.service(5).
+            let value = word.rsplit(|byte| *byte == b'=').next()?;
+            let path = std::str::from_utf8(value).ok()?;
+            let path = path.trim_start_matches(['@', '-', ':', '+', '!']);
+            path.starts_with('/')
+                .then(|| root.resolve(path.as_ref()).ok())?
+        });
+        paths.collect()
     }
 
     fn unsets(&self, assignment: &Assignment) -> bool {

@@ -73,6 +73,8 @@ const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fusebl
 #[derive(Debug, Default)]
 pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
+    /// Where a `/proc` shows others' processes to one group only, by its ID.
+    hidden_from_others: HashMap<PathBuf, u32>,
 }
 
 /// A mount table that could not be read.
@@ -97,15 +99,30 @@ impl Mounts {
 
     fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
+        let mut hidden_from_others = HashMap::new();
         for mount in MountInfos::from_buf_read(text)? {
             let place = unescape(&mount.mount_point);
+            if mount.fs_type == "proc"
+                && let Some(group) = sees_all(&mount.super_options)
+            {
+                hidden_from_others.insert(place.clone(), group);
+            }
             // A later line hides an earlier one at the same place.
             match reason(&mount.fs_type, network_filesystems) {
                 Some(reason) => skipped.insert(place, reason),
                 None => skipped.remove(&place),
             };
         }
-        Ok(Self { skipped })
+        Ok(Self {
+            skipped,
+            hidden_from_others,
+        })
+    }
+
+    /// The group that sees every process in the `proc` mounted here, where
+    /// the others see their own only.
+    pub fn group_that_sees(&self, proc: &Path) -> Option<u32> {
+        self.hidden_from_others.get(proc).copied()
     }
 
     /// Why a walk must not enter `directory`, if it is a mount point of a
@@ -134,6 +151,16 @@ fn unescape(path: &Path) -> PathBuf {
         }
     }
     OsString::from_vec(plain).into()
+}
+
+/// The group for which `hidepid` makes an exception; `None` where nothing is
+/// hidden. See proc(5).
+fn sees_all(options: &HashMap<String, Option<String>>) -> Option<u32> {
+    let hidden = options.get("hidepid")?.as_deref()?;
+    let group = || options.get("gid")?.as_deref()?.parse().ok();
+    ["2", "invisible", "4", "ptraceable"]
+        .contains(&hidden)
+        .then(|| group().unwrap_or(0))
 }
 
 fn reason(fs_type: &str, network_filesystems: bool) -> Option<SkipReason> {
@@ -191,6 +218,19 @@ mod tests {
     fn network_file_systems_can_be_asked_for() {
         assert_eq!(skip("/mnt/s3", true), None);
         assert_eq!(skip("/proc", true), Some(SkipReason::PseudoFilesystem));
+    }
+
+    #[test]
+    fn a_proc_that_hides_processes_is_known() {
+        let group = |options: &str| {
+            let table = format!("22 27 0:21 / /proc rw - proc proc rw{options}\n");
+            let mounts = Mounts::parse(table.as_bytes(), false).unwrap();
+            mounts.group_that_sees(Path::new("/proc"))
+        };
+        assert_eq!(group(""), None);
+        assert_eq!(group(",hidepid=1"), None);
+        assert_eq!(group(",hidepid=invisible"), Some(0));
+        assert_eq!(group(",hidepid=2,gid=27"), Some(27));
     }
 
     #[test]

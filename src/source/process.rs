@@ -6,13 +6,19 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use rustix::thread::CapabilitySet;
+
+use super::mounts::Mounts;
 use super::{Blob, Origin, Visitor};
 use crate::finding::{Coverage, Location, SkipReason, SourceKind};
 use crate::host::process::{self, MAX_BYTES, Process};
 use crate::sanitize;
 
+/// The PID namespace that has all others below it (`PROC_PID_INIT_INO`).
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
 /// Visits every process that `proc` shows.
-pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
+pub fn walk(proc: &Path, mounts: Option<&Mounts>, visitor: &mut dyn Visitor) -> Coverage {
     let mut coverage = Coverage::new(SourceKind::Process);
     let processes = match process::list(proc) {
         Ok(processes) => processes,
@@ -26,6 +32,19 @@ pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
             return coverage;
         }
     };
+    if hides_processes(proc, mounts) {
+        coverage.skip(
+            SkipReason::PermissionDenied,
+            "processes of other users (/proc is mounted with hidepid)",
+        );
+    }
+    let namespace = std::fs::read_link(proc.join("1/ns/pid"));
+    if namespace.is_ok_and(|namespace| namespace != Path::new(FIRST_NAMESPACE)) {
+        coverage.skip(
+            SkipReason::OtherNamespace,
+            "processes outside of this PID namespace",
+        );
+    }
     for process in processes {
         let pid = process.pid();
         if visitor.is_over() {
@@ -39,6 +58,23 @@ pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
         }
     }
     coverage
+}
+
+/// Whether there may be processes that `proc` does not even list for us.
+fn hides_processes(proc: &Path, mounts: Option<&Mounts>) -> bool {
+    let proc = proc.canonicalize();
+    let group = mounts.zip(proc.ok());
+    let Some(group) = group.and_then(|(mounts, proc)| mounts.group_that_sees(&proc)) else {
+        return false;
+    };
+    let may_trace = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
+    let of_group = || {
+        let groups = rustix::process::getgroups().unwrap_or_default();
+        let own = rustix::process::getegid();
+        groups.iter().chain([&own]).any(|one| one.as_raw() == group)
+    };
+    !may_trace && !of_group()
 }
 
 fn visit(process: &Process, visitor: &mut dyn Visitor, coverage: &mut Coverage) -> io::Result<()> {

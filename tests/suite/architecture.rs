@@ -32,7 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "scan",
         &[
-            "config", "deadline", "detect", "finding", "sanitize", "source",
+            "config", "deadline", "detect", "finding", "host", "sanitize", "source",
         ],
     ),
     ("secret", &[]),

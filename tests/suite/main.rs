@@ -20,4 +20,5 @@ mod properties;
 mod report;
 mod support;
 mod units;
+mod usage;
 mod walk;

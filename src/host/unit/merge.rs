@@ -26,6 +26,7 @@ pub(super) fn unit(
         environment: Vec::new(),
         environment_files: Vec::new(),
         pass_environment: Vec::new(),
+        arguments: Vec::new(),
         unset_environment: Vec::new(),
     };
     let specifiers = Specifiers { unit: name, home };
@@ -114,6 +115,15 @@ impl Unit {
                     .extend(unset.map(|word| Secret::new(specifiers.expand(&word).as_slice())));
             }
             (b"User", _) => self.user = Some(expanded(value)).filter(|user| !user.is_empty()),
+            (key, value) if key.starts_with(b"Exec") => {
+                let key = String::from_utf8_lossy(key).into_owned();
+                if value.is_empty() {
+                    self.arguments.retain(|(known, _)| *known != key);
+                }
+                let words = words(value).into_iter();
+                let words = words.map(|word| Secret::new(specifiers.expand(&word).as_slice()));
+                self.arguments.extend(words.map(|word| (key.clone(), word)));
+            }
             _ => {}
         }
     }
