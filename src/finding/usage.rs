@@ -24,6 +24,8 @@ pub enum PlaceKind {
     ContainerFile,
     /// In the container's own layer, volumes or logs.
     ContainerStorage,
+    /// In a layer of its image.
+    ContainerImage,
     Crontab,
     /// `/etc/environment` and its kin: every session has it.
     LoginEnvironment,
@@ -45,6 +47,7 @@ impl PlaceKind {
             Self::ContainerConfiguration => "container configuration",
             Self::ContainerFile => "file of a container",
             Self::ContainerStorage => "storage of a container",
+            Self::ContainerImage => "image of a container",
             Self::Crontab => "crontab",
             Self::LoginEnvironment => "environment of all sessions",
             Self::ShellProfile => "shell profile",

@@ -16,6 +16,9 @@ use crate::sanitize;
 /// Containers told of one host.
 const MAX_CONTAINERS: usize = 5_000;
 
+/// Layers of one image; overlay takes 500 at most.
+const MAX_LAYERS: usize = 500;
+
 /// Where docker keeps its data unless `daemon.json` says otherwise; the
 /// second is Ubuntu's snap.
 const DOCKER: &[&str] = &["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
@@ -72,6 +75,8 @@ pub struct Container {
     pub files: Vec<PathBuf>,
     /// Directories that are the container's own: its layer, logs and volumes.
     pub directories: Vec<PathBuf>,
+    /// Layers of its image, which other containers may share.
+    pub layers: Vec<PathBuf>,
 }
 
 impl Container {
@@ -256,6 +261,7 @@ impl Listing<'_, '_> {
                 .mount_points
                 .values()
                 .map(|mount| mount.source.as_str());
+            let layers = layer.as_deref().map(|layer| self.layers(layer));
             let files: Vec<_> = composed
                 .chain(mounted)
                 .filter_map(|path| self.resolved(path))
@@ -272,8 +278,24 @@ impl Listing<'_, '_> {
             container
                 .directories
                 .extend(directory.into_iter().chain(layer));
+            container.layers.extend(layers.into_iter().flatten());
             container.mount(files, volumes.as_deref());
         }
+    }
+
+    /// The layers below one of docker's or podman's: its file `lower` names
+    /// links beside it, separated by colons.
+    fn layers(&self, layer: &Path) -> Vec<PathBuf> {
+        let Ok(lower) = self.root.read(&layer.join("lower")) else {
+            return Vec::new();
+        };
+        let links = String::from_utf8_lossy(&lower).into_owned();
+        let beside = layer.parent().unwrap_or(layer);
+        let layers = links.trim().split(':').take(MAX_LAYERS);
+        layers
+            .filter(|link| !link.is_empty())
+            .filter_map(|link| self.resolved(beside.join(link)))
+            .collect()
     }
 
     fn bundle(&mut self, id: &str, path: &Path, directory: &Path) {
@@ -303,11 +325,13 @@ impl Listing<'_, '_> {
         for stored in stored {
             let layer = stored.layer.filter(|layer| !layer.contains(['/', '.']));
             let layer = layer.and_then(|layer| self.resolved(layers.join(layer)));
+            let layers = layer.as_deref().map(|layer| self.layers(layer));
             let name = stored.names.unwrap_or_default().into_iter().next();
             let Some(container) = self.container(&stored.id, &path) else {
                 return;
             };
             container.name = name.and_then(|name| told(&name));
+            container.layers.extend(layers.into_iter().flatten());
             container.directories.extend(layer);
         }
         for id in self.names(containers) {
@@ -373,11 +397,20 @@ mod tests {
                 "abc",
             ),
             ("data/docker/overlay2/abc/diff/app/.env", ""),
+            ("data/docker/overlay2/abc/lower", "l/X:l/GONE"),
+            ("data/docker/overlay2/base/diff/etc/passwd", ""),
+            ("data/docker/overlay2/l/none", ""),
             ("srv/app/compose.yml", ""),
             ("srv/app/key.env", ""),
         ]);
+        let link = tree.0.path().join("data/docker/overlay2/l/X");
+        std::os::unix::fs::symlink("../base/diff", link).unwrap();
         let mut omitted = Omitted::default();
         let [container] = tree.list(&mut omitted).try_into().unwrap();
+        assert_eq!(
+            container.layers,
+            paths(&["/data/docker/overlay2/base/diff"])
+        );
         assert_eq!(container.short_id(), "0123456789ab");
         assert_eq!(container.name.as_deref(), Some("web"));
         assert_eq!(container.image.as_deref(), Some("nginx:1"));

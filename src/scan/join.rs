@@ -32,7 +32,7 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings<'_>, mounts: &M
     let in_containers = findings.iter().any(|one| one.location.container.is_some());
     let needed = !places.is_empty() || in_containers;
     let definitions = if needed && !settings.deadline.is_over() {
-        Definitions::read(root, &places)
+        Definitions::read(root, mounts, &places)
     } else {
         Definitions::default()
     };

@@ -75,6 +75,15 @@ pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
     /// Where a `/proc` shows others' processes to one group only, by its ID.
     hidden_from_others: HashMap<PathBuf, u32>,
+    overlays: Vec<Overlay>,
+}
+
+/// An overlay and the directories that its files lie in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlay {
+    pub mount_point: PathBuf,
+    pub upper: Option<PathBuf>,
+    pub lower: Vec<PathBuf>,
 }
 
 /// A mount table that could not be read.
@@ -100,12 +109,16 @@ impl Mounts {
     fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
         let mut hidden_from_others = HashMap::new();
+        let mut overlays = Vec::new();
         for mount in MountInfos::from_buf_read(text)? {
             let place = unescape(&mount.mount_point);
             if mount.fs_type == "proc"
                 && let Some(group) = sees_all(&mount.super_options)
             {
                 hidden_from_others.insert(place.clone(), group);
+            }
+            if mount.fs_type == "overlay" {
+                overlays.push(overlay(&place, &mount.super_options));
             }
             // A later line hides an earlier one at the same place.
             match reason(&mount.fs_type, network_filesystems) {
@@ -116,7 +129,12 @@ impl Mounts {
         Ok(Self {
             skipped,
             hidden_from_others,
+            overlays,
         })
+    }
+
+    pub fn overlays(&self) -> &[Overlay] {
+        &self.overlays
     }
 
     /// The group that sees every process in the `proc` mounted here, where
@@ -153,6 +171,20 @@ fn unescape(path: &Path) -> PathBuf {
     OsString::from_vec(plain).into()
 }
 
+fn overlay(mount_point: &Path, options: &HashMap<String, Option<String>>) -> Overlay {
+    let option = |name: &str| options.get(name)?.as_deref();
+    let path = |path: &str| unescape(Path::new(path));
+    Overlay {
+        mount_point: mount_point.to_owned(),
+        upper: option("upperdir").map(path),
+        lower: option("lowerdir")
+            .into_iter()
+            .flat_map(|lower| lower.split(':'))
+            .map(path)
+            .collect(),
+    }
+}
+
 /// The group for which `hidepid` makes an exception; `None` where nothing is
 /// hidden. See proc(5).
 fn sees_all(options: &HashMap<String, Option<String>>) -> Option<u32> {
@@ -186,7 +218,7 @@ mod tests {
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 30 27 0:30 / /mnt/with\\040blank rw shared:1 - nfs4 host:/x rw
 31 27 0:31 / /run rw - tmpfs tmpfs rw
-32 27 0:32 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw,lowerdir=/l
+32 27 0:32 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw,lowerdir=/l:/m,upperdir=/u,workdir=/w
 33 27 0:33 / /mnt/s3 rw - fuse.s3fs s3fs rw
 34 27 0:34 / /mnt/ntfs rw - fuseblk /dev/sdb rw
 35 27 0:35 / /srv rw - autofs systemd-1 rw
@@ -218,6 +250,17 @@ mod tests {
     fn network_file_systems_can_be_asked_for() {
         assert_eq!(skip("/mnt/s3", true), None);
         assert_eq!(skip("/proc", true), Some(SkipReason::PseudoFilesystem));
+    }
+
+    #[test]
+    fn overlays_are_known_with_their_directories() {
+        let mounts = Mounts::parse(TABLE, false).unwrap();
+        let overlay = Overlay {
+            mount_point: "/var/lib/docker/overlay2/x/merged".into(),
+            upper: Some("/u".into()),
+            lower: vec!["/l".into(), "/m".into()],
+        };
+        assert_eq!(mounts.overlays(), [overlay]);
     }
 
     #[test]

@@ -7,12 +7,16 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use proptest::prelude::*;
 use rolecall::host::unit::{Manager, Unit, Units};
-use rolecall::host::{Omitted, Root};
+use rolecall::host::{Omitted, Root, environment_file};
 
 use crate::support::host::Host;
 
 const TREES: u64 = 12;
+
+/// Environment files.
+const FILES: u64 = 100;
 
 /// Those of the directories that both take by the same names.
 const DIRECTORIES: [&str; 4] = [
@@ -263,5 +267,119 @@ fn told(unit: Unit) -> Told {
             .iter()
             .map(|path| path.display().to_string())
             .collect(),
+    }
+}
+
+/// What systemd makes of an environment file, asked of the program that reads
+/// `environment.d` with the same parser. It prints for a shell.
+fn environment_by_systemd(generator: &Path, host: &Host) -> BTreeMap<String, String> {
+    let output = Command::new(generator)
+        .env_clear()
+        .env("HOME", host.root())
+        .output()
+        .expect("the generator starts");
+    let printed = host.write("printed", output.stdout);
+    let output = Command::new("sh")
+        .args(["-ac", ". \"$0\"; exec /usr/bin/env -0"])
+        .arg(printed)
+        .env_clear()
+        .output()
+        .expect("sh starts");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split('\0')
+        .filter_map(|entry| entry.split_once('='))
+        .filter(|(name, _)| name.len() == 1 && *name != "_")
+        // No test has an `n` in its text: this is a line break.
+        .map(|(name, value)| (name.to_owned(), value.replace("\\n", "\n")))
+        .collect()
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn environment_files_are_read_as_systemd_reads_them() {
+    const WORDS: [&str; 14] = [
+        "\n", "\n", "A=", "B=", "C =", "1=", "b", "  ", "\"", "\"", "'", "\\", "=", "\n;x\n",
+    ];
+    let generator = Path::new(
+        "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator",
+    );
+    if !generator.exists() {
+        eprintln!("skipped: systemd is not installed");
+        return;
+    }
+    let mut rng = fastrand::Rng::with_seed(4);
+    for _ in 0..FILES {
+        let text: String = (0..rng.usize(0..24))
+            .map(|_| WORDS[rng.usize(0..WORDS.len())])
+            .collect();
+        let host = Host::new();
+        host.write(".config/environment.d/a.conf", &text);
+        let ours: BTreeMap<_, _> = environment_file::parse(text.as_bytes(), Path::new("/a"))
+            .into_iter()
+            .filter(|one| one.name.len() == 1)
+            .map(|one| (one.name, one.value.expose_str().unwrap().to_owned()))
+            .collect();
+        let theirs = environment_by_systemd(generator, &host);
+        // The program passes over empty values, which a unit would be given.
+        assert!(
+            theirs.keys().all(|name| ours.contains_key(name)),
+            "{text:?}"
+        );
+        for (name, value) in ours.iter().filter(|(_, value)| !value.is_empty()) {
+            assert_eq!(theirs.get(name), Some(value), "{name} of {text:?}");
+        }
+    }
+}
+
+/// Text of what these syntaxes are made of.
+fn scrap() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "[Service]",
+        "\n",
+        "Environment=",
+        "EnvironmentFile=/e",
+        "ExecStart=/x ",
+        "A=",
+        "b",
+        "\\",
+        "\"",
+        "'",
+        "%i",
+        "%",
+        "#",
+        ";",
+        " ",
+        "\r",
+        "=",
+        "\\x4",
+        "\\u00",
+        "\u{e4}",
+        "User=",
+        "-",
+    ]);
+    prop::collection::vec(word, 0..40).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn whatever_stands_in_units_is_read_with_its_line(unit in scrap(), file in scrap()) {
+        let host = Host::new();
+        host.write("etc/systemd/system/a@.service", &unit);
+        host.write("e", &file);
+        let root = host.root();
+        let root = Root { path: &root, avoid: &|_| false };
+        let mut omitted = Omitted::default();
+        let units = Units::read(root, Manager::System, &mut omitted);
+        let Some(read) = units.unit("a@\\x2.service", &mut omitted) else {
+            prop_assert!(unit.is_empty());
+            return Ok(());
+        };
+        for one in read.started_with(root, &mut omitted) {
+            let text = if one.place.path == Path::new("/e") { &file } else { &unit };
+            let line = text.split('\n').nth(usize::try_from(one.place.line - 1).unwrap());
+            prop_assert!(line.is_some_and(|line| line.contains('=') || line.contains('\\')));
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -229,6 +230,64 @@ fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn a_layer_is_found_through_what_is_mounted_for_a_running_container() {
+    let host = Host::new();
+    let (written, shipped) = (host.key_pair(), host.key_pair());
+    let id = "fedcba9876543210".repeat(4);
+    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}");
+    let annotations = json!({"io.kubernetes.cri.container-name": "api"});
+    host.write(
+        &format!("{bundle}/config.json"),
+        json!({ "annotations": annotations }).to_string(),
+    );
+    host.write("snapshots/1/fs/app/settings.py", shipped.env());
+    host.write("snapshots/2/fs/root/.env", written.env());
+    for directory in [format!("{bundle}/rootfs"), "snapshots/2/work".into()] {
+        fs::create_dir_all(host.path(&directory)).unwrap();
+    }
+    let script = format!(
+        "cd \"$1\" && mount -t overlay -o \
+         \"lowerdir=$1/snapshots/1/fs,upperdir=$1/snapshots/2/fs,workdir=$1/snapshots/2/work\" \
+         overlay {bundle}/rootfs || exit 99; exec \"$0\" check --format json --root \"$1\""
+    );
+    let Some(ran) = in_namespaces(&["--mount"], &script, &host.root()) else {
+        eprintln!("skipped: mounting an overlay needs root");
+        return;
+    };
+    for (pair, kind) in [
+        (&written, "container-storage"),
+        (&shipped, "container-image"),
+    ] {
+        let finding = one(&ran, pair);
+        assert_eq!(finding["place_kind"], kind, "{finding}");
+        assert_eq!(finding["location"]["container"], id[..12]);
+        assert_eq!(finding["used_by"][0]["name"], "api");
+    }
+}
+
+/// Runs a script as root of new namespaces: `$0` is the binary, `$1` the
+/// argument. `None` where it may not.
+fn in_namespaces(namespaces: &[&str], script: &str, argument: &Path) -> Option<Ran> {
+    // The binary itself may lie where another user may not look.
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = dir.path().join("rolecall");
+    fs::copy(env!("CARGO_BIN_EXE_rolecall"), &binary).unwrap();
+    let output = Command::new("unshare")
+        .args(namespaces)
+        .args(["sh", "-c", script])
+        .args([&binary, argument])
+        .output()
+        .expect("unshare runs");
+    (!output.stdout.is_empty()).then(|| Ran {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    })
+}
+
+#[test]
 fn a_crontab_is_told_with_the_users_that_run_it() {
     let host = Host::new();
     let pairs: Vec<KeyPair> = (0..3).map(|_| host.key_pair()).collect();
@@ -380,29 +439,25 @@ fn the_roles_own_keys_and_rolecalls_own_environment_are_recognised() {
 
 #[test]
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
-fn processes_that_proc_hides_are_a_gap_that_is_told() {
-    let host = Host::new();
-    fs::set_permissions(host.root(), fs::Permissions::from_mode(0o755)).unwrap();
-    let binary = host.path("rolecall");
-    fs::copy(env!("CARGO_BIN_EXE_rolecall"), &binary).unwrap();
-    let script = "mount -t proc -o hidepid=invisible proc /proc || exit 99; \
-        exec setpriv --reuid=65534 --regid=65534 --clear-groups -- \
-        \"$0\" check --format json --exclude '/**'";
-    let output = Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "sh", "-c", script])
-        .arg(&binary)
-        .output()
-        .expect("unshare runs");
-    if !output.status.success() && output.stdout.is_empty() {
+fn processes_that_proc_does_not_show_are_told_as_not_seen() {
+    let namespaces = ["--mount", "--pid", "--fork"];
+    let run = |options: &str, user: &str| {
+        let script = format!(
+            "mount -t proc -o {options} proc /proc || exit 99; \
+             exec {user} \"$0\" check --format json --exclude '/**'"
+        );
+        in_namespaces(&namespaces, &script, Path::new("/"))
+    };
+    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --";
+    let (Some(hidden), Some(contained)) = (run("hidepid=invisible", nobody), run("rw", "")) else {
         eprintln!("skipped: mounting a /proc needs root");
         return;
-    }
-    let ran = Ran {
-        status: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
     };
-    assert_eq!(ran.status, 2, "{}", ran.stderr);
-    assert!(ran.stdout.contains("hidepid"), "{}", ran.stdout);
-    assert_eq!(ran.skipped("process", "permission-denied"), 1);
+    assert_eq!(hidden.status, 2, "{}", hidden.stderr);
+    assert!(hidden.stdout.contains("hidepid"), "{}", hidden.stdout);
+    assert_eq!(hidden.skipped("process", "permission-denied"), 1);
+
+    // All that a container can see of itself is no gap.
+    assert_eq!(contained.status, 0, "{}", contained.stdout);
+    assert_eq!(contained.skipped("process", "other-namespace"), 1);
 }

@@ -99,7 +99,8 @@ fn unescape<'t>(text: &'t [u8], word: &mut Vec<u8>) -> Option<&'t [u8]> {
     let (&kind, rest) = text.split_first()?;
     let number = |text: &'t [u8], digits: usize, radix: u32| {
         let (number, rest) = text.split_at_checked(digits)?;
-        let number = std::str::from_utf8(number).ok()?;
+        let is_number = number.iter().all(u8::is_ascii_hexdigit);
+        let number = std::str::from_utf8(number).ok().filter(|_| is_number)?;
         let number = u32::from_str_radix(number, radix).ok()?;
         (number != 0).then_some((number, rest))
     };

@@ -11,6 +11,7 @@ use crate::host::crontab::{self, Crontab};
 use crate::host::unit::{Manager, Units};
 use crate::host::{Omitted, Root};
 use crate::sanitize;
+use crate::source::mounts::{Mounts, Overlay};
 
 /// Where session managers and shells take variables from.
 const LOGIN_ENVIRONMENT: &[&str] = &[
@@ -45,8 +46,8 @@ const USER_UNITS: &str = ".config/systemd/user";
 pub(super) struct Definitions {
     /// By path.
     files: HashMap<String, (PlaceKind, Vec<User>)>,
-    /// Directories of containers.
-    storage: HashMap<PathBuf, User>,
+    /// Directories of containers and layers of their images.
+    storage: HashMap<PathBuf, (PlaceKind, Vec<User>)>,
     /// By the ID that processes have.
     pub(super) containers: HashMap<String, User>,
     accounts: Vec<Account>,
@@ -54,7 +55,7 @@ pub(super) struct Definitions {
 }
 
 impl Definitions {
-    pub(super) fn read(root: Root<'_>, places: &HashSet<&str>) -> Self {
+    pub(super) fn read(root: Root<'_>, mounts: &Mounts, places: &HashSet<&str>) -> Self {
         let mut definitions = Self {
             accounts: account::list(&root).unwrap_or_default(),
             ..Self::default()
@@ -64,6 +65,9 @@ impl Definitions {
         }
         if places.is_empty() {
             return definitions;
+        }
+        for overlay in mounts.overlays() {
+            definitions.add_overlay(root, overlay);
         }
         definitions.add_units(root, Manager::System, places);
         let homes: Vec<String> = definitions
@@ -103,9 +107,49 @@ impl Definitions {
             self.add(path, PlaceKind::ContainerFile, &user, places);
         }
         let directories = container.directories.into_iter();
-        self.storage
-            .extend(directories.map(|path| (path, user.clone())));
+        let layers = container.layers.into_iter();
+        let own = directories.map(|path| (path, PlaceKind::ContainerStorage));
+        for (path, kind) in own.chain(layers.map(|path| (path, PlaceKind::ContainerImage))) {
+            self.add_storage(path, kind, &user);
+        }
         self.containers.insert(id, user);
+    }
+
+    fn add_storage(&mut self, path: PathBuf, kind: PlaceKind, user: &User) {
+        let (_, users) = self.storage.entry(path).or_insert((kind, Vec::new()));
+        if !users.contains(user) {
+            users.push(user.clone());
+        }
+    }
+
+    /// Adds what is mounted as the file system of a container, wherever its
+    /// runtime keeps that.
+    fn add_overlay(&mut self, root: Root<'_>, overlay: &Overlay) {
+        let on_host = |path: &Path| match path.strip_prefix(root.path) {
+            Ok(inside) => Path::new("/").join(inside),
+            Err(_) => path.to_owned(),
+        };
+        let mount_point = on_host(&overlay.mount_point);
+        let mut above = mount_point.ancestors();
+        let Some(users) = above.find_map(|above| Some(self.storage.get(above)?.1.clone())) else {
+            return;
+        };
+        let upper = overlay
+            .upper
+            .iter()
+            .map(|path| (path, PlaceKind::ContainerStorage));
+        let lower = overlay
+            .lower
+            .iter()
+            .map(|path| (path, PlaceKind::ContainerImage));
+        for (path, kind) in upper.chain(lower) {
+            let Ok(path) = root.resolve(&on_host(path)) else {
+                continue;
+            };
+            for user in &users {
+                self.add_storage(path.clone(), kind, user);
+            }
+        }
     }
 
     fn add_units(&mut self, root: Root<'_>, manager: Manager<'_>, places: &HashSet<&str>) {
@@ -151,7 +195,7 @@ impl Definitions {
             return (Some(PlaceKind::Crontab), users);
         }
         match file.ancestors().find_map(|above| self.storage.get(above)) {
-            Some(user) => (Some(PlaceKind::ContainerStorage), vec![user.clone()]),
+            Some((kind, users)) => (Some(*kind), users.clone()),
             None => (kind_by_path(path), Vec::new()),
         }
     }
