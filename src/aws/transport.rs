@@ -31,10 +31,10 @@ const MAX_CA_BUNDLE_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_CAUSE_CHARS: usize = 300;
 
 /// How the HTTP client tells of a 407 to its CONNECT; its type is private.
-pub(crate) const PROXY_DENIED: &str = "proxy authorization required";
+pub(super) const PROXY_DENIED: &str = "proxy authorization required";
 
 /// How AWS services are reached. The metadata service never is this way.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Network {
     pub proxy: Option<String>,
     /// PEM; in place of the system's certificates.
@@ -154,7 +154,7 @@ pub(crate) fn shortened(text: &str) -> String {
 }
 
 /// Whether the peer was refused because of its certificate or its TLS.
-pub(crate) fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(<dyn Error>::is::<rustls::Error>)
 }
 

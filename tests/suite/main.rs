@@ -5,12 +5,14 @@
 
 mod architecture;
 mod archives;
+mod caller;
 mod check;
 mod delivery;
 mod detection;
 mod git;
 mod hostile;
 mod imds;
+mod ledger;
 mod moto;
 mod namespaces;
 mod neighbour;
@@ -21,4 +23,5 @@ mod report;
 mod support;
 mod units;
 mod usage;
+mod user_data;
 mod walk;
