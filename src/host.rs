@@ -8,6 +8,7 @@ pub mod environment_file;
 pub mod process;
 pub mod unit;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -224,7 +225,7 @@ impl Omitted {
     }
 
     /// What is not there was not left out.
-    fn add_error(&mut self, path: &Path, error: &io::Error) {
+    pub fn add_error(&mut self, path: &Path, error: &io::Error) {
         let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
         if !absent.contains(&error.kind()) {
             self.add(path, &error.to_string());
@@ -248,10 +249,16 @@ pub struct Assignment {
     pub place: Place,
 }
 
-/// Adds an assignment; one of the same name before it is of no effect.
-fn assign(environment: &mut Vec<Assignment>, assignment: Assignment) {
-    environment.retain(|known| known.name != assignment.name);
-    environment.push(assignment);
+/// Of assignments to one name the last is of effect.
+fn keep_last(environment: &mut Vec<Assignment>) {
+    let mut seen = HashSet::new();
+    let is_last: Vec<bool> = environment
+        .iter()
+        .rev()
+        .map(|one| seen.insert(one.name.clone()))
+        .collect();
+    let mut is_last = is_last.into_iter().rev();
+    environment.retain(|_| is_last.next() == Some(true));
 }
 
 /// Whether systemd takes `name` for the name of a variable.

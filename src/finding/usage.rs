@@ -78,6 +78,22 @@ pub enum User {
     },
 }
 
+impl User {
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Self::Unit { unit } => Some(unit),
+            _ => None,
+        }
+    }
+
+    pub fn container(&self) -> Option<&str> {
+        match self {
+            Self::Container { container, .. } => Some(container),
+            _ => None,
+        }
+    }
+}
+
 /// A process that has the credential in its environment or command line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Holder {
@@ -105,20 +121,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    pub fn new(
-        place_kind: Option<PlaceKind>,
-        mut used_by: Vec<User>,
-        mut held_by: Vec<Holder>,
-    ) -> Self {
-        let (used_by_total, held_by_total) = (used_by.len() as u64, held_by.len() as u64);
-        used_by.truncate(MAX_TOLD);
-        held_by.truncate(MAX_TOLD);
+    pub fn new(place_kind: Option<PlaceKind>, used_by: &[User], held_by: &[&Holder]) -> Self {
+        let holders = held_by.iter().take(MAX_TOLD);
         Self {
             place_kind,
-            used_by,
-            used_by_total,
-            held_by,
-            held_by_total,
+            used_by: used_by.iter().take(MAX_TOLD).cloned().collect(),
+            used_by_total: used_by.len() as u64,
+            held_by: holders.map(|holder| (*holder).clone()).collect(),
+            held_by_total: held_by.len() as u64,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{Assignment, Place, assign, is_variable};
+use super::{Assignment, Place, is_variable, keep_last};
 use crate::secret::Secret;
 
 /// Between double quotes, a backslash is dropped before these alone.
@@ -45,7 +45,7 @@ pub fn parse(text: &[u8], path: &Path) -> Vec<Assignment> {
                     line,
                 },
             };
-            assign(&mut environment, assignment);
+            environment.push(assignment);
         }
         key.clear();
         value.clear();
@@ -123,6 +123,7 @@ pub fn parse(text: &[u8], path: &Path) -> Vec<Assignment> {
         value.truncate(trimmed);
         end(&mut key, &mut value, key_line);
     }
+    keep_last(&mut environment);
     environment
 }
 

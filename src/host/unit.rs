@@ -6,9 +6,10 @@ mod merge;
 mod search;
 mod syntax;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Assignment, Omitted, Place, Root, assign, environment_file};
+use super::{Assignment, Omitted, Place, Root, environment_file, keep_last};
 use crate::secret::Secret;
 
 pub use search::{Manager, Units};
@@ -33,8 +34,8 @@ pub struct Unit {
     pub environment_files: Vec<EnvironmentFile>,
     /// `PassEnvironment=`: names taken over from the manager.
     pub pass_environment: Vec<String>,
-    /// The arguments of `ExecStart=` and its kin, each with the setting's key.
-    arguments: Vec<(String, Secret)>,
+    /// The arguments of `ExecStart=` and its kin, by the setting's key.
+    arguments: BTreeMap<Vec<u8>, Vec<Secret>>,
     /// `UnsetEnvironment=`: names, or assignments as `NAME=value`.
     unset_environment: Vec<Secret>,
 }
@@ -66,15 +67,12 @@ impl Unit {
         for file in &self.environment_files {
             for path in file.paths(root, omitted) {
                 match root.read(&path) {
-                    Ok(text) => {
-                        for assignment in environment_file::parse(&text, &path) {
-                            assign(&mut environment, assignment);
-                        }
-                    }
+                    Ok(text) => environment.extend(environment_file::parse(&text, &path)),
                     Err(error) => omitted.add_error(&path, &error),
                 }
             }
         }
+        keep_last(&mut environment);
         environment.retain(|assignment| !self.unsets(assignment));
         environment
     }
@@ -82,7 +80,7 @@ impl Unit {
     /// The files that its commands name and that are there, without links:
     /// scripts, configuration.
     pub fn files_in_commands(&self, root: Root<'_>) -> Vec<PathBuf> {
-        let words = self.arguments.iter().map(|(_, word)| word.expose());
+        let words = self.arguments.values().flatten().map(Secret::expose);
         let paths = words.filter_map(|word| {
             // `--config=/etc/app.conf`, and the marks of systemd.service(5).
             let value = word.rsplit(|byte| *byte == b'=').next()?;

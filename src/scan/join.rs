@@ -4,8 +4,10 @@
 
 mod definitions;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Settings;
 use crate::finding::{Finding, Holder, SkipReason, SourceKind, Usage, User};
@@ -13,16 +15,24 @@ use crate::host::{Root, process};
 use crate::source::mounts::Mounts;
 use definitions::Definitions;
 
+/// Files and directories looked up to learn who uses what: some seconds, where
+/// a host has a few thousand. Any user's units can name any number of files.
+const MAX_LOOK_UPS: u64 = 1_000_000;
+
 /// Joins the findings of a scan. The host's units, containers and accounts
 /// are read only where a finding could be theirs.
 pub(super) fn join(findings: &mut [Finding], settings: &Settings<'_>, mounts: &Mounts) {
     let holders = Holders::of(findings);
     let own = process::own_pid(&settings.root.join("proc"));
+    let looked_up = AtomicU64::new(0);
     let avoid = |directory: &Path| {
-        matches!(
-            mounts.skip(directory),
-            Some(SkipReason::NetworkFilesystem | SkipReason::PseudoFilesystem)
-        )
+        let is_too_far = looked_up.fetch_add(1, Ordering::Relaxed) >= MAX_LOOK_UPS;
+        is_too_far
+            || settings.deadline.is_over()
+            || matches!(
+                mounts.skip(directory),
+                Some(SkipReason::NetworkFilesystem | SkipReason::PseudoFilesystem)
+            )
     };
     let root = Root {
         path: settings.root,
@@ -30,11 +40,10 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings<'_>, mounts: &M
     };
     let places: HashSet<&str> = findings.iter().filter_map(place).collect();
     let in_containers = findings.iter().any(|one| one.location.container.is_some());
-    let needed = !places.is_empty() || in_containers;
-    let definitions = if needed && !settings.deadline.is_over() {
-        Definitions::read(root, mounts, &places)
-    } else {
+    let definitions = if places.is_empty() && !in_containers {
         Definitions::default()
+    } else {
+        Definitions::read(root, mounts, &places)
     };
     for finding in findings {
         if finding.location.source == SourceKind::Process {
@@ -42,30 +51,26 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings<'_>, mounts: &M
                 finding.title += ", rolecall's own";
             }
             let container = finding.location.container.as_deref();
-            let users = container.and_then(|id| definitions.containers.get(id));
-            finding.usage = Usage::new(None, users.into_iter().cloned().collect(), Vec::new());
+            let user = container.and_then(|id| definitions.containers.get(id));
+            finding.usage = Usage::new(None, user.map_or(&[], std::slice::from_ref), &[]);
             continue;
         }
         let (kind, users) = match place(finding) {
             Some(path) => definitions.users(root, path, finding.location.line),
-            None => (None, Vec::new()),
+            None => (None, Cow::default()),
         };
-        for user in &users {
-            let (field, value) = match user {
-                User::Unit { unit } => (&mut finding.location.unit, unit),
-                User::Container { container, .. } => (&mut finding.location.container, container),
-                User::Account { .. } => continue,
-            };
-            field.get_or_insert_with(|| value.clone());
-        }
-        let mut held_by = holders.of_credential(finding);
-        let location = &finding.location;
-        held_by.sort_by_key(|holder| {
-            let of_unit = holder.unit.is_some() && holder.unit == location.unit;
-            let of_container = holder.container.is_some() && holder.container == location.container;
-            (!(of_unit || of_container), holder.pid)
-        });
-        finding.usage = Usage::new(kind, users, held_by);
+        let unit = users.iter().find_map(User::unit);
+        let container = users.iter().find_map(User::container);
+        let is_near = |holder: &&Holder| {
+            (unit.is_some() && holder.unit.as_deref() == unit)
+                || (container.is_some() && holder.container.as_deref() == container)
+        };
+        let (mut held_by, others): (Vec<_>, Vec<_>) =
+            holders.of_credential(finding).partition(is_near);
+        held_by.extend(others);
+        finding.usage = Usage::new(kind, &users, &held_by);
+        finding.location.unit = unit.map(ToOwned::to_owned);
+        finding.location.container = container.map(ToOwned::to_owned);
     }
     if definitions.omitted.count > 0 {
         // The files themselves are counted by the walk.
@@ -130,17 +135,19 @@ impl Holders {
     }
 
     /// Those of the same secret; where one of two lacks it, of the same ID.
-    fn of_credential(&self, finding: &Finding) -> Vec<Holder> {
+    fn of_credential(&self, finding: &Finding) -> impl Iterator<Item = &Holder> + use<'_> {
         let (id, secret) = finding.credential();
+        let same_secret = self.secret.get(secret);
         let same_id = if secret.is_empty() {
-            &self.id
+            self.id.get(id)
         } else {
-            &self.lone_id
+            self.lone_id.get(id)
         };
-        let mut processes = self.secret.get(secret).cloned().unwrap_or_default();
-        if let Some(others) = same_id.get(id) {
-            processes.extend(others.iter().map(|(pid, holder)| (*pid, holder.clone())));
-        }
-        processes.into_values().collect()
+        let is_known = move |pid: &u32| same_secret.is_some_and(|known| known.contains_key(pid));
+        let by_secret = same_secret.into_iter().flatten();
+        let by_id = same_id.into_iter().flatten();
+        by_secret
+            .chain(by_id.filter(move |(pid, _)| !is_known(pid)))
+            .map(|(_, holder)| holder)
     }
 }

@@ -372,6 +372,11 @@ fn what_says_who_uses_a_key_does_no_harm() {
         );
     }
     symlink("loop", host.path("loop")).unwrap();
+    let many: String = (0..100_000).map(|n| format!(" A{n}=")).collect();
+    host.write(
+        "etc/systemd/system/large.service",
+        format!("[Service]\nEnvironment={many}\n"),
+    );
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     host.write("var/lib/docker/containers/x/config.v2.json", &deep);
     host.write("etc/docker/daemon.json", "{\"data-root\": \"relative\"}");

@@ -1,10 +1,11 @@
 //! What the files of a unit say together.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::syntax::{Setting, Specifiers, settings, words};
 use super::{EnvironmentFile, Unit};
-use crate::host::{Assignment, Omitted, Place, Root, assign, is_variable};
+use crate::host::{Assignment, Omitted, Place, Root, is_variable, keep_last};
 use crate::secret::Secret;
 
 /// Sections that say how processes are started.
@@ -26,7 +27,7 @@ pub(super) fn unit(
         environment: Vec::new(),
         environment_files: Vec::new(),
         pass_environment: Vec::new(),
-        arguments: Vec::new(),
+        arguments: BTreeMap::new(),
         unset_environment: Vec::new(),
     };
     let specifiers = Specifiers { unit: name, home };
@@ -60,6 +61,7 @@ pub(super) fn unit(
             }
         }
     }
+    keep_last(&mut unit.environment);
     Some(unit)
 }
 
@@ -88,7 +90,7 @@ impl Unit {
                         value: Secret::new(&word[equals + 1..]),
                         place: place(),
                     };
-                    assign(&mut self.environment, assignment);
+                    self.environment.push(assignment);
                 }
             }
             (b"EnvironmentFile", b"") => self.environment_files.clear(),
@@ -116,13 +118,13 @@ impl Unit {
             }
             (b"User", _) => self.user = Some(expanded(value)).filter(|user| !user.is_empty()),
             (key, value) if key.starts_with(b"Exec") => {
-                let key = String::from_utf8_lossy(key).into_owned();
+                let arguments = self.arguments.entry(key.to_vec()).or_default();
                 if value.is_empty() {
-                    self.arguments.retain(|(known, _)| *known != key);
+                    arguments.clear();
                 }
                 let words = words(value).into_iter();
-                let words = words.map(|word| Secret::new(specifiers.expand(&word).as_slice()));
-                self.arguments.extend(words.map(|word| (key.clone(), word)));
+                arguments
+                    .extend(words.map(|word| Secret::new(specifiers.expand(&word).as_slice())));
             }
             _ => {}
         }

@@ -78,7 +78,8 @@ pub(super) fn words(text: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
 }
 
 fn word(text: &[u8]) -> Option<(Zeroizing<Vec<u8>>, &[u8])> {
-    let mut word = Zeroizing::new(Vec::with_capacity(text.len()));
+    // Room for all of it at once: what grows leaves copies behind.
+    let mut word = Zeroizing::new(Vec::with_capacity(raw_len(text)));
     let mut quote = None;
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -92,6 +93,24 @@ fn word(text: &[u8]) -> Option<(Zeroizing<Vec<u8>>, &[u8])> {
         }
     }
     quote.is_none().then_some((word, rest))
+}
+
+/// Length of the first word with its quotes and escapes.
+fn raw_len(text: &[u8]) -> usize {
+    let mut quote = None;
+    let mut escaped = false;
+    let end = text.iter().position(|byte| {
+        match (byte, quote) {
+            _ if escaped => escaped = false,
+            (b'\\', _) => escaped = true,
+            (byte, Some(open)) if byte == open => quote = None,
+            (b'"' | b'\'', None) => quote = Some(byte),
+            (byte, None) => return byte.is_ascii_whitespace(),
+            _ => {}
+        }
+        false
+    });
+    end.unwrap_or(text.len())
 }
 
 /// Adds what stands behind a backslash to `word`; what is left of `text`.

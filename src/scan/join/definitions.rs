@@ -1,6 +1,7 @@
 //! What the files of a host are to it: units, environment files, containers,
 //! crontabs, profiles; and who takes settings from them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -56,10 +57,13 @@ pub(super) struct Definitions {
 
 impl Definitions {
     pub(super) fn read(root: Root<'_>, mounts: &Mounts, places: &HashSet<&str>) -> Self {
-        let mut definitions = Self {
-            accounts: account::list(&root).unwrap_or_default(),
-            ..Self::default()
-        };
+        let mut definitions = Self::default();
+        match account::list(&root) {
+            Ok(accounts) => definitions.accounts = accounts,
+            Err(error) => definitions
+                .omitted
+                .add_error(Path::new("/etc/passwd"), &error),
+        }
         for container in container::list(root, &definitions.accounts, &mut definitions.omitted) {
             definitions.add_container(container, places);
         }
@@ -185,18 +189,18 @@ impl Definitions {
         root: Root<'_>,
         path: &str,
         line: Option<u64>,
-    ) -> (Option<PlaceKind>, Vec<User>) {
+    ) -> (Option<PlaceKind>, Cow<'_, [User]>) {
         if let Some((kind, users)) = self.files.get(path) {
-            return (Some(*kind), users.clone());
+            return (Some(*kind), users.into());
         }
         let file = Path::new(path);
         if let Some(crontab) = Crontab::at(file) {
             let users = self.cron_users(root, file, crontab, line);
-            return (Some(PlaceKind::Crontab), users);
+            return (Some(PlaceKind::Crontab), users.into());
         }
         match file.ancestors().find_map(|above| self.storage.get(above)) {
-            Some((kind, users)) => (Some(*kind), users.clone()),
-            None => (kind_by_path(path), Vec::new()),
+            Some((kind, users)) => (Some(*kind), users.into()),
+            None => (kind_by_path(path), Cow::default()),
         }
     }
 
