@@ -12,6 +12,7 @@ mod record;
 mod remediation;
 mod rule;
 mod severity;
+mod usage;
 mod verified;
 
 use serde::Serialize;
@@ -27,6 +28,7 @@ pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
 pub use remediation::{posture_remediation, remediation, user_data_remediation};
 pub use rule::Rule;
 pub use severity::{Confidence, Evidence, Severity, judge};
+pub use usage::{Holder, PlaceKind, Usage, User};
 pub use verified::Verified;
 
 /// One credential in one place, or one failed posture check, with all that a
@@ -60,6 +62,8 @@ pub struct Finding {
     /// How often this credential stands in this place.
     pub occurrences: u64,
     pub file: Option<FileFacts>,
+    #[serde(flatten)]
+    pub usage: Usage,
     pub controls: &'static [&'static str],
     pub remediation: String,
 }
@@ -109,6 +113,7 @@ impl Finding {
             also_in: Vec::new(),
             occurrences: 1,
             file: None,
+            usage: Usage::default(),
             controls: check.controls,
             remediation: posture_remediation(check, instance),
         })

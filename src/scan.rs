@@ -2,6 +2,7 @@
 //! within the run's time and with every omission counted.
 
 mod allow;
+mod join;
 mod memory;
 mod priority;
 mod user_data;
@@ -21,7 +22,7 @@ use crate::deadline::Deadline;
 use crate::detect::{Detection, Detector, Match, Scanner};
 use crate::finding::{
     AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
-    SourceKind, Verified, controls, finding_id, judge, remediation, secret_fingerprint,
+    SourceKind, Usage, Verified, controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::secret::Credentials;
 use crate::source::files::Files;
@@ -123,14 +124,15 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let repositories = Repositories::default();
     let copies = Copies::default();
 
-    match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
+    let mounts = Mounts::read(Path::new("/proc"), settings.network_filesystems);
+    match &mounts {
         Ok(mounts) => {
             let exclude = |path: &Path| settings.exclude.is_match(path);
             let files = Files {
                 root: settings.root,
                 roots: settings.roots,
                 exclude: (!settings.exclude.is_empty()).then_some(&exclude),
-                mounts: &mounts,
+                mounts,
                 threads: settings.threads,
                 archives: settings.archives.then_some(archive::Settings {
                     max_depth: settings.max_depth,
@@ -161,7 +163,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         }
     }
     if settings.processes {
-        coverage.push(process::walk(&proc, &mut visitor()));
+        coverage.push(process::walk(&proc, mounts.as_ref().ok(), &mut visitor()));
     }
 
     let mut scan = results
@@ -169,6 +171,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     if settings.user_data.is_some() {
         scan.findings = user_data::collapse(scan.findings, settings.instance);
+    }
+    if let Ok(mounts) = &mounts {
+        join::join(&mut scan.findings, settings, mounts);
     }
     let order = |finding: &Finding| {
         let place = &finding.location;
@@ -446,6 +451,7 @@ fn finding(
         also_in: Vec::new(),
         occurrences: found.occurrences,
         file: facts.cloned(),
+        usage: Usage::default(),
         controls: controls(found.rule),
         remediation: remediation(found.rule, found.access_key_id.as_ref(), instance),
         access_key_id: found.access_key_id,

@@ -30,6 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
+    ("host", &["sanitize", "secret"]),
     ("imds", &["sanitize", "secret"]),
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
@@ -41,7 +42,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "scan",
         &[
-            "config", "deadline", "detect", "finding", "sanitize", "secret", "source",
+            "config", "deadline", "detect", "finding", "host", "sanitize", "secret", "source",
         ],
     ),
     ("secret", &[]),
@@ -52,7 +53,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "sanitize", "secret"]),
+    ("source", &["finding", "host", "sanitize", "secret"]),
     ("verify", &["aws", "finding", "secret"]),
 ];
 

@@ -24,6 +24,8 @@ mod privilege;
 mod properties;
 mod report;
 mod support;
+mod units;
+mod usage;
 mod user_data;
 mod verify;
 mod walk;
