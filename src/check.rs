@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::config::{Config, Loaded, Origin, ShipMode};
+use crate::config::{Config, Loaded, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Coverage, Finding, Instance, PostureCheck, Rule, Severity, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, Summary, Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
 use crate::report::{self, Report};
 use crate::scan::{self, AllowList, Progress};
+use crate::settings;
 use crate::ship::{self, Delivery, Event, Metrics};
 
 /// Time that delivery may take where the run has no limit of its own: a new
@@ -55,7 +56,13 @@ pub fn run(
     let mut role_key = None;
 
     if request.posture {
-        let settings = posture_settings(loaded, request.boot);
+        // Nobody wants to wait for a machine that has long booted.
+        let wait = if request.boot {
+            config.posture.boot_wait
+        } else {
+            Duration::ZERO
+        };
+        let settings = settings::posture(loaded, wait);
         let assess = posture::assess(&settings, request.root);
         let posture = runtime.block_on(within(request.timeout, assess));
         role_usable = posture.role_usable;
@@ -92,7 +99,7 @@ pub fn run(
             let limit = Deadline::after(started, request.timeout).remaining(SHIP_TIME);
             let events = events(&report);
             let given = events.len() as u64;
-            let settings = ship_settings(config, &report.instance);
+            let settings = settings::ship(config, &report.instance);
             let told = runtime.block_on(ship::deliver(&settings, events, limit));
             report.summary.shipped = told.accepted;
             report.summary.undelivered = given - told.accepted;
@@ -128,26 +135,13 @@ fn scan(
     report: &mut Report,
 ) {
     let allow = AllowList::new(&config.allow, Timestamp::now());
-    let settings = scan::Settings {
-        root: request.root,
-        roots: if paths.is_empty() {
-            &config.scan.roots
-        } else {
-            paths
-        },
-        exclude: &config.scan.exclude,
-        network_filesystems: config.scan.network_filesystems,
-        threads: config.scan.threads,
-        max_depth: config.scan.max_depth,
-        archives: config.scan.archives,
-        git: config.scan.git,
-        processes: config.scan.processes && paths.is_empty(),
-        allow: &allow,
-        instance: &report.instance,
-        redact: config.redact_access_key_ids,
-        role_access_key_id: role_key,
-        deadline,
-    };
+    let mut settings = settings::scan(config, request.root, &report.instance, &allow);
+    settings.role_access_key_id = role_key;
+    settings.deadline = deadline;
+    if !paths.is_empty() {
+        settings.roots = paths;
+        settings.processes = false;
+    }
     let scan = scan::run(&settings, progress);
     report.findings = scan.findings;
     report.coverage = scan.coverage;
@@ -164,39 +158,6 @@ fn scan_deadline(request: &Request<'_>, started: Instant) -> Deadline {
         request.timeout
     };
     Deadline::after(started, timeout)
-}
-
-fn posture_settings(loaded: &Loaded, boot: bool) -> posture::Settings {
-    let config = &loaded.config;
-    posture::Settings {
-        endpoint: config.imds.endpoint.clone(),
-        endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
-        // Nobody wants to wait for a machine that has long booted.
-        wait: if boot {
-            config.posture.boot_wait
-        } else {
-            Duration::ZERO
-        },
-        hop_limit: config.posture.hop_limit,
-        probe_v1: config.posture.probe_v1,
-    }
-}
-
-fn ship_settings(config: &Config, instance: &Instance) -> ship::Settings {
-    let instance_id = instance.instance_id.as_deref().unwrap_or("unknown");
-    ship::Settings {
-        log_group: config.ship.log_group.clone(),
-        log_stream: config.ship.log_stream.replace("{instance_id}", instance_id),
-        region: config
-            .ship
-            .region
-            .clone()
-            .or_else(|| instance.region.clone()),
-        endpoint: config.ship.endpoint.clone(),
-        imds_endpoint: config.imds.endpoint.clone(),
-        proxy: config.ship.proxy.clone(),
-        ca_bundle: config.ship.ca_bundle.clone(),
-    }
 }
 
 /// What is told to CloudWatch Logs: each finding and posture check, what was

@@ -5,6 +5,7 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod aws;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod detect;
 pub mod finding;
 pub mod host;
 pub mod imds;
+pub mod ledger;
 pub mod logging;
 pub mod outcome;
 pub mod posture;
@@ -21,5 +23,6 @@ pub mod report;
 pub mod sanitize;
 pub mod scan;
 pub mod secret;
+pub mod settings;
 pub mod ship;
 pub mod source;

@@ -2,6 +2,7 @@
 //! within the run's time and with every omission counted.
 
 mod allow;
+mod memory;
 mod priority;
 
 use std::collections::HashMap;
@@ -22,9 +23,10 @@ use crate::finding::{
 use crate::source::files::Files;
 use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
-use crate::source::{Blob, Content, Held, Origin, Visitor, archive, process};
+use crate::source::{Blob, Content, Held, Memory, Origin, Visitor, archive, process};
 
 pub use allow::AllowList;
+pub use memory::Recollection;
 
 /// Findings told one by one in a run; more are counted.
 const MAX_FINDINGS: usize = 20_000;
@@ -50,6 +52,8 @@ pub struct Settings<'a> {
     /// Mask the middle of access key IDs in what is told.
     pub redact: bool,
     pub deadline: Deadline,
+    /// What earlier scans read; `None` reads everything.
+    pub memory: Option<&'a Recollection>,
 }
 
 /// What a scan came to.
@@ -92,6 +96,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         results: &results,
         held: Vec::new(),
         matches_held: 0,
+        found: 0,
     };
     let proc = settings.root.join("proc");
     let mut coverage = Vec::new();
@@ -111,6 +116,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                 }),
                 pending_time: pending_time(settings.instance),
                 git: settings.git.then_some(&repositories),
+                memory: settings.memory.map(|memory| memory as &dyn Memory),
             };
             let mut walked = files.walk(&|| Box::new(visitor()));
             let objects = settings.git.then(|| {
@@ -165,6 +171,7 @@ struct Examiner<'a> {
     /// What was found in contents whose place is not told yet.
     held: Vec<Option<Detection>>,
     matches_held: usize,
+    found: u64,
 }
 
 impl Visitor for Examiner<'_> {
@@ -173,6 +180,7 @@ impl Visitor for Examiner<'_> {
         // What was read before a failure counts.
         let detection = self.scanner.finish();
         if !detection.is_empty() {
+            self.found += 1;
             self.report(detection, blob.origin, coverage);
         }
         outcome?;
@@ -202,6 +210,7 @@ impl Visitor for Examiner<'_> {
         if detection.is_empty() {
             return Ok(None);
         }
+        self.found += 1;
         self.matches_held += detection.matches.len();
         if self.matches_held > MAX_FINDINGS {
             let count = detection.matches.len() as u64;
@@ -217,6 +226,10 @@ impl Visitor for Examiner<'_> {
             self.matches_held -= detection.matches.len();
             self.report(detection, origin, coverage);
         }
+    }
+
+    fn found(&self) -> u64 {
+        self.found
     }
 
     fn is_over(&self) -> bool {

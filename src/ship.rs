@@ -12,10 +12,7 @@ mod decision;
 mod event;
 mod metrics;
 mod problem;
-mod role;
-mod transport;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -30,7 +27,8 @@ pub use metrics::Metrics;
 
 use cloudwatch::{Failure, Logs};
 use problem::Context;
-use role::{Metadata, Role, RoleError};
+
+use crate::aws::{self, Metadata, Network, Role, RoleError};
 
 /// As good as none, and never beyond what a clock can count to.
 const LONGEST_DEADLINE: Duration = Duration::from_hours(365 * 24);
@@ -46,7 +44,7 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(250);
 const MAX_RENEWALS: u32 = 3;
 
 /// Where to deliver, and how to get there.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     pub log_group: String,
     /// With all placeholders filled in.
@@ -56,25 +54,7 @@ pub struct Settings {
     /// `None`: the public endpoint of the region.
     pub endpoint: Option<String>,
     pub imds_endpoint: String,
-    /// For CloudWatch Logs only, never for the metadata service.
-    pub proxy: Option<String>,
-    /// PEM; in place of the system's certificates.
-    pub ca_bundle: Option<PathBuf>,
-}
-
-impl std::fmt::Debug for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings")
-            .field("log_group", &self.log_group)
-            .field("log_stream", &self.log_stream)
-            .field("region", &self.region)
-            .field("endpoint", &self.endpoint)
-            .field("imds_endpoint", &self.imds_endpoint)
-            // A password may stand in it.
-            .field("proxy", &self.proxy.is_some())
-            .field("ca_bundle", &self.ca_bundle)
-            .finish()
-    }
+    pub network: Network,
 }
 
 /// Events that will never be accepted, by reason.
@@ -211,7 +191,7 @@ impl<'a> Courier<'a> {
         let no_credentials = |error: RoleError| format!("no credentials of a role: {error}");
         let metadata = Metadata::new(&settings.imds_endpoint).map_err(no_credentials)?;
         let Role { name, credentials } = metadata.fetch_role().await.map_err(no_credentials)?;
-        let region = match transport::non_empty(settings.region.as_ref()) {
+        let region = match aws::non_empty(settings.region.as_ref()) {
             Some(region) => region.clone(),
             None => metadata
                 .fetch_region()
@@ -368,19 +348,5 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(longest_pause(9, second), second / 2);
         assert_eq!(longest_pause(0, Duration::ZERO), Duration::ZERO);
-    }
-
-    #[test]
-    fn debug_output_of_settings_hides_the_password_of_the_proxy() {
-        let settings = Settings {
-            log_group: String::new(),
-            log_stream: String::new(),
-            region: None,
-            endpoint: None,
-            imds_endpoint: String::new(),
-            proxy: Some("http://user:hidden-word@proxy".into()),
-            ca_bundle: None,
-        };
-        assert!(!format!("{settings:?}").contains("hidden-word"));
     }
 }

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod files;
 pub mod git;
+mod memory;
 pub mod mounts;
 pub mod process;
 mod sparing;
@@ -11,6 +12,7 @@ mod sparing;
 use std::io::Read;
 
 use crate::finding::{Coverage, FileFacts, Location};
+pub use memory::{FileState, Memory};
 
 /// Bytes and where they are from.
 pub struct Blob<'a> {
@@ -74,6 +76,9 @@ pub trait Visitor: Send {
     /// Reports what was held back, now that its place is known. Each is told
     /// once, by the visitor that held it.
     fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage);
+
+    /// How often something was found so far.
+    fn found(&self) -> u64;
 
     /// Whether the run has to end.
     fn is_over(&self) -> bool;

@@ -20,8 +20,8 @@ use aws_sdk_cloudwatchlogs::{Client, Config};
 use aws_smithy_runtime_api::http::Response;
 
 use super::decision::{Call, Fault};
-use super::transport::{self, TransportError};
 use super::{Event, Rejected, Settings};
+use crate::aws::{self, TransportError};
 
 /// The role's credentials of the moment. They are swapped beneath the client,
 /// so that what it has learnt of the service's clock and its connections stay.
@@ -74,18 +74,19 @@ impl Logs {
         region: &str,
         credentials: Credentials,
     ) -> Result<Self, TransportError> {
+        let endpoint = aws::endpoint("ship.endpoint", settings.endpoint.as_ref())?;
         let current = Current(Arc::new(RwLock::new(credentials)));
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(current.clone()))
             .identity_cache(IdentityCache::no_cache())
-            .http_client(transport::to_logs(settings)?)
+            .http_client(aws::client(&settings.network, endpoint.as_deref())?)
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_app_name(AppName::new("rolecall").ok());
-        config.set_endpoint_url(transport::endpoint(settings)?);
+        config.set_endpoint_url(endpoint);
         Ok(Self {
             client: Client::from_conf(config.build()),
             current,
@@ -136,7 +137,7 @@ impl Logs {
                 .build()
                 .map_err(|error| Failure {
                     fault: Fault::InvalidRequest,
-                    cause: transport::causes(&error),
+                    cause: aws::causes(&error),
                 })?;
             request = request.log_events(input);
         }
@@ -148,52 +149,29 @@ impl Logs {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let (fault, cause) = match error {
-            SdkError::ServiceError(answer) => {
-                let status = answer.raw().status().as_u16();
-                let body = answer.raw().body().bytes();
-                let code = answer.err().code().or_else(|| in_xml(body, "Code"));
-                let message = answer.err().message().or_else(|| in_xml(body, "Message"));
-                let message = message.unwrap_or("");
-                let fault = Fault::of_answer(code, status, message);
-                let code = code.unwrap_or("no error code");
+        let (fault, cause) = match aws::Failure::of(error) {
+            aws::Failure::Refused {
+                code,
+                status,
+                message,
+            } => {
+                let fault = Fault::of_answer(code.as_deref(), status, &message);
+                let code = code.as_deref().unwrap_or("no error code");
                 (fault, format!("{code} (HTTP {status}): {message}"))
             }
-            SdkError::ResponseError(answer) => {
-                let status = answer.raw().status().as_u16();
-                let fault = Fault::of_answer(None, status, "");
-                (
-                    fault,
-                    format!("HTTP {status}: {}", transport::causes(error)),
-                )
-            }
-            SdkError::TimeoutError(_) => (Fault::TimedOut, transport::causes(error)),
-            SdkError::DispatchFailure(failure) => {
-                let fault = if failure.is_timeout() {
-                    Fault::TimedOut
-                } else if transport::causes(error).contains(transport::PROXY_DENIED) {
-                    Fault::ProxyDenied
-                } else if transport::is_untrusted(error) {
-                    Fault::Untrusted
-                } else if failure.is_user() {
-                    Fault::Misconfigured
-                } else if failure.is_io() {
-                    Fault::Unreachable
-                } else if failure.as_other().is_some() {
-                    Fault::LostAnswer
-                } else {
-                    Fault::Unreachable
-                };
-                (fault, transport::causes(error))
-            }
-            _ => (Fault::Misconfigured, transport::causes(error)),
+            aws::Failure::LostAnswer { cause } => (Fault::LostAnswer, cause),
+            aws::Failure::TimedOut { cause } => (Fault::TimedOut, cause),
+            aws::Failure::ProxyDenied { cause } => (Fault::ProxyDenied, cause),
+            aws::Failure::Untrusted { cause } => (Fault::Untrusted, cause),
+            aws::Failure::Unreachable { cause } => (Fault::Unreachable, cause),
+            aws::Failure::Misconfigured { cause } => (Fault::Misconfigured, cause),
         };
         // A refusal of a signature quotes what should have been signed, which
         // includes the session token.
         let cause = if fault == Fault::BadSignature || self.quotes_a_secret(&cause) {
             String::new()
         } else {
-            transport::shortened(cause.trim_end_matches([':', ' ']))
+            aws::shortened(cause.trim_end_matches([':', ' ']))
         };
         Failure { fault, cause }
     }
@@ -205,15 +183,6 @@ impl Logs {
                 .session_token()
                 .is_some_and(|token| text.contains(token))
     }
-}
-
-/// What the error format of the older APIs says: gateways speak it that stand
-/// before the service and check who calls.
-fn in_xml<'a>(body: Option<&'a [u8]>, element: &str) -> Option<&'a str> {
-    let (_, rest) = std::str::from_utf8(body?)
-        .ok()?
-        .split_once(&format!("<{element}>"))?;
-    rest.split_once("</").map(|(text, _)| text.trim())
 }
 
 fn rejected(output: &PutLogEventsOutput, events: usize) -> Rejected {

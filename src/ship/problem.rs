@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::cloudwatch::Failure;
 use super::decision::{Call, Fault};
 use super::{Rejected, Settings};
+use crate::aws;
 
 /// What a sentence about a failed call speaks of.
 pub(super) struct Context<'a> {
@@ -103,7 +104,7 @@ impl Context<'_> {
         let group = &self.settings.log_group;
         let resource = format!(
             "arn:{}:logs:{}:*:log-group:{group}:*",
-            partition(self.region),
+            aws::partition(self.region),
             self.region
         );
         let statement =
@@ -162,23 +163,10 @@ fn with_cause(head: String, failure: &Failure) -> String {
     }
 }
 
-/// The partition that a region's ARNs name.
-fn partition(region: &str) -> &'static str {
-    match region {
-        r if r.starts_with("cn-") => "aws-cn",
-        r if r.starts_with("us-gov-") => "aws-us-gov",
-        r if r.starts_with("us-isob-") => "aws-iso-b",
-        r if r.starts_with("us-isof-") => "aws-iso-f",
-        r if r.starts_with("eu-isoe-") => "aws-iso-e",
-        r if r.starts_with("us-iso-") => "aws-iso",
-        r if r.starts_with("eusc-") => "aws-eusc",
-        _ => "aws",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::Network;
 
     fn settings() -> Settings {
         Settings {
@@ -187,8 +175,7 @@ mod tests {
             region: None,
             endpoint: None,
             imds_endpoint: String::new(),
-            proxy: None,
-            ca_bundle: None,
+            network: Network::default(),
         }
     }
 

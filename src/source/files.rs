@@ -19,7 +19,7 @@ use rustix::fs::{FileType, OFlags};
 
 use super::git::Repositories;
 use super::mounts::Mounts;
-use super::{Blob, Visitor, archive};
+use super::{Blob, FileState, Memory, Visitor, archive};
 use crate::finding::{Coverage, SkipReason, SourceKind};
 use crate::sanitize;
 use content::Content;
@@ -40,6 +40,8 @@ pub struct Files<'a> {
     /// What the walk comes across of git's is left here; `None` reads it as
     /// plain files.
     pub git: Option<&'a Repositories>,
+    /// What earlier walks read already; `None` reads everything.
+    pub memory: Option<&'a dyn Memory>,
     /// When this instance was first started; files born earlier came with the
     /// image.
     pub pending_time: Option<Timestamp>,
@@ -233,7 +235,9 @@ impl Worker<'_, '_> {
                 return WalkState::Skip;
             }
         } else if kind.is_file() {
-            if let Err(error) = self.file(path) {
+            if self.is_unchanged(path) {
+                self.coverage.unchanged += 1;
+            } else if let Err(error) = self.file(path) {
                 self.coverage.skip(reason(&error), self.show(path));
             }
         } else if !kind.is_symlink() {
@@ -243,48 +247,74 @@ impl Worker<'_, '_> {
         WalkState::Continue
     }
 
+    /// Whether there is no need to open it.
+    fn is_unchanged(&self, path: &Path) -> bool {
+        let Some(memory) = self.files.memory else {
+            return false;
+        };
+        let known = rustix::fs::lstat(path).is_ok_and(|stat| memory.knows(&[(&stat).into()]));
+        if known {
+            memory.looked_through(&self.files.on_host(path));
+        }
+        known
+    }
+
     fn file(&mut self, path: &Path) -> io::Result<()> {
-        let Some((file, size)) = open_regular(path)? else {
+        let Some((file, state)) = open_regular(path)? else {
             self.coverage.skip(SkipReason::SpecialFile, self.show(path));
             return Ok(());
         };
-        let files = self.files;
-        let origin = FileOrigin {
-            files,
-            path,
-            file: &file,
+        let Some(memory) = self.files.memory else {
+            return self.read(path, &file, state.size).map(|_| ());
         };
-        let mut content = Content::new(&file, size, files.archives.is_some());
+        let omitted = |worker: &Self| worker.coverage.skipped() + worker.archives.skipped();
+        let (found, skipped) = (self.visitor.found(), omitted(self));
+        let is_pack = self.read(path, &file, state.size)?;
+        // What is in a pack is told by the reader of git's objects.
+        if !is_pack && omitted(self) == skipped {
+            memory.looked_through(&self.files.on_host(path));
+            if self.visitor.found() == found {
+                memory.learn(&[state]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file as what it is; whether it is git's, and noted.
+    fn read(&mut self, path: &Path, file: &File, size: u64) -> io::Result<bool> {
+        let files = self.files;
+        let origin = FileOrigin { files, path, file };
+        let mut content = Content::new(file, size, files.archives.is_some());
         let blob = Blob {
             content: &mut content,
             origin: &origin,
         };
         self.visitor.visit(blob, &mut self.coverage)?;
-        if content.is_pack()
-            && let Some(git) = files.git
-        {
+        let git = files.git.filter(|_| content.is_pack());
+        if let Some(git) = git {
             git.note_pack(path);
         }
         let (Some(settings), true) = (files.archives, content.is_archive()) else {
-            return Ok(());
+            return Ok(git.is_some());
         };
         let outer = archive::Outer {
-            file: &file,
+            file,
             size,
             origin: &origin,
             scanned: content.is_read(),
         };
         let outcome = archive::read(outer, settings, &mut *self.visitor, &mut self.archives)?;
         if content.is_read() {
-            return Ok(());
+            return Ok(git.is_some());
         }
         if outcome == archive::Outcome::Read {
             self.coverage.bytes += size;
-            return Ok(());
+            return Ok(git.is_some());
         }
         // It was counted when its archive was found.
         self.coverage.scanned -= 1;
-        files.visit(path, &file, size, &mut *self.visitor, &mut self.coverage)
+        files.visit(path, file, size, &mut *self.visitor, &mut self.coverage)?;
+        Ok(git.is_some())
     }
 
     fn show(&self, path: &Path) -> String {
@@ -292,12 +322,12 @@ impl Worker<'_, '_> {
     }
 }
 
-/// Opens a regular file and tells its size; `None` for what is none.
-pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, u64)>> {
+/// Opens a regular file and tells its state; `None` for what is none.
+pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, FileState)>> {
     let file = open(path)?;
     let stat = rustix::fs::fstat(&file)?;
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    Ok(regular.then(|| (file, u64::try_from(stat.st_size).unwrap_or(0))))
+    Ok(regular.then(|| (file, (&stat).into())))
 }
 
 /// Opens without blocking on what is no regular file, without following a

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 /// What each module may import of the others. The composition root, `main`,
 /// is not listed: it alone sees everything.
 const IMPORTS: &[(&str, &[&str])] = &[
+    ("aws", &["sanitize"]),
     (
         "check",
         &[
-            "config", "deadline", "finding", "outcome", "posture", "report", "scan", "ship",
+            "config", "deadline", "finding", "outcome", "posture", "report", "scan", "settings",
+            "ship",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
@@ -21,6 +23,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("finding", &["secret"]),
     ("host", &["sanitize", "secret"]),
     ("imds", &["sanitize", "secret"]),
+    ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
     ("posture", &["finding", "imds", "sanitize"]),
@@ -29,10 +32,18 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sanitize", &[]),
     (
         "scan",
-        &["config", "deadline", "detect", "finding", "source"],
+        &[
+            "config", "deadline", "detect", "finding", "sanitize", "source",
+        ],
     ),
     ("secret", &[]),
-    ("ship", &["finding", "sanitize"]),
+    (
+        "settings",
+        &[
+            "aws", "config", "deadline", "finding", "posture", "scan", "ship",
+        ],
+    ),
+    ("ship", &["aws", "finding", "sanitize"]),
     ("source", &["finding", "host", "sanitize"]),
 ];
 
@@ -43,7 +54,21 @@ const CONFINED: &[(&str, &[&str])] = &[
         "aws_sdk_cloudwatchlogs::",
         &["ship/cloudwatch.rs", "ship/decision.rs"],
     ),
+    ("aws_sdk_iam::", &["aws/iam.rs"]),
+    ("aws_sdk_sts::", &["aws/sts.rs"]),
     ("anyhow::", &["main.rs", "check.rs"]),
+    (
+        "rusqlite::",
+        &[
+            "ledger.rs",
+            "ledger/error.rs",
+            "ledger/facts.rs",
+            "ledger/findings.rs",
+            "ledger/open.rs",
+            "ledger/outbox.rs",
+            "ledger/scan_cache.rs",
+        ],
+    ),
     ("std::env::", &["main.rs"]),
     ("println!", &[]),
 ];

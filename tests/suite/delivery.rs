@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rolecall::aws::Network;
 use rolecall::finding::{Instance, PostureCheck, Rule, Verdict};
 use rolecall::ship::{self, Delivery, Event, Rejected, Settings};
 use serde_json::Value;
@@ -29,8 +30,7 @@ fn settings(logs: &str, metadata: &str) -> Settings {
         region: Some("eu-central-1".into()),
         endpoint: Some(logs.into()),
         imds_endpoint: metadata.into(),
-        proxy: None,
-        ca_bundle: None,
+        network: Network::default(),
     }
 }
 
@@ -583,7 +583,10 @@ fn a_proxy_is_for_logs_and_never_for_the_metadata_service() {
     let proxy = ready().start();
     let role = RoleService::start(vec![Key::temporary(0)]);
     let settings = Settings {
-        proxy: Some(proxy.url()),
+        network: Network {
+            proxy: Some(proxy.url()),
+            ca_bundle: None,
+        },
         ..settings("http://logs.invalid", &role.url())
     };
     assert_eq!(deliver(&settings, events(1), AMPLE).accepted, 1);

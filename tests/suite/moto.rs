@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rolecall::aws::Network;
 use rolecall::finding::{Instance, PostureCheck, Rule, Summary, Verdict};
 use rolecall::ship::{self, Delivery, Event, Metrics, Settings};
 use serde_json::Value;
@@ -23,8 +24,7 @@ fn deliver(moto: &Moto, key: Key, events: Vec<Event>) -> Delivery {
         region: Some(REGION.into()),
         endpoint: Some(moto.url()),
         imds_endpoint: role.url(),
-        proxy: None,
-        ca_bundle: None,
+        network: Network::default(),
     };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,0 +1,75 @@
+//! The configuration as each part needs it: `check` and the service are put
+//! together from the same pieces.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::aws::Network;
+use crate::config::{Config, Loaded, Origin};
+use crate::deadline::Deadline;
+use crate::finding::Instance;
+use crate::scan::AllowList;
+use crate::{posture, scan, ship};
+
+/// For the posture checks; `wait` is for a machine that may still be booting.
+pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
+    let config = &loaded.config;
+    posture::Settings {
+        endpoint: config.imds.endpoint.clone(),
+        endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
+        wait,
+        hop_limit: config.posture.hop_limit,
+        probe_v1: config.posture.probe_v1,
+    }
+}
+
+/// For a scan of all that is configured.
+pub fn scan<'a>(
+    config: &'a Config,
+    root: &'a Path,
+    instance: &'a Instance,
+    allow: &'a AllowList<'a>,
+) -> scan::Settings<'a> {
+    scan::Settings {
+        root,
+        roots: &config.scan.roots,
+        exclude: &config.scan.exclude,
+        network_filesystems: config.scan.network_filesystems,
+        threads: config.scan.threads,
+        max_depth: config.scan.max_depth,
+        archives: config.scan.archives,
+        git: config.scan.git,
+        processes: config.scan.processes,
+        allow,
+        instance,
+        redact: config.redact_access_key_ids,
+        role_access_key_id: None,
+        deadline: Deadline::default(),
+        memory: None,
+    }
+}
+
+/// For delivery from `instance`.
+pub fn ship(config: &Config, instance: &Instance) -> ship::Settings {
+    let instance_id = instance.instance_id.as_deref().unwrap_or("unknown");
+    ship::Settings {
+        log_group: config.ship.log_group.clone(),
+        log_stream: config.ship.log_stream.replace("{instance_id}", instance_id),
+        region: config
+            .ship
+            .region
+            .clone()
+            .or_else(|| instance.region.clone()),
+        endpoint: config.ship.endpoint.clone(),
+        imds_endpoint: config.imds.endpoint.clone(),
+        network: network(config),
+    }
+}
+
+/// For the way to AWS.
+pub fn network(config: &Config) -> Network {
+    Network {
+        proxy: config.ship.proxy.clone(),
+        ca_bundle: config.ship.ca_bundle.clone(),
+    }
+}
