@@ -4,6 +4,7 @@
 mod allow;
 mod memory;
 mod priority;
+mod user_data;
 
 use std::collections::HashMap;
 use std::io;
@@ -23,9 +24,11 @@ use crate::finding::{
 use crate::source::files::Files;
 use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
+use crate::source::user_data::{self as given, Copies};
 use crate::source::{Blob, Content, Held, Memory, Origin, Visitor, archive, process};
 
 pub use allow::AllowList;
+pub use given::Answer as UserData;
 pub use memory::Recollection;
 
 /// Findings told one by one in a run; more are counted.
@@ -45,6 +48,8 @@ pub struct Settings<'a> {
     pub archives: bool,
     pub git: bool,
     pub processes: bool,
+    /// `None` treats the copies of user-data like any other file.
+    pub user_data: Option<UserData>,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
     /// The ID of the credentials that the instance's role gives out now.
@@ -101,6 +106,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let proc = settings.root.join("proc");
     let mut coverage = Vec::new();
     let repositories = Repositories::default();
+    let copies = Copies::default();
 
     match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
         Ok(mounts) => {
@@ -116,6 +122,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                 }),
                 pending_time: pending_time(settings.instance),
                 git: settings.git.then_some(&repositories),
+                user_data: settings.user_data.as_ref().map(|_| &copies),
                 memory: settings.memory.map(|memory| memory as &dyn Memory),
             };
             let mut walked = files.walk(&|| Box::new(visitor()));
@@ -126,6 +133,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
             coverage.push(walked.files);
             coverage.extend(walked.archives);
             coverage.extend(objects);
+            if let Some(answer) = &settings.user_data {
+                coverage.extend(given::read(answer, &copies, &files, &mut visitor()));
+            }
         }
         // Without the table a walk could hang on a dead mount.
         Err(error) => {
@@ -141,6 +151,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let mut scan = results
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if settings.user_data.is_some() {
+        scan.findings = user_data::collapse(scan.findings, settings.instance);
+    }
     let order = |finding: &Finding| {
         let place = &finding.location;
         (
@@ -364,6 +377,7 @@ fn finding(
                 .collect(),
             ..location.clone()
         },
+        also_in: Vec::new(),
         occurrences: found.occurrences,
         file: facts.cloned(),
         controls: controls(found.rule),
@@ -389,6 +403,9 @@ fn title(
     .to_owned();
     if location.source == SourceKind::Process {
         title += ", in a process environment or command line";
+    }
+    if location.source == SourceKind::UserData {
+        title += ", in user-data";
     }
     if let Some(state) = location.git_state {
         title += ", ";

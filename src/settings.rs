@@ -8,7 +8,7 @@ use crate::aws::Network;
 use crate::config::{Config, Loaded, Origin};
 use crate::deadline::Deadline;
 use crate::finding::Instance;
-use crate::scan::AllowList;
+use crate::scan::{AllowList, UserData};
 use crate::{posture, scan, ship};
 
 /// For the posture checks; `wait` is for a machine that may still be booting.
@@ -20,6 +20,12 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         wait,
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
+        user_data: config.scan.user_data,
+        services: posture::Services {
+            network: network(config),
+            region: config.ship.region.clone(),
+            sts_endpoint: config.ship.sts_endpoint.clone(),
+        },
     }
 }
 
@@ -40,6 +46,7 @@ pub fn scan<'a>(
         archives: config.scan.archives,
         git: config.scan.git,
         processes: config.scan.processes,
+        user_data: config.scan.user_data.then(UserData::default),
         allow,
         instance,
         redact: config.redact_access_key_ids,

@@ -8,6 +8,7 @@ mod memory;
 pub mod mounts;
 pub mod process;
 mod sparing;
+pub mod user_data;
 
 use std::io::Read;
 

@@ -33,7 +33,7 @@ mod walk;
 mod zip;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 
 use input::{Input, ReadAt, Section};
 use place::Place;
@@ -57,6 +57,11 @@ pub const TAIL: usize = 1024;
 /// or at least its first 512 bytes, have to be there.
 pub fn at_start(head: &[u8]) -> bool {
     kind::recognise(&head[..head.len().min(kind::HEAD)]).is_some()
+}
+
+/// Whether `head` begins as gzip does.
+pub fn is_gzip(head: &[u8]) -> bool {
+    kind::is_gzip(head)
 }
 
 /// Whether a file that begins with `head` may have a zip behind a program, so
@@ -121,6 +126,26 @@ pub fn read(
     let walk = Walk::new(visitor, coverage, outer.size, outer.scanned, settings);
     let whole = Whole(Sparing::new(outer.file, outer.size), &walk);
     read_from(&walk, outer.origin, Section::new(&whole, outer.size))
+}
+
+/// As [`read`], for an archive that is in memory.
+pub fn read_bytes(
+    bytes: &[u8],
+    origin: &dyn Origin,
+    settings: Settings,
+    visitor: &mut dyn Visitor,
+    coverage: &mut Coverage,
+) -> io::Result<Outcome> {
+    struct Bytes<'a>(&'a [u8]);
+    impl ReadAt for Bytes<'_> {
+        fn read_at(&self, offset: u64, mut buffer: &mut [u8]) -> io::Result<usize> {
+            let start = usize::try_from(offset).map_or(self.0.len(), |at| at.min(self.0.len()));
+            buffer.write(&self.0[start..])
+        }
+    }
+    let size = bytes.len() as u64;
+    let walk = Walk::new(visitor, coverage, size, false, settings);
+    read_from(&walk, origin, Section::new(&Bytes(bytes), size))
 }
 
 fn read_from(walk: &Walk<'_>, origin: &dyn Origin, section: Section<'_>) -> io::Result<Outcome> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What each module may import of the others. The composition root, `main`,
 /// is not listed: it alone sees everything.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("aws", &["sanitize"]),
+    ("aws", &["sanitize", "secret"]),
     (
         "check",
         &[
@@ -26,7 +26,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
-    ("posture", &["finding", "imds", "sanitize"]),
+    ("posture", &["aws", "finding", "imds", "sanitize", "secret"]),
     ("progress", &["scan"]),
     ("report", &["finding", "sanitize"]),
     ("sanitize", &[]),
@@ -44,7 +44,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "host", "sanitize"]),
+    ("source", &["finding", "host", "sanitize", "secret"]),
 ];
 
 /// Words that stand in one place only.
