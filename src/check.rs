@@ -58,6 +58,7 @@ pub fn run(
         .enable_all()
         .build()?;
     let config = &loaded.config;
+    let allow = AllowList::new(&config.allow, Timestamp::now());
     let mut report = Report::default();
     let mut role_usable = false;
     let mut imds = Imds::default();
@@ -86,18 +87,29 @@ pub fn run(
         };
         report.instance = posture.instance;
         report.posture = posture.checks;
+        for finding in posture.findings {
+            if allow.allows(&finding) {
+                report.summary.allowed += 1;
+            } else if config.redact_access_key_ids {
+                report.findings.push(finding.redacted());
+            } else {
+                report.findings.push(finding);
+            }
+        }
     }
     if request.scan {
         let deadline = scan_deadline(request, started);
         scan(
             request,
             config,
+            &allow,
             paths,
             imds,
             deadline,
             progress,
             &mut report,
         );
+        report.notes.extend(allow.unused());
     }
     let failed = report
         .posture
@@ -145,14 +157,14 @@ async fn within(timeout: Option<Duration>, assess: impl Future<Output = Posture>
 fn scan(
     request: &Request<'_>,
     config: &Config,
+    allow: &AllowList<'_>,
     paths: &[PathBuf],
     imds: Imds,
     deadline: Deadline,
     progress: &Progress,
     report: &mut Report,
 ) {
-    let allow = AllowList::new(&config.allow, Timestamp::now());
-    let mut settings = settings::scan(config, request.root, &report.instance, &allow);
+    let mut settings = settings::scan(config, request.root, &report.instance, allow);
     settings.user_data = config.scan.user_data.then_some(imds.user_data);
     settings.role_access_key_id = imds.role_key.as_deref();
     settings.deadline = deadline;
@@ -161,10 +173,9 @@ fn scan(
         settings.processes = false;
     }
     let scan = scan::run(&settings, progress);
-    report.findings = scan.findings;
+    report.findings.extend(scan.findings);
     report.coverage = scan.coverage;
-    report.summary.allowed = scan.allowed;
-    report.notes.extend(allow.unused());
+    report.summary.allowed += scan.allowed;
 }
 
 /// Of a limited run, delivery gets its share.

@@ -10,6 +10,7 @@ mod identity;
 mod platform;
 mod reach;
 mod role;
+mod shadow;
 mod wait;
 
 use std::path::Path;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::aws::Network;
-use crate::finding::{Instance, PostureCheck, Rule, Verdict};
+use crate::finding::{Finding, Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
 use crate::secret::Secret;
 use caller::Hearing;
@@ -32,13 +33,15 @@ use wait::Backoff;
 const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// The checks that this module makes, in the order in which they are told.
-const CHECKS: [Rule; 6] = [
+const CHECKS: [Rule; 8] = [
     Rule::ImdsUnreachable,
     Rule::ImdsDisabled,
     Rule::ImdsV1Enabled,
     Rule::ImdsHopLimit,
+    Rule::ImdsEndpointOverride,
     Rule::RoleMissing,
     Rule::RoleCredentialsUnusable,
+    Rule::RoleShadowed,
 ];
 
 /// How posture is to be assessed.
@@ -55,6 +58,9 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Whether to ask once without a token.
     pub probe_v1: bool,
+    /// Mask the middle of access key IDs in what the checks say. The findings
+    /// keep theirs: whoever tells them masks them then.
+    pub redact: bool,
     /// Whether to fetch the user-data as well.
     pub user_data: bool,
     pub services: Services,
@@ -80,6 +86,7 @@ impl Default for Settings {
             probe_v1: true,
             user_data: false,
             services: Services::default(),
+            redact: false,
         }
     }
 }
@@ -89,6 +96,8 @@ impl Default for Settings {
 pub struct Posture {
     /// Every check once, whatever its verdict.
     pub checks: Vec<PostureCheck>,
+    /// What `role.shadowed` is made of, the worst first.
+    pub findings: Vec<Finding>,
     pub instance: Instance,
     /// Whether the role gives credentials that can sign right now.
     pub role_usable: bool,
@@ -126,6 +135,7 @@ impl Posture {
                 .iter()
                 .map(|&check| PostureCheck::new(check, verdict, reason))
                 .collect(),
+            findings: Vec::new(),
             instance: Instance::default(),
             role_usable: false,
             role_access_key_id: None,
@@ -166,9 +176,16 @@ pub async fn assess(settings: &Settings, root: &Path) -> Posture {
                 hangs_after: since + PATIENCE,
                 is_patient: !settings.wait.is_zero(),
             };
-            Box::pin(assess_answering(&client, settings, ttl_was_told, clock)).await
+            Box::pin(assess_answering(
+                &client,
+                settings,
+                root,
+                ttl_was_told,
+                clock,
+            ))
+            .await
         }
-        Err(error) => assess_silent(&client, settings, &error).await,
+        Err(error) => assess_silent(&client, settings, root, &error).await,
     }
 }
 
@@ -214,6 +231,7 @@ async fn first_answer(client: &Client, waited_out: Instant) -> Result<bool, Erro
 async fn assess_answering(
     client: &Client,
     settings: &Settings,
+    root: &Path,
     ttl_was_told: bool,
     clock: Clock,
 ) -> Posture {
@@ -248,8 +266,8 @@ async fn assess_answering(
         let hearing = hear(client, settings, &facts, &role, clock).await;
         (facts, role, hearing)
     };
-    let (v1, measured, (facts, role, hearing), user_data) =
-        tokio::join!(v1, hop_limit, known, user_data);
+    let (v1, measured, (facts, role, hearing), user_data, seen) =
+        tokio::join!(v1, hop_limit, known, user_data, shadow::look(root));
     let now = jiff::Timestamp::now();
     let (missing, unusable) = role::check_role(&role, now);
     let (unusable, role_usable) = match (role.name(), hearing) {
@@ -261,15 +279,19 @@ async fn assess_answering(
     };
     let mut instance = facts.instance;
     instance.role = role.name().map(ToOwned::to_owned);
+    let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance, settings.redact);
     Posture {
         checks: vec![
             reach::check_reachable(client.endpoint(), ttl_was_told),
             reach::check_enabled(),
             reach::check_v1(v1.as_ref()),
             hop_limit::check_hop_limit(measured, settings.hop_limit),
+            seen.check_overrides(),
             missing,
             unusable,
+            shadowed,
         ],
+        findings,
         instance,
         role_usable,
         role_access_key_id: role
@@ -302,13 +324,21 @@ async fn hear(
 }
 
 /// No token was given: what can be told without one.
-async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> Posture {
+async fn assess_silent(
+    client: &Client,
+    settings: &Settings,
+    root: &Path,
+    error: &Error,
+) -> Posture {
     // Where only the token's answer is lost, which is what a hop limit too
     // small does, a request without a token is answered all the same.
-    let v1 = match error {
-        Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
-        _ => None,
+    let v1 = async {
+        match error {
+            Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
+            _ => None,
+        }
     };
+    let (v1, seen) = tokio::join!(v1, shadow::look(root));
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
     if matches!(error, Error::Disabled { .. }) {
@@ -325,6 +355,7 @@ async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> P
                     *check = told;
                 }
             }
+            Rule::ImdsEndpointOverride => *check = seen.check_overrides(),
             Rule::ImdsHopLimit if matches!(error, Error::Disabled { .. }) => {
                 *check = PostureCheck::new(
                     Rule::ImdsHopLimit,

@@ -1,5 +1,6 @@
 //! The processes of a host and what can be told of each, from a `/proc`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -14,8 +15,11 @@ use crate::secret::Secret;
 /// together by default.
 pub const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Bytes read of `status` and `cgroup`.
-const MAX_FACTS: u64 = 64 * 1024;
+/// Bytes read of what the kernel says of a process: `status`, `cgroup`, `maps`.
+const MAX_FACTS: u64 = 1024 * 1024;
+
+/// Open files looked at.
+const MAX_OPEN_FILES: usize = 4096;
 
 /// One process. Nothing is read of it before it is asked for, and it may end
 /// at any time: every answer is an error or `None` from then on.
@@ -26,7 +30,7 @@ pub struct Process {
 }
 
 /// Who a process is, safe for a terminal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     pub exe: Option<String>,
     /// The effective user ID.
@@ -178,13 +182,17 @@ impl Process {
         Ok(line.split(|byte| *byte == 0).map(Secret::new).collect())
     }
 
-    /// The paths of open files and mapped files; at most `limit` of each.
-    pub fn files_in_use(&self, limit: usize) -> Vec<PathBuf> {
-        ["fd", "map_files"]
-            .iter()
-            .filter_map(|directory| fs::read_dir(self.directory.join(directory)).ok())
-            .flat_map(|entries| entries.flatten().take(limit))
-            .filter_map(|entry| fs::read_link(entry.path()).ok())
+    /// The paths of the files that it has open or mapped, each once.
+    pub fn files_in_use(&self) -> BTreeSet<PathBuf> {
+        let open = fs::read_dir(self.directory.join("fd"))
+            .into_iter()
+            .flat_map(|entries| entries.flatten().take(MAX_OPEN_FILES))
+            .filter_map(|entry| fs::read_link(entry.path()).ok());
+        let maps = self.text("maps");
+        let mapped = maps
+            .lines()
+            .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])));
+        open.chain(mapped)
             .filter(|path| path.is_absolute())
             .collect()
     }

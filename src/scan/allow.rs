@@ -27,7 +27,7 @@ impl<'a> AllowList<'a> {
     }
 
     /// Whether an entry in force sets `finding` aside.
-    pub(super) fn allows(&self, finding: &Finding) -> bool {
+    pub fn allows(&self, finding: &Finding) -> bool {
         let entry = self
             .entries
             .iter()

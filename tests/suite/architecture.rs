@@ -26,7 +26,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
-    ("posture", &["aws", "finding", "imds", "sanitize", "secret"]),
+    (
+        "posture",
+        &["aws", "finding", "host", "imds", "sanitize", "secret"],
+    ),
     ("progress", &["scan"]),
     ("report", &["finding", "sanitize"]),
     ("sanitize", &[]),
