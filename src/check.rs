@@ -87,28 +87,30 @@ pub fn run(
         };
         report.instance = posture.instance;
         report.posture = posture.checks;
-        for finding in posture.findings {
-            if allow.allows(&finding) {
-                report.summary.allowed += 1;
-            } else if config.redact_access_key_ids {
-                report.findings.push(finding.redacted());
-            } else {
-                report.findings.push(finding);
-            }
-        }
+        let (allowed, told): (Vec<_>, Vec<_>) = posture
+            .findings
+            .into_iter()
+            .partition(|finding| allow.allows(finding));
+        report.summary.allowed = allowed.len() as u64;
+        report.findings = if config.redact_access_key_ids {
+            told.into_iter().map(Finding::redacted).collect()
+        } else {
+            told
+        };
     }
     if request.scan {
-        let deadline = scan_deadline(request, started);
-        scan(
-            request,
-            config,
-            &allow,
-            paths,
-            imds,
-            deadline,
-            progress,
-            &mut report,
-        );
+        let mut settings = settings::scan(config, request.root, &report.instance, &allow);
+        settings.user_data = config.scan.user_data.then_some(imds.user_data);
+        settings.role_access_key_id = imds.role_key.as_deref();
+        settings.deadline = scan_deadline(request, started);
+        if !paths.is_empty() {
+            settings.roots = paths;
+            settings.processes = false;
+        }
+        let scan = scan::run(&settings, progress);
+        report.findings.extend(scan.findings);
+        report.coverage = scan.coverage;
+        report.summary.allowed += scan.allowed;
         report.notes.extend(allow.unused());
     }
     let failed = report
@@ -152,30 +154,6 @@ async fn within(timeout: Option<Duration>, assess: impl Future<Output = Posture>
         Ok(posture) => posture,
         Err(_) => Posture::cut_short("the time given to the run was over"),
     }
-}
-
-fn scan(
-    request: &Request<'_>,
-    config: &Config,
-    allow: &AllowList<'_>,
-    paths: &[PathBuf],
-    imds: Imds,
-    deadline: Deadline,
-    progress: &Progress,
-    report: &mut Report,
-) {
-    let mut settings = settings::scan(config, request.root, &report.instance, allow);
-    settings.user_data = config.scan.user_data.then_some(imds.user_data);
-    settings.role_access_key_id = imds.role_key.as_deref();
-    settings.deadline = deadline;
-    if !paths.is_empty() {
-        settings.roots = paths;
-        settings.processes = false;
-    }
-    let scan = scan::run(&settings, progress);
-    report.findings.extend(scan.findings);
-    report.coverage = scan.coverage;
-    report.summary.allowed += scan.allowed;
 }
 
 /// Of a limited run, delivery gets its share.

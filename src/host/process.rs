@@ -68,14 +68,14 @@ pub fn list(proc: &Path) -> io::Result<Vec<Process>> {
     Ok(processes)
 }
 
-/// The process that reads, as `proc` numbers it; `None` where it does not
-/// show it.
-pub fn own_pid(proc: &Path) -> Option<u32> {
-    fs::read_link(proc.join("self"))
-        .ok()?
-        .to_str()?
-        .parse()
-        .ok()
+/// Device and inode of the program that reads, which `proc` shows as `self`.
+pub fn own_program(proc: &Path) -> Option<(u64, u64)> {
+    program(&proc.join("self"))
+}
+
+fn program(directory: &Path) -> Option<(u64, u64)> {
+    let program = fs::metadata(directory.join("exe")).ok()?;
+    Some((program.dev(), program.ino()))
 }
 
 impl Process {
@@ -107,6 +107,11 @@ impl Process {
         let namespace = fs::read_link(self.directory.join("ns/mnt"))?;
         let root = fs::metadata(self.root())?;
         Ok((namespace, root.dev(), root.ino()))
+    }
+
+    /// Device and inode of the program that runs.
+    pub fn program(&self) -> Option<(u64, u64)> {
+        program(&self.directory)
     }
 
     /// A link of the process: `exe` or `cwd`.

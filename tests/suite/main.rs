@@ -20,6 +20,7 @@ mod posture;
 mod private_network;
 mod properties;
 mod report;
+mod shadow;
 mod support;
 mod user_data;
 mod walk;

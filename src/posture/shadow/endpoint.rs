@@ -65,11 +65,7 @@ const SWITCHES: [&str; 3] = [
 /// Whether any of the settings is there, whatever it says.
 pub(super) fn is_suspected(inputs: &Inputs<'_>) -> bool {
     let set = |name: &&str| inputs.environment.has(name) || inputs.properties.has(name);
-    ENDPOINTS
-        .iter()
-        .chain(&MODES)
-        .chain(&SWITCHES)
-        .any(|name| set(&name))
+    ENDPOINTS.iter().chain(&MODES).chain(&SWITCHES).any(set)
 }
 
 /// The overrides of a process or a unit.
