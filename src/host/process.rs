@@ -21,6 +21,9 @@ const MAX_FACTS: u64 = 1024 * 1024;
 /// Open files looked at.
 const MAX_OPEN_FILES: usize = 4096;
 
+/// The PID namespace that a machine boots with: `PROC_PID_INIT_INO` of Linux.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
 /// One process. Nothing is read of it before it is asked for, and it may end
 /// at any time: every answer is an error or `None` from then on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +74,12 @@ pub fn list(proc: &Path) -> io::Result<Vec<Process>> {
 /// Device and inode of the program that reads, which `proc` shows as `self`.
 pub fn own_program(proc: &Path) -> Option<(u64, u64)> {
     program(&proc.join("self"))
+}
+
+/// Whether process 1 of `proc` is the init of a machine, and not the
+/// application of a container.
+pub fn has_init(proc: &Path) -> bool {
+    fs::read_link(proc.join("self/ns/pid")).is_ok_and(|link| link == Path::new(FIRST_NAMESPACE))
 }
 
 fn program(directory: &Path) -> Option<(u64, u64)> {

@@ -129,7 +129,7 @@ fn heeded_by(
 }
 
 /// The overrides in any profile of the shared files that a holder reads.
-pub(super) fn in_profiles(holder: &Holder, inputs: &Inputs<'_>) -> Vec<Override> {
+fn in_profiles(holder: &Holder, inputs: &Inputs<'_>) -> Vec<Override> {
     let mut found = Vec::new();
     for path in shared_files(&chain::BOTOCORE, inputs).into_iter().flatten() {
         // What cannot be read is told with the keys that it may hold.

@@ -11,7 +11,7 @@ use super::super::runtime::{self, Guess, Program};
 use super::super::tools;
 use super::super::variables::{Variables, is_wanted};
 use super::super::view::{Cache, View};
-use super::{Holder, Survey, judge};
+use super::{Holder, Shadow, Survey, judge};
 use crate::host::account::{self, Account};
 use crate::host::process::{self, Credentials, Process};
 use crate::host::unit::{Manager, Units};
@@ -55,17 +55,31 @@ impl Host<'_> {
         });
         for account in accounts {
             self.account(&account);
+            self.tell(|survey| survey.accounts += 1);
         }
     }
 
+    /// As its services see it, and as its logins do.
     fn account(&self, account: &Account) {
+        self.account_with(account, Variables::default());
+        let login = account::login_environment(&self.root(), account);
+        let login: Variables = login
+            .into_iter()
+            .filter(|one| is_wanted(&one.name))
+            .collect();
+        if login.names().next().is_some() {
+            self.account_with(account, login);
+        }
+    }
+
+    fn account_with(&self, account: &Account, mut environment: Variables) {
         let view = self.view(Credentials {
             uid: account.uid,
             gids: vec![account.gid],
         });
         let home = Secret::new(account.home.as_os_str().as_encoded_bytes());
-        let environment: Variables = [("HOME".to_owned(), home)].into_iter().collect();
-        let properties = Variables::default();
+        environment.set("HOME", home, None);
+        let properties = Variables::of_java(environment.java_options());
         let inputs = Inputs {
             environment: &environment,
             properties: &properties,
@@ -83,13 +97,15 @@ impl Host<'_> {
             ..Guess::none()
         };
         let judged = judge(&guess, &inputs);
-        let overrides = endpoint::in_profiles(&holder, &inputs);
+        let overrides = endpoint::of(&holder, None, &guess, &inputs);
         let tools = tools::shadows(account, &view);
         self.tell(|survey| {
-            survey.accounts += 1;
             survey.overridden(overrides);
             for shadow in judged.shadows(&holder, &guess).chain(tools) {
-                survey.shadow(shadow);
+                let is_same = |known: &Shadow| known.holder == holder && known.key == shadow.key;
+                if !survey.shadows.iter().any(is_same) {
+                    survey.shadow(shadow);
+                }
             }
             if let (Some(why), []) = (judged.unknown, &judged.keys[..]) {
                 survey.untold(format!("account {}: {why}", account.name));
@@ -183,8 +199,14 @@ impl Host<'_> {
         }
         // rolecall signs with the role alone, whatever its environment holds.
         let own = process::own_program(&proc);
+        let init = process::has_init(&proc).then_some(1);
         let mut known = HashMap::new();
         for process in processes {
+            // What init hands on is seen in those that it starts; some keep
+            // it from everybody's eyes.
+            if Some(process.pid()) == init && process.environment(is_wanted).is_err() {
+                continue;
+            }
             if own.is_none() || process.program() != own {
                 self.process(&process, &mut known);
             }
@@ -213,8 +235,8 @@ impl Host<'_> {
         let (Ok(arguments), Ok(id), Some(reader)) =
             (process.arguments(), process.view(), process.credentials())
         else {
-            // It ended, or changed whom it runs as.
-            if process.open("environ").is_ok() {
+            // It ended meanwhile, or became somebody whom none may look into.
+            if process.open("environ").is_ok() && !process.is_without_memory() {
                 self.tell(|survey| {
                     survey.processes += 1;
                     survey.unread += 1;
