@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::config::{Config, Loaded, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, SkipReason, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, Summary, Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
@@ -79,11 +79,7 @@ pub fn run(
         role_usable = posture.role_usable;
         imds = Imds {
             role_key: posture.role_access_key_id,
-            user_data: match posture.user_data {
-                posture::UserData::Given(text) => UserData::Given(text),
-                posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
-                posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
-            },
+            user_data: settings::user_data(posture.user_data),
         };
         report.instance = posture.instance;
         report.posture = posture.checks;
@@ -131,9 +127,9 @@ pub fn run(
             let events = events(&report);
             let given = events.len() as u64;
             let settings = settings::ship(config, &report.instance);
-            let told = runtime.block_on(ship::deliver(&settings, events, limit));
-            report.summary.shipped = told.accepted;
-            report.summary.undelivered = given - told.accepted;
+            let told = runtime.block_on(ship::deliver(&settings, &events, limit));
+            report.summary.shipped = told.accepted();
+            report.summary.undelivered = given - told.accepted();
             report.notes.extend(told.problems.iter().cloned());
             delivery = Some(told);
         }
@@ -219,6 +215,7 @@ fn metrics(report: &Report) -> Metrics {
         static_credentials: long_term as u64,
         role_present: verdict(Rule::RoleMissing),
         imds_v1_enabled: verdict(Rule::ImdsV1Enabled).map(|passed| !passed),
+        ..Metrics::default()
     }
 }
 

@@ -22,10 +22,10 @@ use crate::finding::{
     SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::source::files::Files;
-use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
+use crate::source::repositories::Repositories;
 use crate::source::user_data::{self as given, Copies};
-use crate::source::{Blob, Content, Held, Memory, Origin, Visitor, archive, process};
+use crate::source::{Blob, Content, Held, Holder, Memory, Origin, Visitor, archive, git, process};
 
 pub use allow::AllowList;
 pub use given::Answer as UserData;
@@ -127,8 +127,8 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
             };
             let mut walked = files.walk(&|| Box::new(visitor()));
             let objects = settings.git.then(|| {
-                let visitors = || Box::new(visitor()) as Box<dyn Visitor>;
-                git::read(&files, &repositories, &visitors, &mut walked.files)
+                let visitors = || Box::new(visitor()) as Box<dyn Holder>;
+                git::read(&files, &repositories, &visitors, &mut walked)
             });
             coverage.push(walked.files);
             coverage.extend(walked.archives);
@@ -201,7 +201,21 @@ impl Visitor for Examiner<'_> {
         Ok(())
     }
 
-    fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> io::Result<Option<Held>> {
+    fn found(&self) -> u64 {
+        self.found
+    }
+
+    fn is_over(&self) -> bool {
+        self.settings.deadline.is_over()
+    }
+}
+
+impl Holder for Examiner<'_> {
+    fn hold(
+        &mut self,
+        content: Content<'_>,
+        coverage: &mut Coverage,
+    ) -> (Option<Held>, io::Result<()>) {
         let outcome = match content {
             Content::Bytes(bytes) => {
                 coverage.bytes += bytes.len() as u64;
@@ -210,7 +224,7 @@ impl Visitor for Examiner<'_> {
                     .fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 if !self.scanner.may_hold(bytes) {
                     self.count(coverage);
-                    return Ok(None);
+                    return (None, Ok(()));
                 }
                 self.scanner.feed(bytes);
                 Ok(())
@@ -218,20 +232,21 @@ impl Visitor for Examiner<'_> {
             Content::Stream(content) => self.read(content, coverage),
         };
         let detection = self.scanner.finish();
-        outcome?;
-        self.count(coverage);
+        if outcome.is_ok() {
+            self.count(coverage);
+        }
         if detection.is_empty() {
-            return Ok(None);
+            return (None, outcome);
         }
         self.found += 1;
         self.matches_held += detection.matches.len();
         if self.matches_held > MAX_FINDINGS {
             let count = detection.matches.len() as u64;
             coverage.skip_many(SkipReason::FindingLimit, count, "git");
-            return Ok(None);
+            return (None, outcome);
         }
         self.held.push(Some(detection));
-        Ok(Some(Held(self.held.len() - 1)))
+        (Some(Held(self.held.len() - 1)), outcome)
     }
 
     fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage) {
@@ -239,14 +254,6 @@ impl Visitor for Examiner<'_> {
             self.matches_held -= detection.matches.len();
             self.report(detection, origin, coverage);
         }
-    }
-
-    fn found(&self) -> u64 {
-        self.found
-    }
-
-    fn is_over(&self) -> bool {
-        self.settings.deadline.is_over()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::aws::Network;
 use crate::config::{Config, Loaded, Origin};
 use crate::deadline::Deadline;
-use crate::finding::Instance;
+use crate::finding::{Instance, SkipReason};
 use crate::scan::{AllowList, UserData};
 use crate::{posture, scan, ship};
 
@@ -54,6 +54,15 @@ pub fn scan<'a>(
         role_access_key_id: None,
         deadline: Deadline::default(),
         memory: None,
+    }
+}
+
+/// What a scan is given of the user-data.
+pub fn user_data(asked: posture::UserData) -> UserData {
+    match asked {
+        posture::UserData::Given(text) => UserData::Given(text),
+        posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
+        posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
     }
 }
 

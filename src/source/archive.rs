@@ -33,7 +33,7 @@ mod walk;
 mod zip;
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 
 use input::{Input, ReadAt, Section};
 use place::Place;
@@ -50,13 +50,16 @@ pub struct Settings {
     pub max_depth: usize,
 }
 
+/// Bytes of a file's beginning that [`at_start`] wants to see.
+pub const HEAD: usize = kind::HEAD;
+
 /// Bytes of a file's end that [`at_end`] wants to see.
 pub const TAIL: usize = 1024;
 
 /// Whether a file that begins with `head` is for [`read`]. All of the file,
-/// or at least its first 512 bytes, have to be there.
+/// or at least its first [`HEAD`] bytes, have to be there.
 pub fn at_start(head: &[u8]) -> bool {
-    kind::recognise(&head[..head.len().min(kind::HEAD)]).is_some()
+    kind::recognise(&head[..head.len().min(HEAD)]).is_some()
 }
 
 /// Whether `head` begins as gzip does.
@@ -128,7 +131,7 @@ pub fn read(
     read_from(&walk, outer.origin, Section::new(&whole, outer.size))
 }
 
-/// As [`read`], for an archive that is in memory.
+/// As [`read`], of an archive that is in memory and was not scanned.
 pub fn read_bytes(
     bytes: &[u8],
     origin: &dyn Origin,
@@ -136,16 +139,25 @@ pub fn read_bytes(
     visitor: &mut dyn Visitor,
     coverage: &mut Coverage,
 ) -> io::Result<Outcome> {
-    struct Bytes<'a>(&'a [u8]);
-    impl ReadAt for Bytes<'_> {
-        fn read_at(&self, offset: u64, mut buffer: &mut [u8]) -> io::Result<usize> {
-            let start = usize::try_from(offset).map_or(self.0.len(), |at| at.min(self.0.len()));
-            buffer.write(&self.0[start..])
-        }
-    }
     let size = bytes.len() as u64;
     let walk = Walk::new(visitor, coverage, size, false, settings);
-    read_from(&walk, origin, Section::new(&Bytes(bytes), size))
+    read_from(&walk, origin, Section::new(&bytes, size))
+}
+
+/// As [`read`], of an archive of `size` bytes that comes as a stream and was
+/// not scanned; it may be left before its end.
+pub fn read_stream(
+    stream: &mut dyn io::Read,
+    size: u64,
+    origin: &dyn Origin,
+    settings: Settings,
+    visitor: &mut dyn Visitor,
+    coverage: &mut Coverage,
+) -> io::Result<Outcome> {
+    let walk = Walk::new(visitor, coverage, size, false, settings);
+    let place = Place::of_file(origin);
+    let result = walk.open(&place, &mut Input::stream(stream), Level::default());
+    walk.finish(result)
 }
 
 fn read_from(walk: &Walk<'_>, origin: &dyn Origin, section: Section<'_>) -> io::Result<Outcome> {

@@ -17,8 +17,8 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 use jiff::Timestamp;
 use rustix::fs::{FileType, OFlags};
 
-use super::git::Repositories;
 use super::mounts::Mounts;
+use super::repositories::Repositories;
 use super::user_data::Copies;
 use super::{Blob, FileState, Memory, Origin, Visitor, archive};
 use crate::finding::{Coverage, SkipReason, SourceKind};

@@ -18,6 +18,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
     ("config", &["finding", "sanitize"]),
+    (
+        "daemon",
+        &[
+            "config", "deadline", "finding", "ledger", "posture", "report", "scan", "settings",
+            "ship", "source", "status",
+        ],
+    ),
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
