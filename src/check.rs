@@ -83,16 +83,8 @@ pub fn run(
         };
         report.instance = posture.instance;
         report.posture = posture.checks;
-        let (allowed, told): (Vec<_>, Vec<_>) = posture
-            .findings
-            .into_iter()
-            .partition(|finding| allow.allows(finding));
-        report.summary.allowed = allowed.len() as u64;
-        report.findings = if config.redact_access_key_ids {
-            told.into_iter().map(Finding::redacted).collect()
-        } else {
-            told
-        };
+        (report.findings, report.summary.allowed) =
+            allow.told(posture.findings, config.redact_access_key_ids);
     }
     if request.scan {
         let mut settings = settings::scan(config, request.root, &report.instance, &allow);

@@ -26,7 +26,7 @@ use super::supervisor::{self, Supervisor};
 use super::{Error, Request};
 use crate::config::{Config, Loaded, ShipMode, Sources};
 use crate::posture::{self, Posture};
-use crate::scan::{Progress, Recollection};
+use crate::scan::{AllowList, Progress, Recollection};
 use crate::ship::Shipper;
 use crate::{settings, status};
 
@@ -255,7 +255,10 @@ impl Service {
         }
     }
 
-    fn take_in_posture(&mut self, posture: Posture) {
+    fn take_in_posture(&mut self, mut posture: Posture) {
+        let config = &self.loaded.config;
+        let allow = AllowList::new(&config.allow, Timestamp::now());
+        (posture.findings, _) = allow.told(posture.findings, config.redact_access_key_ids);
         let appeared = posture.role_usable && !self.state.role_usable;
         self.state.record_posture(posture);
         let now = Instant::now();

@@ -27,7 +27,7 @@ impl<'a> AllowList<'a> {
     }
 
     /// Whether an entry in force sets `finding` aside.
-    pub fn allows(&self, finding: &Finding) -> bool {
+    pub(super) fn allows(&self, finding: &Finding) -> bool {
         let entry = self
             .entries
             .iter()
@@ -36,6 +36,19 @@ impl<'a> AllowList<'a> {
             used.fetch_add(1, Ordering::Relaxed);
         }
         entry.is_some()
+    }
+
+    /// Those of `findings` that are told, their IDs masked where `redact` asks
+    /// for it, and how many are set aside.
+    pub fn told(&self, findings: Vec<Finding>, redact: bool) -> (Vec<Finding>, u64) {
+        let given = findings.len();
+        let told: Vec<_> = findings
+            .into_iter()
+            .filter(|finding| !self.allows(finding))
+            .map(|finding| if redact { finding.redacted() } else { finding })
+            .collect();
+        let aside = (given - told.len()) as u64;
+        (told, aside)
     }
 
     /// One sentence for each entry that set nothing aside.

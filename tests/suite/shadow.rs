@@ -519,7 +519,15 @@ fn a_container_is_read_through_its_own_root() {
 fn units_and_tools_hold_keys_too() {
     let host = Shadows::new();
     let (of_unit, of_tool) = (host.host.key_pair(), host.host.key_pair());
+    let of_login = host.host.key_pair();
     host.account("root", 0);
+    host.host.write(
+        "home/root/.bashrc",
+        format!(
+            "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY='{}'\n",
+            of_login.id, of_login.secret
+        ),
+    );
     host.host.write(
         "etc/systemd/system/backup.service",
         "[Service]\nExecStart=/bin/true\nEnvironmentFile=/etc/backup.env\n",
@@ -545,6 +553,10 @@ fn units_and_tools_hold_keys_too() {
     assert_eq!(unit["location"]["path"], "/etc/backup.env");
     assert_eq!(unit["location"]["line"], 1);
     assert_eq!(unit["severity"], "critical");
+    let login = find(&of_login);
+    assert_eq!(login["location"]["path"], "/home/root/.bashrc");
+    assert_eq!(login["location"]["line"], 1);
+    assert_eq!(login["location"]["uid"], 0);
     let tool = find(&of_tool);
     assert_eq!(tool["location"]["path"], "/home/root/.s3cfg");
     assert!(
