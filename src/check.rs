@@ -68,6 +68,7 @@ pub fn run(
         .enable_all()
         .build()?;
     let config = &loaded.config;
+    let allow = AllowList::new(&config.allow, Timestamp::now());
     let mut report = Report::default();
     let mut role_usable = false;
     let mut imds = Imds::default();
@@ -92,32 +93,34 @@ pub fn run(
         };
         report.instance = posture.instance;
         report.posture = posture.checks;
+        (report.findings, report.summary.allowed) =
+            allow.told(posture.findings, config.redact_access_key_ids);
         if !role_usable && let Some(cause) = alarm::cause(&report.posture, &report.instance) {
             alarm::raise(&cause, request.boot);
         }
     }
     if request.scan {
-        let deadline = scan_deadline(request, started);
-        let pairs = scan(
-            request,
-            config,
-            paths,
-            imds,
-            deadline.clone(),
-            progress,
-            &mut report,
-        );
-        let settings = settings::verify(config, &report.instance);
-        let limit = deadline.remaining(VERIFY_TIME);
-        let verified = runtime.block_on(verify::run(&settings, pairs, limit));
-        for finding in &mut report.findings {
-            let (id, fingerprint) = finding.credential();
-            let credential = (id.to_owned(), fingerprint.to_owned());
-            if let Some(told) = verified.get(&credential) {
-                finding.severity = told.weigh(finding.severity);
-                finding.verified = Some(*told);
-            }
+        let mut settings = settings::scan(config, request.root, &report.instance, &allow);
+        settings.user_data = config.scan.user_data.then_some(imds.user_data);
+        settings.role_access_key_id = imds.role_key.as_deref();
+        settings.deadline = scan_deadline(request, started);
+        settings.keep_pairs = request.verify;
+        if !paths.is_empty() {
+            settings.roots = paths;
+            settings.processes = false;
         }
+        let limit = settings.deadline.clone();
+        let scan = scan::run(&settings, progress);
+        report.findings.extend(scan.findings);
+        report.coverage = scan.coverage;
+        report.summary.allowed += scan.allowed;
+        report.notes.extend(allow.unused());
+        runtime.block_on(ask_about(
+            scan.pairs,
+            &settings::verify(config, &report.instance),
+            limit.remaining(VERIFY_TIME),
+            &mut report.findings,
+        ));
     }
     let failed = report
         .posture
@@ -162,31 +165,22 @@ async fn within(timeout: Option<Duration>, assess: impl Future<Output = Posture>
     }
 }
 
-fn scan(
-    request: &Request<'_>,
-    config: &Config,
-    paths: &[PathBuf],
-    imds: Imds,
-    deadline: Deadline,
-    progress: &Progress,
-    report: &mut Report,
-) -> HashMap<(String, String), Credentials> {
-    let allow = AllowList::new(&config.allow, Timestamp::now());
-    let mut settings = settings::scan(config, request.root, &report.instance, &allow);
-    settings.user_data = config.scan.user_data.then_some(imds.user_data);
-    settings.role_access_key_id = imds.role_key.as_deref();
-    settings.deadline = deadline;
-    settings.keep_pairs = request.verify;
-    if !paths.is_empty() {
-        settings.roots = paths;
-        settings.processes = false;
+/// What STS says of the found `pairs` weighs the findings of each.
+async fn ask_about(
+    pairs: HashMap<(String, String), Credentials>,
+    settings: &verify::Settings,
+    limit: Duration,
+    findings: &mut [Finding],
+) {
+    let verified = verify::run(settings, pairs, limit).await;
+    for finding in findings {
+        let (id, fingerprint) = finding.credential();
+        let credential = (id.to_owned(), fingerprint.to_owned());
+        if let Some(told) = verified.get(&credential) {
+            finding.severity = told.weigh(finding.severity);
+            finding.verified = Some(*told);
+        }
     }
-    let scan = scan::run(&settings, progress);
-    report.findings = scan.findings;
-    report.coverage = scan.coverage;
-    report.summary.allowed = scan.allowed;
-    report.notes.extend(allow.unused());
-    scan.pairs
 }
 
 /// Of a limited run, delivery gets its share.

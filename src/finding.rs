@@ -27,7 +27,7 @@ pub use provenance::{FileFacts, GitState, Location, SourceKind};
 pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
 pub use remediation::{posture_remediation, remediation, user_data_remediation};
 pub use rule::Rule;
-pub use severity::{Confidence, Evidence, Severity, judge};
+pub use severity::{Confidence, Evidence, Severity, judge, judge_shadow};
 pub use usage::{Holder, PlaceKind, Usage, User};
 pub use verified::Verified;
 
@@ -80,17 +80,22 @@ impl Finding {
 
     /// The finding as it may be shown where access key IDs are to be masked.
     #[must_use]
-    pub fn redacted(mut self, instance: &Instance) -> Self {
-        self.access_key_id = self.access_key_id.map(AccessKeyId::masked);
-        self.remediation = remediation(self.rule, self.access_key_id.as_ref(), instance);
+    pub fn redacted(mut self) -> Self {
+        if let Some(id) = self.access_key_id.take() {
+            let masked = id.clone().masked();
+            self.remediation = self.remediation.replace(id.as_str(), masked.as_str());
+            self.access_key_id = Some(masked);
+        }
         self
     }
 
-    /// A failed posture check as a finding; `None` where it did not fail.
+    /// A failed posture check as a finding; `None` where it did not fail, or
+    /// has findings of its own, as `role.shadowed` has one for each holder.
     pub fn of_check(check: &PostureCheck, instance: &Instance) -> Option<Self> {
         let rule = check.check;
         let location = Location::new(SourceKind::Posture);
-        (check.verdict == Verdict::Fail).then(|| Self {
+        let fails = check.verdict == Verdict::Fail && rule != Rule::RoleShadowed;
+        fails.then(|| Self {
             id: finding_id([rule.name(), ""], &location),
             rule,
             severity: judge(&Evidence {

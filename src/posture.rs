@@ -12,6 +12,7 @@ mod policy;
 mod privilege;
 mod reach;
 mod role;
+mod shadow;
 mod wait;
 
 use std::path::Path;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::aws::Network;
-use crate::finding::{Instance, PostureCheck, Rule, Verdict};
+use crate::finding::{Finding, Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
 use crate::secret::Secret;
 use caller::Hearing;
@@ -33,13 +34,15 @@ use wait::Backoff;
 const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// The checks that this module makes, in the order in which they are told.
-const CHECKS: [Rule; 6] = [
+const CHECKS: [Rule; 8] = [
     Rule::ImdsUnreachable,
     Rule::ImdsDisabled,
     Rule::ImdsV1Enabled,
     Rule::ImdsHopLimit,
+    Rule::ImdsEndpointOverride,
     Rule::RoleMissing,
     Rule::RoleCredentialsUnusable,
+    Rule::RoleShadowed,
 ];
 
 /// How posture is to be assessed.
@@ -56,6 +59,9 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Whether to ask once without a token.
     pub probe_v1: bool,
+    /// Mask the middle of access key IDs in what the checks say. The findings
+    /// keep theirs: whoever tells them masks them then.
+    pub redact: bool,
     /// Whether to fetch the user-data as well.
     pub user_data: bool,
     /// Whether to read the role's policies as well.
@@ -97,6 +103,7 @@ impl Default for Settings {
             user_data: false,
             role_policies: false,
             services: Services::default(),
+            redact: false,
         }
     }
 }
@@ -106,6 +113,8 @@ impl Default for Settings {
 pub struct Posture {
     /// Every check once, whatever its verdict.
     pub checks: Vec<PostureCheck>,
+    /// What `role.shadowed` is made of, the worst first.
+    pub findings: Vec<Finding>,
     pub instance: Instance,
     /// Whether the role gives credentials that can sign right now.
     pub role_usable: bool,
@@ -147,6 +156,7 @@ impl Posture {
                 .iter()
                 .map(|&check| PostureCheck::new(check, verdict, reason))
                 .collect(),
+            findings: Vec::new(),
             instance: Instance::default(),
             role_usable: false,
             role_access_key_id: None,
@@ -200,9 +210,16 @@ async fn assess_role(settings: &Settings, root: &Path) -> Posture {
                 hangs_after: since + PATIENCE,
                 is_patient: !settings.wait.is_zero(),
             };
-            Box::pin(assess_answering(&client, settings, ttl_was_told, clock)).await
+            Box::pin(assess_answering(
+                &client,
+                settings,
+                root,
+                ttl_was_told,
+                clock,
+            ))
+            .await
         }
-        Err(error) => assess_silent(&client, settings, &error).await,
+        Err(error) => assess_silent(&client, settings, root, &error).await,
     }
 }
 
@@ -248,6 +265,7 @@ async fn first_answer(client: &Client, waited_out: Instant) -> Result<bool, Erro
 async fn assess_answering(
     client: &Client,
     settings: &Settings,
+    root: &Path,
     ttl_was_told: bool,
     clock: Clock,
 ) -> Posture {
@@ -295,8 +313,8 @@ async fn assess_answering(
         let (hearing, privileges) = tokio::join!(hear(client, inquiry, &role), privileges);
         (facts, role, hearing, privileges)
     };
-    let (v1, measured, (facts, role, hearing, privileges), user_data) =
-        tokio::join!(v1, hop_limit, known, user_data);
+    let (v1, measured, (facts, role, hearing, privileges), user_data, seen) =
+        tokio::join!(v1, hop_limit, known, user_data, shadow::look(root));
     let now = jiff::Timestamp::now();
     let (missing, unusable) = role::check_role(&role, now);
     let (unusable, role_usable) = match (role.name(), hearing) {
@@ -309,17 +327,21 @@ async fn assess_answering(
     let mut instance = facts.instance;
     let missing = role::name_origin(missing, &instance);
     instance.role = role.name().map(ToOwned::to_owned);
+    let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance, settings.redact);
     let mut checks = vec![
         reach::check_reachable(client.endpoint(), ttl_was_told),
         reach::check_enabled(),
         reach::check_v1(v1.as_ref()),
         hop_limit::check_hop_limit(measured, settings.hop_limit),
+        seen.check_overrides(),
         missing,
         unusable,
+        shadowed,
     ];
     checks.extend(privileges);
     Posture {
         checks,
+        findings,
         instance,
         role_usable,
         role_access_key_id: role
@@ -342,13 +364,21 @@ async fn hear(client: &Client, inquiry: Inquiry<'_>, role: &Role) -> Option<Hear
 }
 
 /// No token was given: what can be told without one.
-async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> Posture {
+async fn assess_silent(
+    client: &Client,
+    settings: &Settings,
+    root: &Path,
+    error: &Error,
+) -> Posture {
     // Where only the token's answer is lost, which is what a hop limit too
     // small does, a request without a token is answered all the same.
-    let v1 = match error {
-        Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
-        _ => None,
+    let v1 = async {
+        match error {
+            Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
+            _ => None,
+        }
     };
+    let (v1, seen) = tokio::join!(v1, shadow::look(root));
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
     if matches!(error, Error::Disabled { .. }) {
@@ -365,6 +395,7 @@ async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> P
                     *check = told;
                 }
             }
+            Rule::ImdsEndpointOverride => *check = seen.check_overrides(),
             Rule::ImdsHopLimit if matches!(error, Error::Disabled { .. }) => {
                 *check = PostureCheck::new(
                     Rule::ImdsHopLimit,

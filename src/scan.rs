@@ -355,7 +355,7 @@ impl Examiner<'_> {
                 continue;
             }
             let finding = if self.settings.redact {
-                finding.redacted(self.settings.instance)
+                finding.redacted()
             } else {
                 finding
             };

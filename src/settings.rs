@@ -20,6 +20,7 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         wait,
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
+        redact: config.redact_access_key_ids,
         user_data: config.scan.user_data,
         role_policies: config.posture.role_policies,
         services: posture::Services {

@@ -29,7 +29,7 @@ use super::{Error, Request};
 use crate::alarm;
 use crate::config::{Config, Loaded, ShipMode, Sources};
 use crate::posture::{self, Posture};
-use crate::scan::{Progress, Recollection, Tails};
+use crate::scan::{AllowList, Progress, Recollection, Tails};
 use crate::ship::Shipper;
 use crate::source::user_data::is_copy;
 use crate::{settings, status};
@@ -340,7 +340,10 @@ impl Service {
         }
     }
 
-    fn take_in_posture(&mut self, posture: Posture) {
+    fn take_in_posture(&mut self, mut posture: Posture) {
+        let config = &self.loaded.config;
+        let allow = AllowList::new(&config.allow, Timestamp::now());
+        (posture.findings, _) = allow.told(posture.findings, config.redact_access_key_ids);
         let appeared = posture.role_usable && !self.state.role_usable;
         let is_first = !self.ready;
         if !posture.role_usable

@@ -134,6 +134,7 @@ impl State {
             .checks
             .iter()
             .filter_map(|check| Finding::of_check(check, &self.instance))
+            .chain(posture.findings)
             .collect();
         let looked = Looked {
             checks: Some(&self.checks),

@@ -1,5 +1,6 @@
 //! The processes of a host and what can be told of each, from a `/proc`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -14,8 +15,14 @@ use crate::secret::Secret;
 /// together by default.
 pub const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Bytes read of `status` and `cgroup`.
-const MAX_FACTS: u64 = 64 * 1024;
+/// Bytes read of what the kernel says of a process: `status`, `cgroup`, `maps`.
+const MAX_FACTS: u64 = 1024 * 1024;
+
+/// Open files looked at.
+const MAX_OPEN_FILES: usize = 4096;
+
+/// The PID namespace that a machine boots with: `PROC_PID_INIT_INO` of Linux.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 /// One process. Nothing is read of it before it is asked for, and it may end
 /// at any time: every answer is an error or `None` from then on.
@@ -26,7 +33,7 @@ pub struct Process {
 }
 
 /// Who a process is, safe for a terminal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
     pub exe: Option<String>,
     /// The effective user ID.
@@ -74,6 +81,22 @@ pub fn own_pid(proc: &Path) -> Option<u32> {
         .ok()
 }
 
+/// Device and inode of the program that reads, which `proc` shows as `self`.
+pub fn own_program(proc: &Path) -> Option<(u64, u64)> {
+    program(&proc.join("self"))
+}
+
+/// Whether process 1 of `proc` is the init of a machine, and not the
+/// application of a container.
+pub fn has_init(proc: &Path) -> bool {
+    fs::read_link(proc.join("self/ns/pid")).is_ok_and(|link| link == Path::new(FIRST_NAMESPACE))
+}
+
+fn program(directory: &Path) -> Option<(u64, u64)> {
+    let program = fs::metadata(directory.join("exe")).ok()?;
+    Some((program.dev(), program.ino()))
+}
+
 impl Process {
     pub fn pid(&self) -> u32 {
         self.pid
@@ -103,6 +126,11 @@ impl Process {
         let namespace = fs::read_link(self.directory.join("ns/mnt"))?;
         let root = fs::metadata(self.root())?;
         Ok((namespace, root.dev(), root.ino()))
+    }
+
+    /// Device and inode of the program that runs.
+    pub fn program(&self) -> Option<(u64, u64)> {
+        program(&self.directory)
     }
 
     /// A link of the process: `exe` or `cwd`.
@@ -178,13 +206,17 @@ impl Process {
         Ok(line.split(|byte| *byte == 0).map(Secret::new).collect())
     }
 
-    /// The paths of open files and mapped files; at most `limit` of each.
-    pub fn files_in_use(&self, limit: usize) -> Vec<PathBuf> {
-        ["fd", "map_files"]
-            .iter()
-            .filter_map(|directory| fs::read_dir(self.directory.join(directory)).ok())
-            .flat_map(|entries| entries.flatten().take(limit))
-            .filter_map(|entry| fs::read_link(entry.path()).ok())
+    /// The paths of the files that it has open or mapped, each once.
+    pub fn files_in_use(&self) -> BTreeSet<PathBuf> {
+        let open = fs::read_dir(self.directory.join("fd"))
+            .into_iter()
+            .flat_map(|entries| entries.flatten().take(MAX_OPEN_FILES))
+            .filter_map(|entry| fs::read_link(entry.path()).ok());
+        let maps = self.text("maps");
+        let mapped = maps
+            .lines()
+            .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])));
+        open.chain(mapped)
             .filter(|path| path.is_absolute())
             .collect()
     }

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Clock;
+use super::shadow::Attached;
 use super::wait::Backoff;
 use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, CredentialsStatus, Error, IamInfo};
@@ -27,6 +28,18 @@ impl Role {
         match self {
             Self::Named { name, .. } => Some(name),
             _ => None,
+        }
+    }
+
+    /// Whether there is a role that another key could stand before.
+    pub(super) fn attached(&self) -> Attached<'_> {
+        match self {
+            Self::Named { name, .. } => Attached::Role(name),
+            Self::None(Ok(Some(_))) => Attached::No("the instance profile gives no role"),
+            Self::None(_) => Attached::No("no role is attached"),
+            Self::Untold(error) => Attached::Untold(format!(
+                "whether there is a role could not be told: {error}"
+            )),
         }
     }
 

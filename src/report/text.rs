@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{Credential, Exporter, Report, credentials};
-use crate::finding::{Finding, Location, PlaceKind, SourceKind, Usage, User, Verdict};
+use crate::finding::{Finding, Location, PlaceKind, Rule, SourceKind, Usage, User, Verdict};
 use crate::sanitize;
 
 /// Plain text, no colours.
@@ -136,7 +136,10 @@ fn verdict_line(report: &Report) -> String {
     } else if report.coverage.is_empty() {
         counts.join(", ")
     } else {
-        let places = summary.findings - posture_findings(report).count() as u64;
+        let places = report.findings.iter().filter(|finding| {
+            finding.location.source != SourceKind::Posture && finding.rule != Rule::RoleShadowed
+        });
+        let places = places.count() as u64;
         format!(
             "{} ({} in {})",
             counts.join(", "),
@@ -173,7 +176,8 @@ fn role_line(report: &Report) -> String {
         .all(|check| check.verdict == Verdict::Pass);
     match &report.instance.role {
         Some(role) if all_pass => format!(
-            "the role {} is there and usable, over IMDSv2 only and from this host only",
+            "the role {} is there and usable, over IMDSv2 only and from this host only, and no \
+             static key stands in its place",
             sanitize::line(role)
         ),
         _ => "no posture check failed".to_owned(),
@@ -198,9 +202,15 @@ fn posture_line(report: &Report) -> Option<String> {
             sanitize::line(&first.reason)
         ));
     }
-    let parts: Vec<String> = report
-        .posture
-        .iter()
+    // A console cuts the end, which nobody needs when it is all right.
+    let mut worst_first: Vec<_> = report.posture.iter().collect();
+    worst_first.sort_by_key(|check| match check.verdict {
+        Verdict::Fail => 0,
+        Verdict::Unknown => 1,
+        Verdict::Pass | Verdict::NotApplicable => 2,
+    });
+    let parts: Vec<String> = worst_first
+        .into_iter()
         .filter(|check| check.verdict != Verdict::NotApplicable)
         .map(|check| {
             let name = check.check.name();
@@ -216,17 +226,44 @@ fn posture_line(report: &Report) -> Option<String> {
     Some(format!("posture: {}", parts.join(", ")))
 }
 
+/// The findings that are places of the credential, and those that say who
+/// uses it in place of the role.
+fn places_and_uses<'c>(credential: &Credential<'c>) -> (Vec<&'c Finding>, Vec<&'c Finding>) {
+    let (uses, places) = credential
+        .findings
+        .iter()
+        .partition(|finding| finding.rule == Rule::RoleShadowed);
+    (places, uses)
+}
+
 fn credential_line(credential: &Credential<'_>) -> String {
     let worst = credential.worst();
+    let (places, uses) = places_and_uses(credential);
+    let mut facts = Vec::new();
+    if !uses.is_empty() {
+        facts.push("SHADOWS THE ROLE".to_owned());
+    }
+    if !places.is_empty() {
+        facts.push(format!("in {}", many(places.len() as u64, "place")));
+    }
     format!(
-        "{:<8} {}{} in {}{}: {}",
+        "{:<8} {}{} {}{}: {}",
         worst.severity.name(),
         name(worst),
         verified(worst),
-        many(credential.findings.len() as u64, "place"),
+        facts.join(", "),
         holders(credential),
-        place(&worst.location)
+        match uses.first() {
+            Some(shadow) => who(shadow).to_owned(),
+            None => place(&worst.location),
+        }
     )
+}
+
+/// Of the title of a shadowing, what is not said of all of them.
+fn who(shadow: &Finding) -> &str {
+    let title = shadow.title.split_once(": ");
+    title.map_or(&shadow.title, |(_, who)| who)
 }
 
 fn credential_block(text: &mut String, credential: &Credential<'_>) {
@@ -244,24 +281,55 @@ fn credential_block(text: &mut String, credential: &Credential<'_>) {
         .map_or_else(String::new, |fingerprint| format!(", secret {fingerprint}"));
     let _ = writeln!(
         text,
-        "{} {}{}{account}{secret}\n  {} ({} confidence), {}{}:",
+        "{} {}{}{account}{secret}",
         worst.severity.name().to_uppercase(),
         name(worst),
         verified(worst),
-        sanitize::line(&worst.title),
-        format!("{:?}", worst.confidence).to_lowercase(),
-        many(credential.findings.len() as u64, "place"),
-        holders(credential)
     );
-    let places = places(credential);
-    for line in places.iter().take(MAX_PLACES) {
+    let (places, uses) = places_and_uses(credential);
+    if let Some(worst) = places.first() {
+        let _ = writeln!(
+            text,
+            "  {} ({} confidence), {}{}:",
+            sanitize::line(&worst.title),
+            confidence(worst),
+            many(places.len() as u64, "place"),
+            holders(credential)
+        );
+        list(text, &lines(&places));
+    }
+    if !uses.is_empty() {
+        let _ = writeln!(
+            text,
+            "  SHADOWS THE ROLE: used in its place by {}:",
+            many(uses.len() as u64, "holder")
+        );
+        let uses: Vec<_> = uses
+            .iter()
+            .map(|shadow| {
+                let who = sanitize::line(who(shadow));
+                format!("{who} ({} confidence)", confidence(shadow))
+            })
+            .collect();
+        list(text, &uses);
+    }
+    // Where it is used is what has to be changed first.
+    let fix = &uses.first().unwrap_or(&worst).remediation;
+    let _ = writeln!(text, "  fix: {}", sanitize::line(fix));
+}
+
+fn list(text: &mut String, lines: &[String]) {
+    for line in lines.iter().take(MAX_PLACES) {
         let _ = writeln!(text, "    {line}");
     }
-    let more = places.len().saturating_sub(MAX_PLACES);
+    let more = lines.len().saturating_sub(MAX_PLACES);
     if more > 0 {
         let _ = writeln!(text, "    … and {more} more (--format json has all)");
     }
-    let _ = writeln!(text, "  fix: {}", sanitize::line(&worst.remediation));
+}
+
+fn confidence(finding: &Finding) -> String {
+    format!("{:?}", finding.confidence).to_lowercase()
 }
 
 /// What the credential is called: its ID, else its fingerprint.
@@ -295,10 +363,10 @@ fn holders(credential: &Credential<'_>) -> String {
 
 /// The places, one a line: but for the processes of one executable in one
 /// unit or container, which are one line together.
-fn places(credential: &Credential<'_>) -> Vec<String> {
+fn lines(findings: &[&Finding]) -> Vec<String> {
     let mut lines: Vec<(String, Vec<u32>)> = Vec::new();
     let mut workers: HashMap<_, usize> = HashMap::new();
-    for finding in &credential.findings {
+    for finding in findings {
         let place = &finding.location;
         if let Some(pid) = place.pid {
             let alike = (

@@ -23,8 +23,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "alarm", "config", "deadline", "finding", "ledger", "posture", "report", "sanitize",
-            "scan",
-            "settings", "ship", "source", "status",
+            "scan", "settings", "ship", "source", "status",
         ],
     ),
     ("deadline", &[]),
@@ -35,7 +34,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
-    ("posture", &["aws", "finding", "imds", "sanitize", "secret"]),
+    (
+        "posture",
+        &["aws", "finding", "host", "imds", "sanitize", "secret"],
+    ),
     ("progress", &["scan"]),
     ("report", &["finding", "sanitize"]),
     ("sanitize", &[]),

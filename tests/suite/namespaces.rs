@@ -7,6 +7,7 @@ use rolecall::finding::{Rule, Verdict, posture_remediation};
 use rolecall::posture::{Posture, Settings};
 
 use crate::posture::{assert_verdict, check, posture};
+use crate::support::host::Host;
 use crate::support::imds_double::{Builder, Fault, ImdsDouble, TOKEN};
 use crate::support::netns::Network;
 use crate::support::rolecall::Rolecall;
@@ -132,9 +133,12 @@ fn in_a_private_subnet_a_healthy_role_is_reassuring_within_a_second() {
         };
         network.write_etc(name, text);
         let _double = in_place(&network, IPV4, ImdsDouble::builder().role("web"));
+        let host = Host::new();
         let posture = |format| {
             let args = ["posture", "--imds-endpoint", "http://169.254.169.254"];
             Rolecall::new(args)
+                .arg("--root")
+                .arg(host.root())
                 .arg("--format")
                 .arg(format)
                 .in_namespace(&network.host())

@@ -416,10 +416,10 @@ fn in_namespaces(namespaces: &[&str], prepare: &str, test: &str) {
         .args(["--ignored", "--exact", "--nocapture", &name])
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{complaint}");
-    assert!(text.contains("1 passed"), "{text}");
+    assert!(output.status.success(), "{told}{complaint}");
+    assert!(told.contains("1 passed"), "{told}");
 }
 
 #[test]
