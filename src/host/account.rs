@@ -202,11 +202,11 @@ mod tests {
             })
             .collect();
         let expected = [
+            ("A", "9", 2),
             ("B", "two words", 2),
             ("D", "$4", 1),
             ("E", "5", 1),
             ("F", "6", 1),
-            ("A", "9", 2),
         ];
         assert_eq!(
             told,

@@ -164,7 +164,8 @@ proptest! {
         let base = [&text[..start], &text[end..]].concat();
         let mut scanner = Scanner::new(&DETECTOR);
         let (_, unmarked) = scanner.examine(&base, std::slice::from_ref(&(0..base.len())));
-        let changes = if unmarked { &[start..end] } else { all };
+        let part = start..end;
+        let changes = if unmarked { std::slice::from_ref(&part) } else { all };
         let (found, _) = scanner.examine(text, changes);
         assert_found(&planted, &found, place_in(text, planted.at));
         prop_assert_eq!(told(&found), told(&DETECTOR.scan(text)));

@@ -445,7 +445,7 @@ fn what_may_not_be_looked_into_leaves_the_answer_open_and_is_counted() {
     host.start(ALICE, "app", &[]);
     let nobody = |host: &Shadows| {
         let imds = role().start();
-        host.posture(&imds).as_user(BOB, &binary).run()
+        host.posture(&imds).run_by(BOB, &binary).run()
     };
     let ran = nobody(&host);
     assert_eq!(ran.status, 2, "{}", ran.stdout);
@@ -733,7 +733,7 @@ fn hostile_files_are_no_hindrance() {
     )
     .unwrap();
     symlink("config", home.join(".aws/config")).unwrap();
-    host.host.write("home/root/.boto", [0xff; 70_000]);
+    host.host.write("home/root/.boto", vec![0xff; 70_000]);
     host.start(0, "a\u{1b}[31mb", &[("HOME", home.to_str().unwrap())]);
     let ran = host.posture(&role().start()).run();
     let told = check(&ran, "role.shadowed");

@@ -90,7 +90,7 @@ impl Watched {
             let next = async { tokio::time::timeout(PATIENCE, self.watch.next()).await };
             match self.runtime.block_on(next) {
                 Ok(notices) => self.notices.extend(notices),
-                Err(_) => panic!("not told; {:?}", self.notices),
+                Err(elapsed) => panic!("not told: {elapsed}; {:?}", self.notices),
             }
         }
     }

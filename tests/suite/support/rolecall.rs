@@ -66,7 +66,7 @@ impl Rolecall {
     }
 
     /// As another user. The binary is copied to where everybody may run it.
-    pub(crate) fn as_user(mut self, uid: u32, program: &Path) -> Self {
+    pub(crate) fn run_by(mut self, uid: u32, program: &Path) -> Self {
         use std::os::unix::process::CommandExt as _;
 
         let mut command = Command::new(program);
