@@ -3,9 +3,13 @@
 
 use std::io::Write as _;
 
-use log::LevelFilter;
+use log::{LevelFilter, Log, Metadata, Record};
+use systemd_journal_logger::JournalLog;
 
 use crate::sanitize;
+
+/// Other crates log requests, and with them tokens.
+const OWN: &str = "rolecall";
 
 /// Starts logging for the rest of the process.
 pub fn start(quiet: bool, verbosity: u8) {
@@ -17,17 +21,16 @@ pub fn start(quiet: bool, verbosity: u8) {
         (false, _) => LevelFilter::Trace,
     };
     let journal = systemd_journal_logger::connected_to_journal()
-        .then(systemd_journal_logger::JournalLog::new)
+        .then(JournalLog::new)
         .and_then(Result::ok);
     // A second start in one process changes nothing.
     let _ = match journal {
         Some(journal) => {
-            log::set_max_level(own(level));
-            journal.install()
+            log::set_max_level(level);
+            log::set_boxed_logger(Box::new(Journal(journal)))
         }
         None => env_logger::Builder::new()
-            // Other crates log requests, and with them tokens.
-            .filter_module("rolecall", level)
+            .filter_module(OWN, level)
             .format(|out, record| {
                 let message = record.args().to_string();
                 writeln!(
@@ -42,10 +45,26 @@ pub fn start(quiet: bool, verbosity: u8) {
     };
 }
 
-/// The journal logger has no filter by crate, and at these levels other
-/// crates say nothing that names a secret.
-fn own(level: LevelFilter) -> LevelFilter {
-    level.min(LevelFilter::Info)
+/// The journal, told what standard error would be told.
+struct Journal(JournalLog);
+
+impl Log for Journal {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with(OWN)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let message = record.args().to_string();
+            let message = sanitize::line(&message);
+            let mut told = record.to_builder();
+            self.0.log(&told.args(format_args!("{message}")).build());
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
 }
 
 fn level_name(level: log::Level) -> &'static str {

@@ -175,6 +175,10 @@ impl Service {
     /// Tells the service manager that the loop runs; when to do so again.
     fn ping(&mut self) -> Option<Instant> {
         let every = self.supervisor.every?;
+        // Before that it does not wait to hear of us.
+        if !self.ready {
+            return Some(Instant::now() + every);
+        }
         let looking = self.running.values().any(|purpose| {
             matches!(
                 purpose,

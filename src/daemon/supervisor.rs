@@ -19,8 +19,10 @@ pub(super) struct Supervisor {
 impl Supervisor {
     pub(super) fn new() -> Self {
         Self {
-            // Half of what it waits for, as it advises.
-            every: sd_notify::watchdog_enabled().map(|within| within / 2),
+            // Half of what it waits for, as it advises. No time means none.
+            every: sd_notify::watchdog_enabled()
+                .filter(|within| !within.is_zero())
+                .map(|within| within / 2),
             last: None,
         }
     }

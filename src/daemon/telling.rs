@@ -35,6 +35,7 @@ pub(super) fn tell(transition: &Transition<'_>, instance: &Instance, now: Timest
             journal::resolved(
                 &open.id,
                 &open.facts.rule,
+                open.facts.severity,
                 open.facts.location.path.as_deref(),
                 standing.name(),
                 open_for.as_secs(),

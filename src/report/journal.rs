@@ -5,9 +5,12 @@
 //! The level is what an operator has to do: an error wants somebody now, a
 //! warning wants a look, the rest is for the record.
 
+use std::borrow::Cow;
+
 use log::Level;
 
 use crate::finding::{AccessKeyId, Finding, PostureCheck, Severity};
+use crate::sanitize;
 
 /// A finding was opened, or has become another one.
 pub const MESSAGE_ID_OPENED: &str = "0c6f9b4f5a0e4c9a9a2b6f6d7c3e1a01";
@@ -31,8 +34,8 @@ pub fn finding(finding: &Finding, event: &str) {
         ROLECALL_ACCESS_KEY_ID = finding.access_key_id.as_ref().map_or("", AccessKeyId::as_str),
         ROLECALL_ACCOUNT_ID = finding.account_id.as_deref().unwrap_or(""),
         ROLECALL_SOURCE = place.source.name(),
-        ROLECALL_PATH = place.path.as_deref().unwrap_or(""),
-        ROLECALL_MEMBER = place.member.as_deref().unwrap_or("");
+        ROLECALL_PATH = named(place.path.as_deref()).as_ref(),
+        ROLECALL_MEMBER = named(place.member.as_deref()).as_ref();
         "{} finding {event}: {}{}",
         finding.severity.name(),
         finding.title,
@@ -41,13 +44,21 @@ pub fn finding(finding: &Finding, event: &str) {
 }
 
 /// `how` it came to an end, such as `clean` or `gone`.
-pub fn resolved(id: &str, rule: &str, path: Option<&str>, how: &str, open_seconds: u64) {
+pub fn resolved(
+    id: &str,
+    rule: &str,
+    severity: Severity,
+    path: Option<&str>,
+    how: &str,
+    open_seconds: u64,
+) {
     log::info!(
         MESSAGE_ID = MESSAGE_ID_RESOLVED,
         ROLECALL_EVENT = "resolved",
         ROLECALL_FINDING = id,
         ROLECALL_RULE = rule,
-        ROLECALL_PATH = path.unwrap_or(""),
+        ROLECALL_SEVERITY = severity.name(),
+        ROLECALL_PATH = named(path).as_ref(),
         ROLECALL_OPEN_SECONDS = open_seconds;
         "resolved ({how}) after {open_seconds} s: {rule}{}",
         at(path, None)
@@ -88,6 +99,12 @@ const fn level(severity: Severity) -> Level {
         Severity::Medium => Level::Warn,
         Severity::Low | Severity::Info => Level::Info,
     }
+}
+
+/// As a field: journalctl shows it to terminals as it is, and as numbers in
+/// JSON, if it holds control characters.
+fn named(name: Option<&str>) -> Cow<'_, str> {
+    sanitize::line(name.unwrap_or_default())
 }
 
 fn at(path: Option<&str>, line: Option<u64>) -> String {

@@ -17,19 +17,19 @@ const GROUP: &str = "/rolecall";
 const INSTANCE: &str = "i-0123456789abcdef0";
 
 /// Often enough for a test, and never of its own accord.
-const SELDOM: &str = "[scan]\ninterval = \"6h\"\nprocesses = false\n";
-const OFTEN: &str = "[scan]\ninterval = \"1s\"\nprocesses = false\n";
+pub(crate) const SELDOM: &str = "[scan]\ninterval = \"6h\"\nprocesses = false\n";
+pub(crate) const OFTEN: &str = "[scan]\ninterval = \"1s\"\nprocesses = false\n";
 
-fn healthy() -> ImdsDouble {
+pub(crate) fn healthy() -> ImdsDouble {
     ImdsDouble::builder().role("web").start()
 }
 
-fn logs() -> LogsDouble {
+pub(crate) fn logs() -> LogsDouble {
     LogsDouble::builder().group(GROUP).start()
 }
 
 /// A service that asks the doubles, with `scan` in its configuration.
-fn home(scan: &str, imds: &ImdsDouble, logs: &LogsDouble) -> Home {
+pub(crate) fn home(scan: &str, imds: &ImdsDouble, logs: &LogsDouble) -> Home {
     let home = Home::new();
     home.configure(&format!(
         "{scan}[imds]\nendpoint = \"{}\"\n[ship]\nspread = \"0s\"\nendpoint = \"{}\"\n",
@@ -46,13 +46,13 @@ fn messages(logs: &LogsDouble) -> Vec<Value> {
         .collect()
 }
 
-fn told(logs: &LogsDouble, event: &str) -> Vec<Value> {
+pub(crate) fn told(logs: &LogsDouble, event: &str) -> Vec<Value> {
     let mut told = messages(logs);
     told.retain(|message| message["event"] == event && message["type"] == "finding");
     told
 }
 
-fn open(count: u64) -> impl Fn(&Value) -> bool {
+pub(crate) fn open(count: u64) -> impl Fn(&Value) -> bool {
     move |status| status["open"]["findings"] == count
 }
 

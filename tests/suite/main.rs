@@ -23,6 +23,7 @@ mod private_network;
 mod privilege;
 mod properties;
 mod report;
+mod service;
 mod shadow;
 mod support;
 mod units;

@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod imds_double;
+pub(crate) mod journal;
 pub(crate) mod logs_double;
 pub(crate) mod moto;
 pub(crate) mod netns;

@@ -27,9 +27,17 @@ pub(crate) struct Home {
 pub(crate) struct Daemon {
     child: Child,
     home: PathBuf,
-    /// Lines for the service manager; read all the time, or the service would
-    /// wait for a reader.
+    /// Messages for the service manager; read all the time, or the service
+    /// would wait for a reader.
     heard: Receiver<String>,
+}
+
+/// What a service manager does differently from one that only listens.
+#[derive(Default)]
+pub(crate) struct Manager {
+    /// Programs that run the service as their last arguments, in its process.
+    pub(crate) starts_by: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 /// Asks until `found` says what was waited for.
@@ -46,15 +54,12 @@ pub(crate) fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 
 fn hear(socket: &UnixDatagram) -> Receiver<String> {
     let socket = socket.try_clone().unwrap();
-    let (lines, heard) = channel();
+    let (messages, heard) = channel();
     std::thread::spawn(move || {
         let mut message = [0; 4096];
         while let Ok(count) = socket.recv(&mut message) {
             let text = String::from_utf8_lossy(&message[..count]).into_owned();
-            if text
-                .lines()
-                .any(|line| lines.send(line.to_owned()).is_err())
-            {
+            if messages.send(text).is_err() {
                 return;
             }
         }
@@ -99,6 +104,10 @@ impl Home {
 
     /// Starts the service for the host at `root`.
     pub(crate) fn start(&self, root: &Path) -> Daemon {
+        self.start_by(&Manager::default(), root)
+    }
+
+    pub(crate) fn start_by(&self, manager: &Manager, root: &Path) -> Daemon {
         let socket = self.path("notify");
         let _ = fs::remove_file(&socket);
         let heard = hear(&UnixDatagram::bind(&socket).unwrap());
@@ -107,9 +116,13 @@ impl Home {
             .append(true)
             .open(self.path("log"))
             .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_rolecall"))
+        let programs = manager.starts_by.iter().map(String::as_str);
+        let programs: Vec<_> = programs.chain([env!("CARGO_BIN_EXE_rolecall")]).collect();
+        let child = Command::new(programs[0])
+            .args(&programs[1..])
             .env_clear()
             .env("NOTIFY_SOCKET", &socket)
+            .envs(manager.environment.iter().cloned())
             .args(self.arguments("daemon"))
             .arg("--root")
             .arg(root)
@@ -132,9 +145,13 @@ impl Home {
 
     /// `rolecall status`, as JSON unless `args` say otherwise.
     pub(crate) fn status(&self, args: &[&str]) -> Ran {
-        Rolecall::new(self.arguments("status").iter().map(String::as_str))
-            .arg("--format")
-            .arg("json")
+        let format: &[&str] = if args.contains(&"--format") {
+            &[]
+        } else {
+            &["--format", "json"]
+        };
+        Rolecall::new(self.arguments("status"))
+            .args(format)
             .args(args)
             .run()
     }
@@ -145,15 +162,23 @@ impl Daemon {
         self.child.id()
     }
 
+    /// The next message to the service manager.
+    pub(crate) fn told(&self) -> String {
+        let message = self.heard.recv_timeout(PATIENCE);
+        message.expect("the service speaks").trim_end().to_owned()
+    }
+
+    /// Drops the messages that nobody asked for so far.
+    pub(crate) fn forget(&self) {
+        self.heard.try_iter().for_each(drop);
+    }
+
     /// Waits until the service manager was told `state`, such as `READY=1`.
     pub(crate) fn hears(&self, state: &str) {
         let end = Instant::now() + PATIENCE;
-        while self
-            .heard
-            .recv_timeout(end.saturating_duration_since(Instant::now()))
-            .expect("the service speaks")
-            != state
-        {}
+        while !self.told().lines().any(|line| line == state) {
+            assert!(Instant::now() < end, "waited in vain for {state}");
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
