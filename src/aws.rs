@@ -5,6 +5,7 @@
 mod failure;
 mod region;
 mod role;
+mod sts;
 mod transport;
 
 pub use transport::Network;
@@ -12,4 +13,21 @@ pub use transport::Network;
 pub(crate) use failure::Failure;
 pub(crate) use region::partition;
 pub(crate) use role::{Metadata, Role, RoleError};
+pub(crate) use sts::{Caller, Refusal, Sts};
 pub(crate) use transport::{TransportError, causes, client, endpoint, non_empty, shortened};
+
+use aws_credential_types::Credentials as Signer;
+
+use crate::secret::{Credentials, Secret};
+
+/// The credentials as the SDK takes them. It wipes its copies as well.
+fn provider(credentials: &Credentials) -> Signer {
+    let text = |secret: &Secret| secret.expose_str().unwrap_or_default().to_owned();
+    Signer::new(
+        credentials.access_key_id.as_str(),
+        text(&credentials.secret_access_key),
+        credentials.session_token.as_ref().map(text),
+        None,
+        "rolecall",
+    )
+}

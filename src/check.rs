@@ -13,7 +13,7 @@ use crate::finding::{
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
 use crate::report::{self, Report};
-use crate::scan::{self, AllowList, Progress};
+use crate::scan::{self, AllowList, Progress, UserData};
 use crate::settings;
 use crate::ship::{self, Delivery, Event, Metrics};
 
@@ -38,6 +38,13 @@ pub struct Request<'a> {
     pub boot: bool,
 }
 
+/// What the metadata service gives to scan with.
+#[derive(Default)]
+struct Imds {
+    role_key: Option<String>,
+    user_data: UserData,
+}
+
 /// Runs what is asked for. `paths` replace the configured roots, and are
 /// scanned alone, without the processes, where there are any.
 pub fn run(
@@ -53,7 +60,7 @@ pub fn run(
     let config = &loaded.config;
     let mut report = Report::default();
     let mut role_usable = false;
-    let mut role_key = None;
+    let mut imds = Imds::default();
 
     if request.posture {
         // Nobody wants to wait for a machine that has long booted.
@@ -62,11 +69,17 @@ pub fn run(
         } else {
             Duration::ZERO
         };
-        let settings = settings::posture(loaded, wait);
+        let settings = posture::Settings {
+            user_data: request.scan && config.scan.user_data,
+            ..settings::posture(loaded, wait)
+        };
         let assess = posture::assess(&settings, request.root);
         let posture = runtime.block_on(within(request.timeout, assess));
         role_usable = posture.role_usable;
-        role_key = posture.role_access_key_id;
+        imds = Imds {
+            role_key: posture.role_access_key_id,
+            user_data: settings::user_data(posture.user_data),
+        };
         report.instance = posture.instance;
         report.posture = posture.checks;
     }
@@ -76,7 +89,7 @@ pub fn run(
             request,
             config,
             paths,
-            role_key.as_deref(),
+            imds,
             deadline,
             progress,
             &mut report,
@@ -100,9 +113,9 @@ pub fn run(
             let events = events(&report);
             let given = events.len() as u64;
             let settings = settings::ship(config, &report.instance);
-            let told = runtime.block_on(ship::deliver(&settings, events, limit));
-            report.summary.shipped = told.accepted;
-            report.summary.undelivered = given - told.accepted;
+            let told = runtime.block_on(ship::deliver(&settings, &events, limit));
+            report.summary.shipped = told.accepted();
+            report.summary.undelivered = given - told.accepted();
             report.notes.extend(told.problems.iter().cloned());
             delivery = Some(told);
         }
@@ -129,14 +142,15 @@ fn scan(
     request: &Request<'_>,
     config: &Config,
     paths: &[PathBuf],
-    role_key: Option<&str>,
+    imds: Imds,
     deadline: Deadline,
     progress: &Progress,
     report: &mut Report,
 ) {
     let allow = AllowList::new(&config.allow, Timestamp::now());
     let mut settings = settings::scan(config, request.root, &report.instance, &allow);
-    settings.role_access_key_id = role_key;
+    settings.user_data = config.scan.user_data.then_some(imds.user_data);
+    settings.role_access_key_id = imds.role_key.as_deref();
     settings.deadline = deadline;
     if !paths.is_empty() {
         settings.roots = paths;
@@ -212,6 +226,7 @@ fn metrics(report: &Report) -> Metrics {
         static_credentials: long_term as u64,
         role_present: verdict(Rule::RoleMissing),
         imds_v1_enabled: verdict(Rule::ImdsV1Enabled).map(|passed| !passed),
+        ..Metrics::default()
     }
 }
 

@@ -23,7 +23,7 @@ pub use instance::Instance;
 pub use posture::{PostureCheck, Verdict};
 pub use provenance::{FileFacts, GitState, Location, SourceKind};
 pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
-pub use remediation::{posture_remediation, remediation};
+pub use remediation::{posture_remediation, remediation, user_data_remediation};
 pub use rule::Rule;
 pub use severity::{Confidence, Evidence, Severity, judge};
 
@@ -49,6 +49,9 @@ pub struct Finding {
     /// `sha256:` and 16 hex digits, see [`secret_fingerprint`].
     pub secret_fingerprint: Option<String>,
     pub location: Location,
+    /// Other places of the same text, which are told with this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_in: Vec<String>,
     /// How often this credential stands in this place.
     pub occurrences: u64,
     pub file: Option<FileFacts>,
@@ -97,6 +100,7 @@ impl Finding {
             canary: false,
             secret_fingerprint: None,
             location,
+            also_in: Vec::new(),
             occurrences: 1,
             file: None,
             controls: check.controls,

@@ -16,10 +16,11 @@
 //! * Everything is bounded: the outbox in bytes (oldest and least telling
 //!   events go first, and each loss is counted, see [`Depth`]), open findings
 //!   and resolved ones in number, cached hashes, the file itself.
-//! * The journal is a rollback journal that is synced and truncated at each
-//!   commit. A write-ahead log would save two syncs a commit; it would also
-//!   need shared memory, which turns an I/O error into a signal, and write
-//!   access for whoever only reads.
+//! * The journal is a rollback journal, synced at each commit and kept as a
+//!   file, so that on a full disk there is room to take events out. A
+//!   write-ahead log would save two syncs a commit; it would also need shared
+//!   memory, which turns an I/O error into a signal, and write access for
+//!   whoever only reads.
 //! * A file that is corrupt, is no ledger, or is one of a later release is set
 //!   aside under a name with the time, and a new one is begun: an operator who
 //!   goes back to an earlier release gets a working service, whose first sweep

@@ -26,3 +26,4 @@ pub mod secret;
 pub mod settings;
 pub mod ship;
 pub mod source;
+pub mod status;

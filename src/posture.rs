@@ -4,6 +4,7 @@
 //! one cause explains is told once: the checks that it makes untellable are
 //! unknown and name it.
 
+mod caller;
 mod hop_limit;
 mod identity;
 mod platform;
@@ -16,9 +17,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::aws::Network;
 use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
+use crate::secret::Secret;
+use caller::Hearing;
+use identity::Facts;
 use platform::Platform;
+use role::Role;
 use wait::Backoff;
 
 /// What may pass after IMDS answered for the first time (or, without waiting,
@@ -49,6 +55,19 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Whether to ask once without a token.
     pub probe_v1: bool,
+    /// Whether to fetch the user-data as well.
+    pub user_data: bool,
+    pub services: Services,
+}
+
+/// The AWS services that are asked about the role, in its own name.
+#[derive(Debug, Clone, Default)]
+pub struct Services {
+    pub network: Network,
+    /// Where the instance does not tell its own.
+    pub region: Option<String>,
+    /// `None`: the public endpoint of the region, which need not be reachable.
+    pub sts_endpoint: Option<String>,
 }
 
 impl Default for Settings {
@@ -59,6 +78,8 @@ impl Default for Settings {
             wait: Duration::ZERO,
             hop_limit: 1,
             probe_v1: true,
+            user_data: false,
+            services: Services::default(),
         }
     }
 }
@@ -78,6 +99,18 @@ pub struct Posture {
     /// The lifecycle state that the Auto Scaling group means this instance to
     /// reach.
     pub target_lifecycle_state: Option<String>,
+    pub user_data: UserData,
+}
+
+/// The user-data of this instance, which no check judges.
+#[derive(Debug, Clone)]
+pub enum UserData {
+    /// As it was given to the instance; it may hold a secret.
+    Given(Secret),
+    /// There is none, with the reason.
+    Absent(String),
+    /// It could not be fetched, with the reason.
+    Unknown(String),
 }
 
 impl Posture {
@@ -98,6 +131,10 @@ impl Posture {
             role_access_key_id: None,
             partition: None,
             target_lifecycle_state: None,
+            user_data: match verdict {
+                Verdict::NotApplicable => UserData::Absent(reason.to_owned()),
+                _ => UserData::Unknown(reason.to_owned()),
+            },
         }
     }
 }
@@ -127,8 +164,9 @@ pub async fn assess(settings: &Settings, root: &Path) -> Posture {
             let clock = Clock {
                 waited_out,
                 hangs_after: since + PATIENCE,
+                is_patient: !settings.wait.is_zero(),
             };
-            assess_answering(&client, settings, ttl_was_told, clock).await
+            Box::pin(assess_answering(&client, settings, ttl_was_told, clock)).await
         }
         Err(error) => assess_silent(&client, settings, &error).await,
     }
@@ -141,6 +179,8 @@ struct Clock {
     waited_out: Instant,
     /// No more waiting for any answer.
     hangs_after: Instant,
+    /// There is time to wait, as there is at boot.
+    is_patient: bool,
 }
 
 impl Clock {
@@ -190,14 +230,35 @@ async fn assess_answering(
             .await
             .unwrap_or(HopLimit::Unknown("it took too long"))
     };
-    let (v1, measured, facts, role) = tokio::join!(
-        v1,
-        hop_limit,
-        identity::fetch_facts(client, clock),
-        role::fetch_role(client, clock),
-    );
-    let (missing, unusable) = role::check_role(&role, jiff::Timestamp::now());
-    let role_usable = unusable.verdict == Verdict::Pass;
+    let user_data = async {
+        if !settings.user_data {
+            return UserData::Absent("it was not asked for".into());
+        }
+        match clock.within("user-data", client.fetch_user_data()).await {
+            Ok(Some(user_data)) => UserData::Given(user_data),
+            Ok(None) => UserData::Absent("this instance has none".into()),
+            Err(error) => UserData::Unknown(error.to_string()),
+        }
+    };
+    let known = async {
+        let (facts, role) = tokio::join!(
+            identity::fetch_facts(client, clock),
+            role::fetch_role(client, clock)
+        );
+        let hearing = hear(client, settings, &facts, &role, clock).await;
+        (facts, role, hearing)
+    };
+    let (v1, measured, (facts, role, hearing), user_data) =
+        tokio::join!(v1, hop_limit, known, user_data);
+    let now = jiff::Timestamp::now();
+    let (missing, unusable) = role::check_role(&role, now);
+    let (unusable, role_usable) = match (role.name(), hearing) {
+        (Some(name), Some(hearing)) => (
+            caller::weigh(unusable, name, &hearing),
+            hearing.lets_sign(role.can_sign(now)),
+        ),
+        _ => (unusable, role.can_sign(now)),
+    };
     let mut instance = facts.instance;
     instance.role = role.name().map(ToOwned::to_owned);
     Posture {
@@ -211,10 +272,33 @@ async fn assess_answering(
         ],
         instance,
         role_usable,
-        role_access_key_id: role.access_key_id().map(ToOwned::to_owned),
+        role_access_key_id: role
+            .credentials()
+            .map(|credentials| credentials.access_key_id.clone()),
         partition: facts.partition,
         target_lifecycle_state: facts.target_lifecycle_state,
+        user_data,
     }
+}
+
+/// What AWS itself says of the role's credentials; `None` where there are
+/// none.
+async fn hear(
+    client: &Client,
+    settings: &Settings,
+    facts: &Facts,
+    role: &Role,
+    clock: Clock,
+) -> Option<Hearing> {
+    let credentials = role.credentials()?;
+    let services = &settings.services;
+    let region = facts.instance.region.as_deref();
+    let at_home = client.is_at_home();
+    let mut hearing = caller::ask(services, at_home, credentials, region, clock).await;
+    if at_home && hearing.skew.is_none() {
+        hearing.skew = client.clock_skew().await;
+    }
+    Some(hearing)
 }
 
 /// No token was given: what can be told without one.
@@ -227,6 +311,9 @@ async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> P
     };
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
+    if matches!(error, Error::Disabled { .. }) {
+        posture.user_data = UserData::Absent("IMDS is disabled".into());
+    }
     for check in &mut posture.checks {
         match check.check {
             Rule::ImdsUnreachable => check.clone_from(&reachable),

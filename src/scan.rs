@@ -4,6 +4,7 @@
 mod allow;
 mod memory;
 mod priority;
+mod user_data;
 
 use std::collections::HashMap;
 use std::io;
@@ -21,11 +22,13 @@ use crate::finding::{
     SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::source::files::Files;
-use crate::source::git::{self, Repositories};
 use crate::source::mounts::Mounts;
-use crate::source::{Blob, Content, Held, Memory, Origin, Visitor, archive, process};
+use crate::source::repositories::Repositories;
+use crate::source::user_data::{self as given, Copies};
+use crate::source::{Blob, Content, Held, Holder, Memory, Origin, Visitor, archive, git, process};
 
 pub use allow::AllowList;
+pub use given::Answer as UserData;
 pub use memory::Recollection;
 
 /// Findings told one by one in a run; more are counted.
@@ -45,6 +48,8 @@ pub struct Settings<'a> {
     pub archives: bool,
     pub git: bool,
     pub processes: bool,
+    /// `None` treats the copies of user-data like any other file.
+    pub user_data: Option<UserData>,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
     /// The ID of the credentials that the instance's role gives out now.
@@ -101,6 +106,7 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let proc = settings.root.join("proc");
     let mut coverage = Vec::new();
     let repositories = Repositories::default();
+    let copies = Copies::default();
 
     match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
         Ok(mounts) => {
@@ -116,16 +122,20 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
                 }),
                 pending_time: pending_time(settings.instance),
                 git: settings.git.then_some(&repositories),
+                user_data: settings.user_data.as_ref().map(|_| &copies),
                 memory: settings.memory.map(|memory| memory as &dyn Memory),
             };
             let mut walked = files.walk(&|| Box::new(visitor()));
             let objects = settings.git.then(|| {
-                let visitors = || Box::new(visitor()) as Box<dyn Visitor>;
-                git::read(&files, &repositories, &visitors, &mut walked.files)
+                let visitors = || Box::new(visitor()) as Box<dyn Holder>;
+                git::read(&files, &repositories, &visitors, &mut walked)
             });
             coverage.push(walked.files);
             coverage.extend(walked.archives);
             coverage.extend(objects);
+            if let Some(answer) = &settings.user_data {
+                coverage.extend(given::read(answer, &copies, &files, &mut visitor()));
+            }
         }
         // Without the table a walk could hang on a dead mount.
         Err(error) => {
@@ -141,6 +151,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
     let mut scan = results
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if settings.user_data.is_some() {
+        scan.findings = user_data::collapse(scan.findings, settings.instance);
+    }
     let order = |finding: &Finding| {
         let place = &finding.location;
         (
@@ -188,7 +201,21 @@ impl Visitor for Examiner<'_> {
         Ok(())
     }
 
-    fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> io::Result<Option<Held>> {
+    fn found(&self) -> u64 {
+        self.found
+    }
+
+    fn is_over(&self) -> bool {
+        self.settings.deadline.is_over()
+    }
+}
+
+impl Holder for Examiner<'_> {
+    fn hold(
+        &mut self,
+        content: Content<'_>,
+        coverage: &mut Coverage,
+    ) -> (Option<Held>, io::Result<()>) {
         let outcome = match content {
             Content::Bytes(bytes) => {
                 coverage.bytes += bytes.len() as u64;
@@ -197,7 +224,7 @@ impl Visitor for Examiner<'_> {
                     .fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 if !self.scanner.may_hold(bytes) {
                     self.count(coverage);
-                    return Ok(None);
+                    return (None, Ok(()));
                 }
                 self.scanner.feed(bytes);
                 Ok(())
@@ -205,20 +232,21 @@ impl Visitor for Examiner<'_> {
             Content::Stream(content) => self.read(content, coverage),
         };
         let detection = self.scanner.finish();
-        outcome?;
-        self.count(coverage);
+        if outcome.is_ok() {
+            self.count(coverage);
+        }
         if detection.is_empty() {
-            return Ok(None);
+            return (None, outcome);
         }
         self.found += 1;
         self.matches_held += detection.matches.len();
         if self.matches_held > MAX_FINDINGS {
             let count = detection.matches.len() as u64;
             coverage.skip_many(SkipReason::FindingLimit, count, "git");
-            return Ok(None);
+            return (None, outcome);
         }
         self.held.push(Some(detection));
-        Ok(Some(Held(self.held.len() - 1)))
+        (Some(Held(self.held.len() - 1)), outcome)
     }
 
     fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage) {
@@ -226,14 +254,6 @@ impl Visitor for Examiner<'_> {
             self.matches_held -= detection.matches.len();
             self.report(detection, origin, coverage);
         }
-    }
-
-    fn found(&self) -> u64 {
-        self.found
-    }
-
-    fn is_over(&self) -> bool {
-        self.settings.deadline.is_over()
     }
 }
 
@@ -364,6 +384,7 @@ fn finding(
                 .collect(),
             ..location.clone()
         },
+        also_in: Vec::new(),
         occurrences: found.occurrences,
         file: facts.cloned(),
         controls: controls(found.rule),
@@ -389,6 +410,9 @@ fn title(
     .to_owned();
     if location.source == SourceKind::Process {
         title += ", in a process environment or command line";
+    }
+    if location.source == SourceKind::UserData {
+        title += ", in user-data";
     }
     if let Some(state) = location.git_state {
         title += ", ";

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::aws::Network;
 use crate::config::{Config, Loaded, Origin};
 use crate::deadline::Deadline;
-use crate::finding::Instance;
-use crate::scan::AllowList;
+use crate::finding::{Instance, SkipReason};
+use crate::scan::{AllowList, UserData};
 use crate::{posture, scan, ship};
 
 /// For the posture checks; `wait` is for a machine that may still be booting.
@@ -20,6 +20,12 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         wait,
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
+        user_data: config.scan.user_data,
+        services: posture::Services {
+            network: network(config),
+            region: config.ship.region.clone(),
+            sts_endpoint: config.ship.sts_endpoint.clone(),
+        },
     }
 }
 
@@ -40,12 +46,22 @@ pub fn scan<'a>(
         archives: config.scan.archives,
         git: config.scan.git,
         processes: config.scan.processes,
+        user_data: config.scan.user_data.then(UserData::default),
         allow,
         instance,
         redact: config.redact_access_key_ids,
         role_access_key_id: None,
         deadline: Deadline::default(),
         memory: None,
+    }
+}
+
+/// What a scan is given of the user-data.
+pub fn user_data(asked: posture::UserData) -> UserData {
+    match asked {
+        posture::UserData::Given(text) => UserData::Given(text),
+        posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
+        posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
     }
 }
 

@@ -7,7 +7,9 @@ pub mod git;
 mod memory;
 pub mod mounts;
 pub mod process;
+pub mod repositories;
 mod sparing;
+pub mod user_data;
 
 use std::io::Read;
 
@@ -65,21 +67,25 @@ pub trait Visitor: Send {
     /// read to the coverage.
     fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> std::io::Result<()>;
 
-    /// Reads content whose place costs much to tell, and holds back what was
-    /// found in it until [`tell`](Self::tell); `None` if that is nothing.
-    fn hold(
-        &mut self,
-        content: Content<'_>,
-        coverage: &mut Coverage,
-    ) -> std::io::Result<Option<Held>>;
-
-    /// Reports what was held back, now that its place is known. Each is told
-    /// once, by the visitor that held it.
-    fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage);
-
     /// How often something was found so far.
     fn found(&self) -> u64;
 
     /// Whether the run has to end.
     fn is_over(&self) -> bool;
+}
+
+/// A visitor that also takes content whose place costs much to tell.
+pub trait Holder: Visitor {
+    /// Reads the content to its end, or fails as the read failed, and holds
+    /// back what was found until [`tell`](Self::tell); `None` if that is
+    /// nothing. What was found before a failure counts.
+    fn hold(
+        &mut self,
+        content: Content<'_>,
+        coverage: &mut Coverage,
+    ) -> (Option<Held>, std::io::Result<()>);
+
+    /// Reports what was held back, now that its place is known. Each is told
+    /// once, by the visitor that held it.
+    fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage);
 }

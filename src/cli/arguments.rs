@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::{Command, Format, Invocation, Run, help};
+use super::{Command, Format, Invocation, Report, Run, help};
 use crate::config::{ConfigError, Overrides, ShipMode, Sources, parse_duration};
 use crate::finding::Severity;
 
@@ -68,6 +68,17 @@ enum Subcommands {
     /// Check the metadata service and the role alone.
     #[command(after_long_help = format!("{}\n\n{}", help::EXIT_STATUS, help::POSTURE))]
     Posture(PostureArguments),
+    /// Run as the service: watch this host, remember, and ship.
+    ///
+    /// Posture first, then a sweep of everything, then whatever changes. Ends on SIGTERM; SIGHUP
+    /// reads the configuration again.
+    #[command(after_long_help = help::DAEMON)]
+    Daemon(DaemonArguments),
+    /// Tell what the service knows.
+    ///
+    /// Asks the running service; where none runs, its ledger.
+    #[command(after_long_help = format!("{}\n\n{}", help::EXIT_STATUS, help::STATUS))]
+    Status(StatusArguments),
     /// Print the effective configuration, and where each value comes from.
     ///
     /// The output is a valid configuration file. Flags that stand above a key are accepted, and
@@ -130,6 +141,24 @@ struct PostureArguments {
 }
 
 #[derive(Debug, Args)]
+struct DaemonArguments {
+    #[command(flatten)]
+    root: RootArguments,
+    #[command(flatten)]
+    read: ReadArguments,
+    #[command(flatten)]
+    places: PlaceArguments,
+}
+
+#[derive(Debug, Args)]
+struct StatusArguments {
+    #[command(flatten)]
+    report: ReportArguments,
+    #[command(flatten)]
+    directories: DirectoryArguments,
+}
+
+#[derive(Debug, Args)]
 struct ConfigArguments {
     /// Print one line instead: valid, or what is wrong and where.
     #[arg(long)]
@@ -153,6 +182,20 @@ struct PlaceArguments {
 
 #[derive(Debug, Args)]
 struct RunArguments {
+    #[command(flatten)]
+    report: ReportArguments,
+    /// Stop after this time, such as 90s, 10m or 1h30m.
+    ///
+    /// What was not checked by then is said, and the exit status is 2 at least.
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    #[command(flatten)]
+    root: RootArguments,
+}
+
+/// How what was found is told.
+#[derive(Debug, Args)]
+struct ReportArguments {
     /// How the report is written.
     ///
     /// `text` is for people and groups by credential, the worst first. `json` has one object a
@@ -166,11 +209,10 @@ struct RunArguments {
     /// The least severity that makes the exit status 1.
     #[arg(long, value_name = "SEVERITY", default_value = "high", value_parser = one_of(FAIL_ON))]
     fail_on: std::option::Option<Severity>,
-    /// Stop after this time, such as 90s, 10m or 1h30m.
-    ///
-    /// What was not checked by then is said, and the exit status is 2 at least.
-    #[arg(long, value_name = "DURATION")]
-    timeout: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RootArguments {
     /// The host's / as seen from here.
     ///
     /// For a mounted image, or the host's file system in a container. The configuration is not
@@ -276,6 +318,19 @@ impl Arguments {
                     boot: posture.boot.boot,
                 }
             }
+            Subcommands::Daemon(daemon) => {
+                daemon.read.lay_over(&mut flags);
+                daemon.places.lay_over(&mut flags);
+                Command::Daemon {
+                    root: daemon.root.root,
+                }
+            }
+            Subcommands::Status(status) => {
+                status.directories.lay_over(&mut flags);
+                Command::Status {
+                    report: status.report.into(),
+                }
+            }
             Subcommands::Config(config) => {
                 config.read.lay_over(&mut flags);
                 config.places.lay_over(&mut flags);
@@ -324,8 +379,24 @@ impl PlaceArguments {
         flags.log_group = self.ship.log_group;
         flags.log_stream = self.ship.log_stream;
         flags.region = self.ship.region;
-        flags.state_dir = self.directories.state_dir;
-        flags.runtime_dir = self.directories.runtime_dir;
+        self.directories.lay_over(flags);
+    }
+}
+
+impl DirectoryArguments {
+    fn lay_over(self, flags: &mut Overrides) {
+        flags.state_dir = self.state_dir;
+        flags.runtime_dir = self.runtime_dir;
+    }
+}
+
+impl From<ReportArguments> for Report {
+    fn from(typed: ReportArguments) -> Self {
+        Self {
+            format: typed.format,
+            output: typed.output,
+            fail_on: typed.fail_on,
+        }
     }
 }
 
@@ -345,11 +416,9 @@ impl TryFrom<RunArguments> for Run {
             });
         }
         Ok(Self {
-            format: typed.format,
-            output: typed.output,
-            fail_on: typed.fail_on,
+            report: typed.report.into(),
             timeout,
-            root: typed.root,
+            root: typed.root.root,
         })
     }
 }

@@ -261,6 +261,7 @@ mod tests {
                 path: Some(path.into()),
                 ..Location::new(SourceKind::File)
             },
+            also_in: Vec::new(),
             occurrences: 1,
             file: None,
             controls: &[],

@@ -52,6 +52,8 @@ pub enum SkipReason {
     ArchiveEncrypted,
     /// Of a format or with a compression that is not read.
     ArchiveUnsupported,
+    /// What user-data includes by URL is not on this host.
+    NotFetched,
 }
 
 impl SkipReason {
@@ -96,6 +98,7 @@ impl SkipReason {
             Self::ArchiveCorrupt => "archive-corrupt",
             Self::ArchiveEncrypted => "archive-encrypted",
             Self::ArchiveUnsupported => "archive-unsupported",
+            Self::NotFetched => "not-fetched",
         }
     }
 }

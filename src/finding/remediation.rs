@@ -74,6 +74,21 @@ pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &I
     }
 }
 
+/// What comes first where a key is in user-data or a copy of it.
+pub fn user_data_remediation(instance: &Instance) -> String {
+    let group = instance
+        .auto_scaling_group
+        .as_deref()
+        .unwrap_or("<auto-scaling-group>");
+    format!(
+        "user-data is readable by everything that runs on the instance and by whoever may \
+         describe it: take the key out in a new version of the launch template of {group} (aws ec2 \
+         create-launch-template-version, then modify-launch-template --default-version) and \
+         replace the instances (aws autoscaling start-instance-refresh --auto-scaling-group-name \
+         {group}); where an image has brought a copy along, run cloud-init clean in its build"
+    )
+}
+
 /// The remediation for a failed posture check: the one for its rule, or a
 /// closer one where what was observed tells the cause.
 pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String {
@@ -123,7 +138,36 @@ pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String 
              profile: aws ec2 describe-iam-instance-profile-associations --filters \
              Name=instance-id,Values={instance_id}"
         ),
-        (Rule::RoleCredentialsUnusable, "expired") => {
+        (Rule::RoleCredentialsUnusable, "clock-skew") => {
+            "set this host's clock: timedatectl set-ntp true, or chronyc makestep with chrony; on \
+             EC2 the time is at 169.254.169.123 (chronyc sources should show it)"
+                .into()
+        }
+        (Rule::RoleCredentialsUnusable, "InvalidClientTokenId" | "UnrecognizedClientException") => {
+            format!(
+                "see whether the role is still there (aws iam get-role --role-name {role}); one that \
+                 was deleted and made anew is another role: attach its instance profile again, or \
+                 stop and start the instance (aws ec2 stop-instances --instance-ids {instance_id})"
+            )
+        }
+        (Rule::RoleCredentialsUnusable, "AccessDenied" | "AccessDeniedException") => {
+            "look for a Deny that holds for the role: in the service control policies of the \
+             organization (aws organizations list-policies --filter SERVICE_CONTROL_POLICY), and in \
+             the policy of the VPC endpoint for STS (aws ec2 describe-vpc-endpoints)"
+                .into()
+        }
+        (
+            Rule::RoleCredentialsUnusable,
+            "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature",
+        ) => {
+            "find what changes requests on the way to STS (ship.proxy, a TLS inspection); without \
+             one, stop and start the instance so that it gets new credentials"
+                .into()
+        }
+        (
+            Rule::RoleCredentialsUnusable,
+            "expired" | "not-rotated" | "ExpiredToken" | "ExpiredTokenException",
+        ) => {
             "check this host's clock (timedatectl) first; if it is right, IMDS has stopped \
              renewing: see that the role of the instance profile still exists, then stop and start \
              the instance"

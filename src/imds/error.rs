@@ -72,6 +72,14 @@ impl Error {
         }
     }
 
+    /// Whether the same request may well be answered in a moment.
+    pub(super) const fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::Throttled { .. } | Self::Interrupted { .. } | Self::Status { status: 500, .. }
+        )
+    }
+
     pub(super) const fn malformed(what: &'static str) -> Self {
         Self::Malformed { what }
     }

@@ -1,5 +1,7 @@
 //! One request and its answer, held to limits and to what IMDS can be.
 
+use std::time::Duration;
+
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 
@@ -9,8 +11,33 @@ use crate::secret::Secret;
 /// Bytes; AWS's longest item, user-data, has at most 16 KiB.
 pub(super) const MAX_BODY: usize = 64 << 10;
 
-/// Sends `request` and reads the whole answer if it is a 200.
+/// How long to wait, at most, after each answer but the last that says nothing
+/// of the matter: at boot everybody asks at once.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(250)];
+
+/// Sends `request`, a few times if need be, and reads the whole answer if it
+/// is a 200.
 pub(super) async fn send(
+    request: RequestBuilder,
+    what: &'static str,
+) -> Result<(HeaderMap, Secret), Error> {
+    for pause in PAUSES {
+        let Some(again) = request.try_clone() else {
+            break;
+        };
+        match send_once(again, what).await {
+            Err(error) if error.is_transient() => {
+                log::debug!("{error}; trying again");
+                tokio::time::sleep(pause.mul_f64(fastrand::f64().midpoint(1.0))).await;
+            }
+            decided => return decided,
+        }
+    }
+    send_once(request, what).await
+}
+
+/// Sends `request` and reads the whole answer if it is a 200.
+async fn send_once(
     request: RequestBuilder,
     what: &'static str,
 ) -> Result<(HeaderMap, Secret), Error> {

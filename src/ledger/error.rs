@@ -15,7 +15,7 @@ pub enum Error {
     /// Whoever can write there can put another ledger in its place.
     #[error("the state directory {path} can be written by everyone: chmod 0700 {path}")]
     Exposed { path: PathBuf },
-    #[error("the ledger cannot be opened: {0}")]
+    #[error("the ledger or its journal cannot be opened: {0}")]
     Open(String),
     #[error("the ledger cannot be written: the file system or the file is read-only")]
     ReadOnly,
@@ -54,12 +54,12 @@ impl From<rusqlite::Error> for Error {
             ErrorCode::ReadOnly => Self::ReadOnly,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
             ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Self::Open(said),
-            ErrorCode::SystemIoFailure => Self::Io(said),
-            // A table or column that the version promises is not there, or a
-            // value is larger than any that was written.
-            ErrorCode::Unknown | ErrorCode::TooBig | ErrorCode::ConstraintViolation => {
-                Self::Corrupt(said)
+            ErrorCode::SystemIoFailure => {
+                Self::Io(format!("{said}, SQLite error {}", failure.extended_code))
             }
+            // A table or column that the version promises is not there, or an
+            // index tells of another row than its table.
+            ErrorCode::Unknown | ErrorCode::ConstraintViolation => Self::Corrupt(said),
             _ => Self::Failed(said),
         }
     }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::outbox::{self, Entry};
 use super::{
-    Changes, Error, Ledger, Limits, MAX_RESOLVED, Open, OpenCounts, Pass, RESOLVED_FOR,
-    Resolutions, Standing, Transition, timestamp,
+    Changes, Error, Ledger, MAX_RESOLVED, Open, OpenCounts, Pass, RESOLVED_FOR, Resolutions,
+    Standing, Transition, timestamp,
 };
 use crate::finding::Finding;
 
@@ -51,10 +51,11 @@ impl Ledger {
     ) -> Result<Changes, Error> {
         let limits = self.limits;
         let transaction = self.write()?;
+        let open = transaction.query_row("SELECT COUNT(*) FROM content", [], |row| row.get(0))?;
         let mut recording = Recording {
             transaction: &transaction,
             now,
-            limits,
+            room: limits.open_findings.saturating_sub(open),
             event,
             changes: Changes::default(),
         };
@@ -161,7 +162,8 @@ impl Ledger {
 struct Recording<'a> {
     transaction: &'a Transaction<'a>,
     now: Timestamp,
-    limits: Limits,
+    /// For further open findings.
+    room: u64,
     event: &'a mut dyn FnMut(&Transition<'_>) -> Option<Entry>,
     changes: Changes,
 }
@@ -176,49 +178,42 @@ impl Recording<'_> {
 
     fn see(&mut self, finding: &Finding) -> Result<(), Error> {
         let json = serde_json::to_string(finding).map_err(|e| Error::Failed(e.to_string()))?;
-        let known: Option<(i64, bool, u64)> = self
+        let known: Option<(i64, String)> = self
             .transaction
-            .prepare_cached("SELECT number, resolved IS NULL, reopened FROM finding WHERE id = ?1")?
-            .query_row([&finding.id], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
+            .prepare_cached(
+                "SELECT number, json FROM finding JOIN content USING (number) WHERE id = ?1",
+            )?
+            .query_row([&finding.id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        match known {
-            Some((number, true, _)) => self.see_again(number, finding, &json),
-            Some((number, false, reopened)) => {
-                self.open(Some(number), reopened + 1, finding, &json)
-            }
-            None => self.open(None, 0, finding, &json),
+        let Some((number, before)) = known else {
+            return self.open(finding, &json);
+        };
+        if before != json {
+            self.change(number, finding, &before, &json)?;
         }
+        self.transaction
+            .prepare_cached("UPDATE finding SET last_seen = MAX(first_seen, ?2) WHERE number = ?1")?
+            .execute(params![number, self.now.as_millisecond()])?;
+        Ok(())
     }
 
-    fn open(
-        &mut self,
-        number: Option<i64>,
-        reopened: u64,
-        finding: &Finding,
-        json: &str,
-    ) -> Result<(), Error> {
-        let open: u64 = self
-            .transaction
-            .prepare_cached("SELECT COUNT(*) FROM finding WHERE resolved IS NULL")?
-            .query_row([], |row| row.get(0))?;
-        if open >= self.limits.open_findings {
+    fn open(&mut self, finding: &Finding, json: &str) -> Result<(), Error> {
+        if self.room == 0 {
             self.changes.not_taken += 1;
             return Ok(());
         }
-        self.transaction
+        self.room -= 1;
+        let (number, reopened): (i64, u64) = self
+            .transaction
             .prepare_cached(
-                "INSERT OR REPLACE INTO finding (number, id, first_seen, last_seen, reopened)
-                 VALUES (?1, ?2, ?3, ?3, ?4)",
+                "INSERT INTO finding (id, first_seen, last_seen, reopened) VALUES (?1, ?2, ?2, 0)
+                 ON CONFLICT (id) DO UPDATE SET first_seen = ?2, last_seen = ?2,
+                     resolved = NULL, open_ms = NULL, reopened = reopened + 1
+                 RETURNING number, reopened",
             )?
-            .execute(params![
-                number,
-                finding.id,
-                self.now.as_millisecond(),
-                reopened
-            ])?;
-        let number = number.unwrap_or_else(|| self.transaction.last_insert_rowid());
+            .query_row(params![finding.id, self.now.as_millisecond()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         self.transaction
             .prepare_cached("INSERT INTO content VALUES (?1, ?2)")?
             .execute(params![number, json])?;
@@ -226,30 +221,30 @@ impl Recording<'_> {
         self.tell(&Transition::Opened { finding, reopened })
     }
 
-    fn see_again(&mut self, number: i64, finding: &Finding, json: &str) -> Result<(), Error> {
-        let open = self
-            .transaction
-            .prepare_cached(&format!("{OPEN} WHERE number = ?1"))?
-            .query_row([number], |row| Ok(read_open(row)))??;
-        self.transaction
-            .prepare_cached("UPDATE finding SET last_seen = MAX(first_seen, ?2) WHERE number = ?1")?
-            .execute(params![number, self.now.as_millisecond()])?;
-        if open.json == json {
-            return Ok(());
+    fn change(
+        &mut self,
+        number: i64,
+        finding: &Finding,
+        before: &str,
+        json: &str,
+    ) -> Result<(), Error> {
+        let fields = differing(before, json)?;
+        if !fields.is_empty() {
+            let open = self
+                .transaction
+                .prepare_cached(&format!("{OPEN} WHERE number = ?1"))?
+                .query_row([number], |row| Ok(read_open(row)))??;
+            self.changes.changed += 1;
+            self.tell(&Transition::Changed {
+                finding,
+                open: &open,
+                fields: &fields,
+            })?;
         }
         self.transaction
             .prepare_cached("UPDATE content SET json = ?2 WHERE number = ?1")?
             .execute(params![number, json])?;
-        let fields = differing(&open.json, json)?;
-        if fields.is_empty() {
-            return Ok(());
-        }
-        self.changes.changed += 1;
-        self.tell(&Transition::Changed {
-            finding,
-            open: &open,
-            fields: &fields,
-        })
+        Ok(())
     }
 
     /// Asks for the standing of each open finding that was not seen.
@@ -265,13 +260,13 @@ impl Recording<'_> {
                 return Ok(());
             };
             after = *last;
-            for (number, open) in &page {
+            for (number, open) in page {
                 if seen.contains(open.id.as_str()) {
                     continue;
                 }
-                match standing(open) {
+                match standing(&open) {
                     Standing::NotLooked => {}
-                    standing => self.close(*number, open, standing)?,
+                    standing => self.close(number, open, standing)?,
                 }
             }
         }
@@ -289,8 +284,10 @@ impl Recording<'_> {
         Ok(page)
     }
 
-    fn close(&mut self, number: i64, open: &Open, standing: Standing) -> Result<(), Error> {
+    fn close(&mut self, number: i64, mut open: Open, standing: Standing) -> Result<(), Error> {
         let resolved_at = self.now.max(open.first_seen);
+        // The clock ran ahead when it was last seen.
+        open.last_seen = open.last_seen.min(resolved_at);
         let open_for = resolved_at.duration_since(open.first_seen).unsigned_abs();
         let open_ms = i64::try_from(open_for.as_millis()).unwrap_or(i64::MAX);
         self.transaction
@@ -299,9 +296,10 @@ impl Recording<'_> {
         self.transaction
             .prepare_cached("DELETE FROM content WHERE number = ?1")?
             .execute([number])?;
+        self.room += 1;
         self.changes.resolved += 1;
         self.tell(&Transition::Resolved {
-            open,
+            open: &open,
             standing,
             resolved_at,
             open_for,
@@ -316,17 +314,17 @@ fn read_open(row: &Row<'_>) -> Result<Open, Error> {
         first_seen: timestamp(row.get(2)?)?,
         last_seen: timestamp(row.get(3)?)?,
         reopened: row.get(4)?,
-        facts: serde_json::from_str(&json).map_err(unreadable)?,
+        facts: serde_json::from_str(&json).map_err(|error| unreadable(&error))?,
         json,
     })
 }
 
-fn unreadable(error: serde_json::Error) -> Error {
+fn unreadable(error: &serde_json::Error) -> Error {
     Error::Corrupt(format!("the content of a finding: {error}"))
 }
 
 fn differing(before: &str, after: &str) -> Result<Vec<&'static str>, Error> {
-    let parse = |json| serde_json::from_str::<Value>(json).map_err(unreadable);
+    let parse = |json| serde_json::from_str::<Value>(json).map_err(|error| unreadable(&error));
     let (before, after) = (parse(before)?, parse(after)?);
     let value = |json: &Value, pointer| json.pointer(pointer).cloned().unwrap_or_default();
     Ok(TELLING

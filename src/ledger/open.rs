@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +34,8 @@ const PAGE_BYTES: u32 = 4096;
 /// Memory for pages, in KiB.
 const CACHE_KIB: i32 = 512;
 const STATEMENTS: usize = 16;
+/// Room that the journal keeps on disk: enough for what a delivery takes out.
+const JOURNAL_BYTES: u32 = 256 * 1024;
 /// A value or row larger than this was not written by a ledger.
 const MAX_VALUE_BYTES: i32 = 8 * 1024 * 1024;
 /// How long another process may keep the ledger locked.
@@ -44,10 +46,8 @@ const SPARE_PAGES: u32 = 256;
 /// In the name of what was set aside, before the time.
 const ASIDE: &str = ".aside-";
 
-/// What SQLite may have beside the file.
+/// What SQLite has beside the file.
 const JOURNAL: &str = "-journal";
-/// A ledger has none of these; SQLite would take them for its own.
-const STRAY: [&str; 2] = ["-wal", "-shm"];
 
 /// What happened to the ledger while it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,9 @@ pub enum Notice {
     Created,
     /// To the present version of the format.
     Migrated { from: u32, to: u32 },
+    /// A change that was under way when the process or the machine stopped was
+    /// taken back.
+    Recovered,
     /// It could not be used: the findings in it are told anew by the next
     /// sweep, and the events that waited in it are lost.
     SetAside { to: PathBuf, why: String },
@@ -70,6 +73,10 @@ impl fmt::Display for Notice {
             Self::Migrated { from, to } => {
                 write!(f, "the ledger was brought from format {from} to {to}")
             }
+            Self::Recovered => f.write_str(
+                "a change to the ledger that was not finished when the service stopped was \
+                 taken back",
+            ),
             Self::SetAside { to, why } => write!(
                 f,
                 "the ledger could not be used ({why}) and is now {}; a new one was begun: \
@@ -161,12 +168,21 @@ impl Ledger {
         Self::new(connection, state_dir, limits).map(Some)
     }
 
+    /// A ledger that is gone with the process: for when the state directory
+    /// cannot be used.
+    pub fn in_memory(limits: Limits) -> Result<Self, Error> {
+        let mut connection = Connection::open_in_memory()?;
+        migrate(&mut connection, STEPS)?;
+        Self::new(connection, PathBuf::new(), limits)
+    }
+
     fn try_open(
         state_dir: &Path,
         limits: Limits,
         notices: &mut Vec<Notice>,
     ) -> Result<Self, Error> {
         make_file(state_dir)?;
+        let unfinished = has_unfinished_change(state_dir);
         let mut connection = connect(state_dir, limits)?;
         if connection.is_readonly("main")? {
             return Err(Error::ReadOnly);
@@ -178,6 +194,9 @@ impl Ledger {
         }
         let to = migrate(&mut connection, STEPS)?;
         check(&connection)?;
+        if unfinished {
+            notices.push(Notice::Recovered);
+        }
         if from == 0 {
             notices.push(Notice::Created);
         } else if from != to {
@@ -255,9 +274,7 @@ fn make_file(state_dir: &Path) -> Result<(), Error> {
     };
     let path = state_dir.join(FILE_NAME);
     match fs::symlink_metadata(&path) {
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(Error::Corrupt("it is no regular file".into()));
-        }
+        Ok(metadata) if !metadata.is_file() => Err(Error::Corrupt("it is no regular file".into())),
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
             fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(error)
         }
@@ -271,6 +288,14 @@ fn make_file(state_dir: &Path) -> Result<(), Error> {
             .map_err(error),
         Err(source) => Err(error(source)),
     }
+}
+
+/// A journal whose header is not wiped holds what has to be put back.
+fn has_unfinished_change(state_dir: &Path) -> bool {
+    let mut magic = [0; 8];
+    File::open(state_dir.join(format!("{FILE_NAME}{JOURNAL}")))
+        .and_then(|mut journal| journal.read_exact(&mut magic))
+        .is_ok_and(|()| magic != [0; 8])
 }
 
 fn connect(state_dir: &Path, limits: Limits) -> Result<Connection, Error> {
@@ -287,9 +312,12 @@ fn connect(state_dir: &Path, limits: Limits) -> Result<Connection, Error> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    let max_pages = (MAX_OTHER_BYTES + 2 * limits.outbox_bytes) / u64::from(PAGE_BYTES);
-    // No temporary files: they would be somewhere else. The truncation that
-    // commits is synced, as the rest is.
+    let max_pages = limits
+        .outbox_bytes
+        .saturating_mul(2)
+        .saturating_add(MAX_OTHER_BYTES)
+        / u64::from(PAGE_BYTES);
+    // No temporary files: they would be somewhere else.
     connection.execute_batch(&format!(
         "PRAGMA page_size = {PAGE_BYTES};
          PRAGMA max_page_count = {max_pages};
@@ -297,7 +325,8 @@ fn connect(state_dir: &Path, limits: Limits) -> Result<Connection, Error> {
          PRAGMA cell_size_check = ON;
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA journal_mode = TRUNCATE;
+         PRAGMA journal_mode = PERSIST;
+         PRAGMA journal_size_limit = {JOURNAL_BYTES};
          PRAGMA synchronous = FULL;"
     ))?;
     Ok(connection)
@@ -386,14 +415,16 @@ fn set_aside(state_dir: &Path, name: &str, now: Timestamp) -> Result<PathBuf, Er
     Ok(to)
 }
 
+/// Sets aside what SQLite would take for its own, and no ledger has.
 fn set_strays_aside(
     state_dir: &Path,
     now: Timestamp,
     notices: &mut Vec<Notice>,
 ) -> Result<(), Error> {
-    for suffix in STRAY {
+    for suffix in [JOURNAL, "-wal", "-shm"] {
         let name = format!("{FILE_NAME}{suffix}");
-        if fs::symlink_metadata(state_dir.join(&name)).is_ok() {
+        let stray = |metadata: fs::Metadata| suffix != JOURNAL || !metadata.is_file();
+        if fs::symlink_metadata(state_dir.join(&name)).is_ok_and(stray) {
             let to = set_aside(state_dir, &name, now)?;
             notices.push(Notice::Stray { to });
         }
@@ -437,5 +468,72 @@ fn delete_oldest(state_dir: &Path) {
     for (_, path) in aside.into_iter().take(surplus) {
         let _ = fs::remove_file(with_suffix(&path, JOURNAL));
         let _ = fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMAT_1: &str = include_str!("../../tests/ledger/format-1.sql");
+
+    fn of_format_1(dir: &Path) -> Connection {
+        let connection = Connection::open(dir.join(FILE_NAME)).expect("a file");
+        connection.execute_batch(FORMAT_1).expect("SQL");
+        connection
+    }
+
+    fn tables(connection: &Connection) -> Vec<String> {
+        let mut select = connection
+            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+            .expect("SQL");
+        let rows = select.query_map([], |row| row.get(0)).expect("rows");
+        rows.collect::<Result<_, _>>().expect("text")
+    }
+
+    #[test]
+    fn a_ledger_of_format_1_comes_to_the_present_one_with_all_that_is_in_it() {
+        let old = tempfile::tempdir().expect("a directory");
+        drop(of_format_1(old.path()));
+        let (ledger, notices) =
+            Ledger::open(old.path(), Limits::default(), Timestamp::UNIX_EPOCH).expect("a ledger");
+        let migrated = Notice::Migrated {
+            from: 1,
+            to: u32::try_from(STEPS.len()).expect("few"),
+        };
+        assert_eq!(notices.contains(&migrated), STEPS.len() > 1);
+        assert_eq!(ledger.open_findings().expect("findings").len(), 2);
+        assert_eq!(ledger.pending(9, 9999).expect("events").len(), 2);
+        assert_eq!(ledger.load_scan_cache("rules-1").expect("a cache"), [1, 2]);
+        assert_eq!(ledger.scan_cache_key(), [7; 16]);
+
+        let new = tempfile::tempdir().expect("a directory");
+        let (fresh, _) =
+            Ledger::open(new.path(), Limits::default(), Timestamp::UNIX_EPOCH).expect("a ledger");
+        assert_eq!(tables(&ledger.connection), tables(&fresh.connection));
+    }
+
+    #[test]
+    fn steps_are_taken_once_in_order_and_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut connection = of_format_1(dir.path());
+        let next = "ALTER TABLE finding ADD COLUMN owner TEXT; UPDATE finding SET owner = id;";
+        let broken = "ALTER TABLE finding ADD COLUMN lost TEXT; SELECT * FROM nowhere;";
+        assert!(migrate(&mut connection, &[FORMAT_1, next, broken]).is_err());
+        assert_eq!(version(&connection).expect("a version"), 2);
+        let count = |column: &str| {
+            let sql = format!("SELECT COUNT({column}) FROM finding");
+            connection.query_row(&sql, [], |row| row.get::<_, u64>(0))
+        };
+        assert_eq!(count("owner"), Ok(3));
+        assert!(count("lost").is_err(), "the step that failed left nothing");
+        assert_eq!(
+            migrate(&mut connection, &[FORMAT_1, next]).expect("done"),
+            2
+        );
+        assert!(
+            migrate(&mut connection, &[FORMAT_1]).is_err(),
+            "of a later format"
+        );
     }
 }

@@ -305,6 +305,13 @@ fn place_with_facts(finding: &Finding) -> String {
     if finding.occurrences > 1 {
         facts.push(format!("{} times", finding.occurrences));
     }
+    if let Some((first, rest)) = finding.also_in.split_first() {
+        let more = match rest.len() {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        facts.push(format!("also in {first}{more}"));
+    }
     if let Some(unit) = &location.unit {
         facts.push(unit.clone());
     }

@@ -50,13 +50,21 @@ pub struct Settings {
     pub max_depth: usize,
 }
 
+/// Bytes of a file's beginning that [`at_start`] wants to see.
+pub const HEAD: usize = kind::HEAD;
+
 /// Bytes of a file's end that [`at_end`] wants to see.
 pub const TAIL: usize = 1024;
 
 /// Whether a file that begins with `head` is for [`read`]. All of the file,
-/// or at least its first 512 bytes, have to be there.
+/// or at least its first [`HEAD`] bytes, have to be there.
 pub fn at_start(head: &[u8]) -> bool {
-    kind::recognise(&head[..head.len().min(kind::HEAD)]).is_some()
+    kind::recognise(&head[..head.len().min(HEAD)]).is_some()
+}
+
+/// Whether `head` begins as gzip does.
+pub fn is_gzip(head: &[u8]) -> bool {
+    kind::is_gzip(head)
 }
 
 /// Whether a file that begins with `head` may have a zip behind a program, so
@@ -121,6 +129,35 @@ pub fn read(
     let walk = Walk::new(visitor, coverage, outer.size, outer.scanned, settings);
     let whole = Whole(Sparing::new(outer.file, outer.size), &walk);
     read_from(&walk, outer.origin, Section::new(&whole, outer.size))
+}
+
+/// As [`read`], of an archive that is in memory and was not scanned.
+pub fn read_bytes(
+    bytes: &[u8],
+    origin: &dyn Origin,
+    settings: Settings,
+    visitor: &mut dyn Visitor,
+    coverage: &mut Coverage,
+) -> io::Result<Outcome> {
+    let size = bytes.len() as u64;
+    let walk = Walk::new(visitor, coverage, size, false, settings);
+    read_from(&walk, origin, Section::new(&bytes, size))
+}
+
+/// As [`read`], of an archive of `size` bytes that comes as a stream and was
+/// not scanned; it may be left before its end.
+pub fn read_stream(
+    stream: &mut dyn io::Read,
+    size: u64,
+    origin: &dyn Origin,
+    settings: Settings,
+    visitor: &mut dyn Visitor,
+    coverage: &mut Coverage,
+) -> io::Result<Outcome> {
+    let walk = Walk::new(visitor, coverage, size, false, settings);
+    let place = Place::of_file(origin);
+    let result = walk.open(&place, &mut Input::stream(stream), Level::default());
+    walk.finish(result)
 }
 
 fn read_from(walk: &Walk<'_>, origin: &dyn Origin, section: Section<'_>) -> io::Result<Outcome> {

@@ -17,9 +17,10 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 use jiff::Timestamp;
 use rustix::fs::{FileType, OFlags};
 
-use super::git::Repositories;
 use super::mounts::Mounts;
-use super::{Blob, FileState, Memory, Visitor, archive};
+use super::repositories::Repositories;
+use super::user_data::Copies;
+use super::{Blob, FileState, Memory, Origin, Visitor, archive};
 use crate::finding::{Coverage, SkipReason, SourceKind};
 use crate::sanitize;
 use content::Content;
@@ -40,6 +41,8 @@ pub struct Files<'a> {
     /// What the walk comes across of git's is left here; `None` reads it as
     /// plain files.
     pub git: Option<&'a Repositories>,
+    /// The copies of user-data that the walk comes across are left here.
+    pub user_data: Option<&'a Copies>,
     /// What earlier walks read already; `None` reads everything.
     pub memory: Option<&'a dyn Memory>,
     /// When this instance was first started; files born earlier came with the
@@ -160,6 +163,20 @@ impl Files<'_> {
         visitor.visit(blob, coverage)
     }
 
+    /// Where an opened file is.
+    pub(super) fn origin<'o>(&'o self, path: &'o Path, file: &'o File) -> impl Origin + 'o {
+        FileOrigin {
+            files: self,
+            path,
+            file,
+        }
+    }
+
+    /// The path as the host knows it, for showing.
+    pub(super) fn show(&self, path: &Path) -> String {
+        show(&self.on_host(path))
+    }
+
     /// Whether the operator left this path out.
     pub(super) fn is_excluded(&self, path: &Path) -> bool {
         self.exclude
@@ -235,6 +252,9 @@ impl Worker<'_, '_> {
                 return WalkState::Skip;
             }
         } else if kind.is_file() {
+            if let Some(copies) = self.files.user_data {
+                copies.note(path, &self.files.on_host(path));
+            }
             if self.is_unchanged(path) {
                 self.coverage.unchanged += 1;
             } else if let Err(error) = self.file(path) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What each module may import of the others. The composition root, `main`,
 /// is not listed: it alone sees everything.
 const IMPORTS: &[(&str, &[&str])] = &[
-    ("aws", &["sanitize"]),
+    ("aws", &["sanitize", "secret"]),
     (
         "check",
         &[
@@ -18,7 +18,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
     ("config", &["finding", "sanitize"]),
-    ("daemon", &["config", "finding", "sanitize", "source"]),
+    (
+        "daemon",
+        &[
+            "config", "deadline", "finding", "ledger", "posture", "report", "sanitize", "scan",
+            "settings", "ship", "source", "status",
+        ],
+    ),
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
@@ -26,7 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
-    ("posture", &["finding", "imds", "sanitize"]),
+    ("posture", &["aws", "finding", "imds", "sanitize", "secret"]),
     ("progress", &["scan"]),
     ("report", &["finding", "sanitize"]),
     ("sanitize", &[]),
@@ -44,7 +50,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "sanitize"]),
+    ("source", &["finding", "sanitize", "secret"]),
 ];
 
 /// Words that stand in one place only.

@@ -1,6 +1,7 @@
 //! Keys in repositories that git itself made: found in every form in which
 //! git stores them, told with their place, and nothing changed on the way.
 
+mod archives;
 mod repository;
 
 use std::fs;

@@ -31,6 +31,7 @@ fn finding(path: &str) -> Finding {
         canary: false,
         secret_fingerprint: Some("sha256:0123456789abcdef".into()),
         location,
+        also_in: Vec::new(),
         occurrences: 1,
         file: None,
         controls: &[],

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod archives;
+mod caller;
 mod check;
 mod delivery;
 mod detection;
@@ -20,5 +21,6 @@ mod private_network;
 mod properties;
 mod report;
 mod support;
+mod user_data;
 mod walk;
 mod watching;

@@ -215,6 +215,24 @@ fn each_way_of_not_answering_has_its_cause() {
 }
 
 #[test]
+fn what_fails_in_passing_is_asked_again() {
+    let passing = [Fault::Status(429), Fault::Status(503), Fault::Reset];
+    let paths = [TOKEN, LISTING, ROLES, CREDENTIALS, IDENTITY];
+    let cases: Vec<_> = passing
+        .iter()
+        .flat_map(|fault| paths.map(|path| (path, fault.clone())))
+        .collect();
+    side_by_side(cases, |(path, fault)| {
+        let web = ImdsDouble::builder().role("web");
+        let posture = by_hand(web.fault_times(path, fault.clone(), 1));
+        for check in &posture.checks {
+            assert_eq!(check.verdict, Verdict::Pass, "{path}, {fault:?}: {check:?}");
+        }
+        assert!(posture.instance.instance_id.is_some());
+    });
+}
+
+#[test]
 fn nobody_listening_is_refused() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let settings = Settings {

@@ -22,11 +22,7 @@ fn deliver(settings: &Settings) -> Delivery {
         .enable_all()
         .build()
         .expect("a runtime")
-        .block_on(ship::deliver(
-            settings,
-            vec![event],
-            Duration::from_secs(20),
-        ))
+        .block_on(ship::deliver(settings, &[event], Duration::from_secs(20)))
 }
 
 #[test]
@@ -50,7 +46,7 @@ fn a_proxy_and_a_private_authority_are_taken_from_the_settings() {
     };
 
     let delivery = deliver(&settings);
-    assert_eq!(delivery.accepted, 1, "{delivery:?}");
+    assert_eq!(delivery.accepted(), 1, "{delivery:?}");
     let tunnels = proxy.tunnels();
     let through = format!("{HOST}:443");
     assert!(tunnels.iter().all(|host| *host == through), "{tunnels:?}");

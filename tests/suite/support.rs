@@ -13,3 +13,4 @@ pub(crate) mod proxy;
 pub(crate) mod role;
 pub(crate) mod rolecall;
 pub(crate) mod side_by_side;
+pub(crate) mod sts_double;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rolecall::config::{Config, Overrides, PathGlobs, Sources};
 use rolecall::daemon::watch::{Error, MAX_WATCHES, Notice, Settings, Watch};
 use tokio::runtime::Runtime;
 
@@ -30,7 +31,7 @@ fn settings(root: &Path) -> Settings {
         root: root.to_owned(),
         proc: "/proc".into(),
         paths: vec!["/srv".into()],
-        exclude: rolecall::config::PathGlobs::default(),
+        exclude: PathGlobs::default(),
         own: Vec::new(),
         network_filesystems: false,
         max_watches: MAX_WATCHES,
@@ -312,6 +313,30 @@ fn links_below_a_watched_path_lead_nowhere() {
     symlink("../outside", host.path("srv/later")).unwrap();
     host.write("outside/key", "text");
     assert_eq!(host.all(), [changed("/srv/later")]);
+    assert_eq!(host.watch.watched(), 2);
+}
+
+#[test]
+fn what_is_excluded_is_neither_watched_nor_told() {
+    let mut host = Watched::with(
+        |root| {
+            fs::create_dir_all(root.join("srv/cache/deep")).unwrap();
+            let config = "scan.exclude = [\"/srv/cache\", \"*.log\"]\n";
+            fs::write(root.join("config.toml"), config).unwrap();
+        },
+        |settings| {
+            let sources = Sources {
+                file: None,
+                directory: settings.root.clone(),
+                flags: Overrides::default(),
+            };
+            settings.exclude = Config::load(&sources).unwrap().config.scan.exclude;
+        },
+    );
+    host.write("srv/cache/deep/key", "text");
+    host.write("srv/a.log", "text");
+    fs::create_dir(host.path("srv/cache/new")).unwrap();
+    assert_eq!(host.all(), []);
     assert_eq!(host.watch.watched(), 2);
 }
 

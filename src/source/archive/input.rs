@@ -11,6 +11,13 @@ pub(super) trait ReadAt {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
+impl ReadAt for &[u8] {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        self.get(offset..).unwrap_or_default().read(buffer)
+    }
+}
+
 /// A stretch of something that can be read at any place.
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a> {

@@ -1,22 +1,13 @@
 //! Small archives of each kind, with every byte changed and cut at every
 //! place: whatever comes of it, it ends, and it does not panic.
 
-use std::io::{self, Read, Write as _};
+use std::io::{self, Write as _};
 
-use super::input::{ReadAt, Section};
-use super::walk::Walk;
-use super::{Outcome, Settings, read_from};
+use super::{Outcome, Settings, read_bytes};
 use crate::finding::{Coverage, Location, SourceKind};
-use crate::source::{Blob, Content, Held, Origin, Visitor};
+use crate::source::{Blob, Origin, Visitor};
 
 const TEXT: &[u8] = b"some text that is in every archive here";
-
-impl ReadAt for &[u8] {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        self.get(offset..).unwrap_or_default().read(buffer)
-    }
-}
 
 struct Nowhere;
 
@@ -41,12 +32,6 @@ impl Visitor for Keeper {
         read.map(|_| ())
     }
 
-    fn hold(&mut self, _: Content<'_>, _: &mut Coverage) -> io::Result<Option<Held>> {
-        unreachable!("an archive tells its places at once")
-    }
-
-    fn tell(&mut self, _: Held, _: &dyn Origin, _: &mut Coverage) {}
-
     fn found(&self) -> u64 {
         0
     }
@@ -59,16 +44,9 @@ impl Visitor for Keeper {
 fn look(bytes: &[u8]) -> (Outcome, Keeper, Coverage) {
     let mut keeper = Keeper::default();
     let mut coverage = Coverage::new(SourceKind::Archive);
-    let walk = Walk::new(
-        &mut keeper,
-        &mut coverage,
-        bytes.len() as u64,
-        false,
-        Settings { max_depth: 4 },
-    );
-    let outcome = read_from(&walk, &Nowhere, Section::new(&bytes, bytes.len() as u64));
+    let settings = Settings { max_depth: 4 };
+    let outcome = read_bytes(bytes, &Nowhere, settings, &mut keeper, &mut coverage);
     let outcome = outcome.expect("memory can be read and nobody stops");
-    drop(walk);
     (outcome, keeper, coverage)
 }
 

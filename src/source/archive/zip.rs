@@ -69,10 +69,12 @@ pub(super) fn may_hide_behind(head: &[u8]) -> bool {
 
 /// Whether `tail` ends with the record that ends a zip.
 pub(super) fn ends_as_zip(tail: &[u8]) -> bool {
-    central::end_record(tail).is_some_and(|at| {
-        let disks = (le16(tail, at + 4), le16(tail, at + 6));
-        matches!(disks, (0, 0) | (0xffff, 0xffff))
-    })
+    // A byte that texts do not have: most files are no zips.
+    memchr::memchr(END[2], tail).is_some()
+        && central::end_record(tail).is_some_and(|at| {
+            let disks = (le16(tail, at + 4), le16(tail, at + 6));
+            matches!(disks, (0, 0) | (0xffff, 0xffff))
+        })
 }
 
 /// Looks into an entry; `input` are its bytes as they are stored.

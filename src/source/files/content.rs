@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 use crate::source::sparing::Sparing;
-use crate::source::{archive, git};
+use crate::source::{archive, repositories};
 
 /// A file up to the size that it had when it was opened, which saves the read
 /// that would only say so. A size of 0 says nothing: files in proc have it.
@@ -86,7 +86,7 @@ impl io::Read for Content<'_> {
             return Ok(count);
         };
         if first {
-            self.is_pack = git::begins_as_pack(chunk);
+            self.is_pack = repositories::begins_as_pack(chunk);
             if self.archive == Watch::Start {
                 self.archive = Watch::End;
                 if self.begins_as_archive(chunk, size) {

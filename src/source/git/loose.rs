@@ -12,12 +12,12 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 
 use super::inflate::{Inflating, invalid};
-use super::pack::Pack;
 use super::seen;
 use super::traverse::{MAX_HELD, MAX_STREAMED};
 use super::worker::{CommitAt, Worker};
 use crate::finding::SkipReason;
 use crate::source::files::{Files, lock, open_regular, reason, show};
+use crate::source::repositories::is_pack;
 
 /// Folders below one store; git makes 256 and a few.
 const MAX_FOLDERS: usize = 10_000;
@@ -105,7 +105,7 @@ impl<'a> Store<'a> {
         let size = state.size;
         let mut head = [0; 8];
         let count = file.read_at(&mut head, 0)?;
-        if Pack::is_one(&head[..count]) {
+        if is_pack(&head[..count]) {
             lock(&self.packs).push(path.to_owned());
             return Ok(());
         }
@@ -156,8 +156,14 @@ fn object(
         if size > MAX_STREAMED {
             return Err(super::inflate::too_large());
         }
-        let mut content = stream.by_ref().take(size + 1);
-        worker.stream(kind, size, &mut content, hash)?;
+        let content = stream.by_ref().take(size + 1);
+        worker.stream(kind, size, content, hash, || {
+            let mut file = file;
+            file.rewind()?;
+            let mut stream = Inflating::new(file);
+            head(&mut stream)?;
+            Ok(stream.take(size + 1))
+        })?;
     } else {
         // Grows with what comes, not with what the head claims.
         let mut bytes = std::mem::take(&mut worker.buffers.object);

@@ -59,11 +59,6 @@ impl Pack {
         })
     }
 
-    /// Whether `head` is how a pack begins.
-    pub(super) fn is_one(head: &[u8]) -> bool {
-        head.starts_with(b"PACK\0\0\0\x02") || head.starts_with(b"PACK\0\0\0\x03")
-    }
-
     pub(super) const fn end(&self) -> u64 {
         self.end
     }

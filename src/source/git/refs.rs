@@ -45,14 +45,6 @@ impl GitDir {
         worktree(path).unwrap_or(path)
     }
 
-    /// Whether `path` is one, as git itself tells.
-    pub(super) fn is_one(path: &Path) -> bool {
-        let is_dir = |name| fs::symlink_metadata(path.join(name)).is_ok_and(|meta| meta.is_dir());
-        is_dir("objects")
-            && is_dir("refs")
-            && fs::symlink_metadata(path.join("HEAD")).is_ok_and(|meta| !meta.is_dir())
-    }
-
     pub(super) fn read(path: &Path, files: &Files<'_>) -> Self {
         let worktree = worktree(path);
         let shown = show(&files.on_host(worktree.unwrap_or(path)));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::refs::GitDir;
 use crate::source::FileState;
+use crate::source::repositories::is_git_dir;
 
 /// Files of one group of stores; a larger one is read each time.
 const MAX_FILES: usize = 1_000_000;
@@ -42,7 +43,7 @@ fn collect(path: &Path, depth: usize, states: &mut Vec<FileState>) -> io::Result
 /// The place that findings in the store or pack at `path` name.
 pub(super) fn told_at(path: &Path) -> &Path {
     match path.parent() {
-        Some(parent) if path.is_dir() && GitDir::is_one(parent) => GitDir::place(parent),
+        Some(parent) if path.is_dir() && is_git_dir(parent) => GitDir::place(parent),
         _ => path,
     }
 }

@@ -24,7 +24,8 @@ use super::worker::{Hit, Worker};
 use crate::finding::{GitState, Location, SkipReason, SourceKind};
 use crate::sanitize;
 use crate::source::Origin;
-use crate::source::files::{Files, open_regular, reason, show};
+use crate::source::files::{Files, lock, open_regular, reason, show};
+use crate::source::repositories::{is_git_dir, is_pack};
 
 /// Objects of one pack; its forest takes 20 bytes for each.
 const MAX_OBJECTS: u32 = 4_000_000;
@@ -50,11 +51,14 @@ pub(super) struct Group<'a, 'v> {
 }
 
 impl<'a, 'v> Group<'a, 'v> {
-    pub(super) fn new(files: &'a Files<'a>, workers: &'a mut [Worker<'v>]) -> Self {
+    /// What lies in `place` and belongs together.
+    pub(super) fn new(files: &'a Files<'a>, workers: &'a mut [Worker<'v>], place: &Path) -> Self {
+        let shown = show(&files.on_host(place));
         for worker in &mut *workers {
             worker.hits.clear();
             worker.commits.clear();
             worker.loose.clear();
+            worker.shown.clone_from(&shown);
         }
         Self {
             files,
@@ -76,8 +80,8 @@ impl<'a, 'v> Group<'a, 'v> {
             let store = Store::open(self.files, objects, &mut self.workers[0]);
             let threads = self.workers.len();
             self.in_parallel(threads, |worker| store.work(worker));
-            packs.append(&mut super::lock(&store.packs));
-            if let Some(parent) = objects.parent().filter(|parent| GitDir::is_one(parent)) {
+            packs.append(&mut lock(&store.packs));
+            if let Some(parent) = objects.parent().filter(|parent| is_git_dir(parent)) {
                 repositories.push(GitDir::read(parent, self.files));
             }
         }
@@ -223,7 +227,7 @@ impl<'a, 'v> Group<'a, 'v> {
             self.skip(SkipReason::TimeLimit, 1, &pack.path);
         }
         let index = index.unwrap_or_else(|| {
-            let mut ids = std::mem::take(&mut *super::lock(&ids));
+            let mut ids = std::mem::take(&mut *lock(&ids));
             ids.sort_unstable();
             Index::Table(ids)
         });
@@ -241,8 +245,7 @@ impl<'a, 'v> Group<'a, 'v> {
     /// Reads the deltas whose base is not in their own pack; how many are
     /// left without one.
     fn below_other_packs(&mut self, traversal: &Traversal<'_>) -> u64 {
-        let waiting: HashMap<ObjectId, Vec<u32>> =
-            std::mem::take(&mut *super::lock(traversal.waiting));
+        let waiting: HashMap<ObjectId, Vec<u32>> = std::mem::take(&mut *lock(traversal.waiting));
         let mut missing = 0;
         if waiting.is_empty() {
             return missing;
@@ -335,11 +338,18 @@ impl<'a, 'v> Group<'a, 'v> {
         });
         for (worker, hit, place) in told {
             let repository = &repositories[place.repository.unwrap_or(0)];
-            let origin = ObjectOrigin(location(&repository.shown, &hit, &place));
             let Worker {
                 visitor, coverage, ..
             } = &mut self.workers[worker];
-            visitor.tell(hit.held, &origin, coverage);
+            let object = location(&repository.shown, &hit, &place);
+            for (inside, held) in hit.held {
+                let mut location = object.clone();
+                location.member = match (location.member, inside) {
+                    (Some(outer), Some(inside)) => Some(format!("{outer}!{inside}")),
+                    (outer, inside) => outer.or(inside),
+                };
+                visitor.tell(held, &ObjectOrigin(location), coverage);
+            }
         }
     }
 
@@ -385,7 +395,7 @@ fn bundle_head(file: File) -> io::Result<(u64, gix_hash::Kind, Vec<ObjectId>)> {
     let mut tips = Vec::new();
     let mut start = 0;
     let mut line = Vec::new();
-    if Pack::is_one(reader.fill_buf()?) {
+    if is_pack(reader.fill_buf()?) {
         return Ok((0, hash, tips));
     }
     loop {

@@ -305,8 +305,8 @@ impl<'a> Traversal<'a> {
         }
         if !self.forest.is_known(node) && kind != Kind::Tree {
             // One more than it says, so that a lie is seen.
-            let mut content = self.pack.stream(entry).take(size + 1);
-            worker.stream(kind, size, &mut content, self.pack.hash)?;
+            let open = || self.pack.stream(entry).take(size + 1);
+            worker.stream(kind, size, open(), self.pack.hash, || Ok(open()))?;
         }
         let below = self.forest.size(node) - 1;
         self.losses.too_large.fetch_add(below, Ordering::Relaxed);

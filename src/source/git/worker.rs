@@ -7,15 +7,17 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 
 use super::inflate::Inflater;
+use super::members::{Findings, Members, Unplaced};
 use crate::finding::{Coverage, SourceKind};
-use crate::source::{Content, Held, Visitor};
+use crate::source::archive::{self, Outcome};
+use crate::source::{Content, Holder, Origin, Visitor};
 
 /// An object in which something was found.
 #[derive(Debug)]
 pub(super) struct Hit {
     pub(super) id: ObjectId,
     pub(super) kind: Kind,
-    pub(super) held: Held,
+    pub(super) held: Findings,
     /// The tag's own name and target, if it is one.
     pub(super) tag: Option<(String, ObjectId)>,
 }
@@ -34,10 +36,16 @@ const KEEP: usize = 1024 * 1024;
 const MAX_COMMITS: usize = 500_000;
 
 pub(super) struct Worker<'v> {
-    pub(super) visitor: Box<dyn Visitor + 'v>,
+    pub(super) visitor: Box<dyn Holder + 'v>,
+    /// How archives are looked into, if they are.
+    settings: Option<archive::Settings>,
+    /// The store or pack at hand, as it is told.
+    pub(super) shown: String,
     pub(super) coverage: Coverage,
     /// Files in an object store that git did not write.
     pub(super) plain: Coverage,
+    /// What lies in archives.
+    pub(super) archives: Coverage,
     pub(super) hits: Vec<Hit>,
     pub(super) commits: Vec<CommitAt>,
     /// The loose objects it read: see [`Seen`](super::seen::Seen).
@@ -84,11 +92,14 @@ impl Buffers {
 }
 
 impl<'v> Worker<'v> {
-    pub(super) fn new(visitor: Box<dyn Visitor + 'v>) -> Self {
+    pub(super) fn new(visitor: Box<dyn Holder + 'v>, settings: Option<archive::Settings>) -> Self {
         Self {
             visitor,
+            settings,
+            shown: String::new(),
             coverage: Coverage::new(SourceKind::Git),
             plain: Coverage::new(SourceKind::File),
+            archives: Coverage::new(SourceKind::Archive),
             hits: Vec::new(),
             commits: Vec::new(),
             loose: Vec::new(),
@@ -101,13 +112,27 @@ impl<'v> Worker<'v> {
         if kind == Kind::Tree {
             return;
         }
-        let content = Content::Bytes(bytes);
-        // Bytes in memory do not fail to be read, and an end of the run is
-        // seen by whoever asks for it.
-        let Ok(Some(held)) = self.visitor.hold(content, &mut self.coverage) else {
+        let id = || gix_object::compute_hash(hash, kind, bytes).ok();
+        let mut held = Vec::new();
+        let is_archive = kind == Kind::Blob && (archive::at_start(bytes) || archive::at_end(bytes));
+        let is_read = is_archive
+            && self.look_into(&mut held, &id, |settings, origin, visitor, coverage| {
+                archive::read_bytes(bytes, origin, settings, visitor, coverage)
+            });
+        if is_read {
+            self.coverage.scanned += 1;
+            self.coverage.bytes += bytes.len() as u64;
+        } else {
+            // Bytes in memory do not fail to be read, and an end of the run is
+            // seen by whoever asks for it.
+            let content = Content::Bytes(bytes);
+            let (found, _) = self.visitor.hold(content, &mut self.coverage);
+            held.extend(found.map(|found| (None, found)));
+        }
+        if held.is_empty() {
             return;
-        };
-        let Ok(id) = gix_object::compute_hash(hash, kind, bytes) else {
+        }
+        let Some(id) = id() else {
             return;
         };
         let tag = (kind == Kind::Tag)
@@ -121,25 +146,49 @@ impl<'v> Worker<'v> {
         });
     }
 
-    /// Looks into an object that is too large to be held.
-    pub(super) fn stream(
+    /// Looks into an object that is too large to be held. `again` opens it
+    /// anew, for an archive that has to be read as it is as well.
+    pub(super) fn stream<R: Read>(
         &mut self,
         kind: Kind,
         size: u64,
-        content: &mut dyn Read,
+        content: impl Read,
         hash: gix_hash::Kind,
+        again: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<()> {
-        let mut hasher = gix_hash::hasher(hash);
-        hasher.update(&gix_object::encode::loose_header(kind, size));
-        let mut content = Hashing {
-            content,
-            hasher,
-            count: 0,
+        let mut content = Hashing::new(content, kind, size, hash);
+        let mut held = Vec::new();
+        let mut start = Vec::new();
+        (&mut content)
+            .take(archive::HEAD as u64)
+            .read_to_end(&mut start)?;
+        let is_archive = kind == Kind::Blob && archive::at_start(&start);
+        let is_read = is_archive
+            && self.look_into(
+                &mut held,
+                &|| None,
+                |settings, origin, visitor, coverage| {
+                    let mut content = start.as_slice().chain(&mut content);
+                    archive::read_stream(&mut content, size, origin, settings, visitor, coverage)
+                },
+            );
+        let outcome = if is_read {
+            self.coverage.scanned += 1;
+            self.coverage.bytes += size;
+            Ok(())
+        } else {
+            let mut rest: &mut dyn Read = &mut start.as_slice().chain(&mut content);
+            let mut anew;
+            if is_archive {
+                anew = again()?;
+                rest = &mut anew;
+            }
+            let (found, outcome) = self.visitor.hold(Content::Stream(rest), &mut self.coverage);
+            held.extend(found.map(|found| (None, found)));
+            outcome
         };
-        let held = self
-            .visitor
-            .hold(Content::Stream(&mut content), &mut self.coverage)?;
-        if let Some(held) = held
+        let rest = outcome.and_then(|()| io::copy(&mut content, &mut io::sink()));
+        if !held.is_empty()
             && let Ok(id) = content.hasher.try_finalize()
         {
             self.hits.push(Hit {
@@ -149,10 +198,36 @@ impl<'v> Worker<'v> {
                 tag: None,
             });
         }
+        rest?;
         if content.count != size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(())
+    }
+
+    /// Looks into an archive, and tells whether all of it could be read so.
+    fn look_into(
+        &mut self,
+        held: &mut Findings,
+        id: &dyn Fn() -> Option<ObjectId>,
+        read: impl FnOnce(
+            archive::Settings,
+            &dyn Origin,
+            &mut dyn Visitor,
+            &mut Coverage,
+        ) -> io::Result<Outcome>,
+    ) -> bool {
+        let Some(settings) = self.settings else {
+            return false;
+        };
+        let mut members = Members {
+            holder: &mut *self.visitor,
+            held,
+        };
+        let shown = &self.shown;
+        let origin = Unplaced { shown, id };
+        let outcome = read(settings, &origin, &mut members, &mut self.archives);
+        outcome.is_ok_and(|outcome| outcome == Outcome::Read)
     }
 
     pub(super) fn commit(&mut self, at: CommitAt) {
@@ -163,13 +238,26 @@ impl<'v> Worker<'v> {
 }
 
 /// Hashes what is read through it.
-struct Hashing<'a> {
-    content: &'a mut dyn Read,
+struct Hashing<R> {
+    content: R,
     hasher: gix_hash::Hasher,
     count: u64,
 }
 
-impl Read for Hashing<'_> {
+impl<R: Read> Hashing<R> {
+    /// Of an object of `kind` that has `size` bytes.
+    fn new(content: R, kind: Kind, size: u64, hash: gix_hash::Kind) -> Self {
+        let mut hasher = gix_hash::hasher(hash);
+        hasher.update(&gix_object::encode::loose_header(kind, size));
+        Self {
+            content,
+            hasher,
+            count: 0,
+        }
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.content.read(buffer)?;
         self.hasher.update(&buffer[..count]);

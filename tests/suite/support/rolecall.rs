@@ -30,6 +30,16 @@ impl Rolecall {
         Self(command)
     }
 
+    /// The same run in a network namespace, with the files of `/etc` that the
+    /// namespace has of its own.
+    pub(crate) fn in_namespace(self, name: &str) -> Self {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", name]);
+        command.arg(self.0.get_program()).args(self.0.get_args());
+        command.stdin(Stdio::null());
+        Self(command)
+    }
+
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.0.arg(arg);
         self
