@@ -44,6 +44,8 @@ pub struct Status {
     /// What it is doing: `starting`, `idle`, `sweeping`, `stopping`.
     pub activity: String,
     pub instance_id: Option<String>,
+    /// Sweeps that have ended since the start.
+    pub sweeps: u64,
     pub last_sweep: Option<Sweep>,
     pub next_sweep: Option<String>,
     pub open: Open,
@@ -131,6 +133,7 @@ impl Status {
             started: None,
             activity: "starting".into(),
             instance_id: None,
+            sweeps: 0,
             last_sweep: None,
             next_sweep: None,
             open: Open::default(),

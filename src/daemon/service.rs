@@ -181,7 +181,6 @@ impl Service {
         if scope == Scope::Everything {
             self.state.store.retry();
             self.state.status.activity = "sweeping".into();
-            supervisor::status("sweeping");
         }
         let known = match scope {
             Scope::Everything => self
@@ -266,7 +265,7 @@ impl Service {
             let intervals = intervals(&self.loaded.config);
             self.schedule = Some(Schedule::new(intervals, now, dice()));
             self.state.status.activity = "idle".into();
-            supervisor::ready("watching");
+            supervisor::ready();
         }
     }
 
@@ -277,7 +276,6 @@ impl Service {
             .record_look(look, &self.loaded.config, &self.root, cut_short);
         if of_everything {
             self.state.status.activity = "idle".into();
-            supervisor::status("watching");
         }
     }
 
@@ -349,12 +347,12 @@ impl Service {
                 self.state.config_problem = Some(problem);
             }
         }
-        supervisor::ready("watching");
+        supervisor::ready();
     }
 
     /// Ends what runs, tries once more to deliver, and says what is left.
     async fn end(mut self) {
-        supervisor::stopping("delivering what is left");
+        supervisor::stopping();
         self.stop.store(true, Ordering::Relaxed);
         let end = Instant::now() + DRAIN;
         let looks_or_delivers = |purpose: &Purpose| *purpose != Purpose::Answer;

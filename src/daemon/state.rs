@@ -193,6 +193,7 @@ impl State {
         let complete = look.scan.coverage.iter().all(Coverage::is_complete);
         let duration_ms = u64::try_from(look.took.as_millis()).unwrap_or(u64::MAX);
         self.notes = look.unused;
+        self.status.sweeps += 1;
         self.status.last_sweep = Some(status::Sweep {
             started: seconds(look.started),
             duration_ms,

@@ -51,12 +51,8 @@ fn is_moving(last: &mut Option<(u64, Instant)>, progress: Option<u64>, now: Inst
     }
 }
 
-pub(super) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
-}
-
-pub(super) fn status(status: &str) {
-    tell(&[NotifyState::Status(status)]);
+pub(super) fn ready() {
+    tell(&[NotifyState::Ready]);
 }
 
 /// Until [`ready`] is told again.
@@ -67,10 +63,11 @@ pub(super) fn reloading() {
     }
 }
 
-pub(super) fn stopping(status: &str) {
-    tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping]);
 }
 
+/// Waits for a service manager that does not read; it is told little.
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         log::debug!("the service manager does not listen: {error}");

@@ -7,6 +7,7 @@ mod architecture;
 mod archives;
 mod caller;
 mod check;
+mod daemon;
 mod delivery;
 mod detection;
 mod git;
