@@ -91,7 +91,7 @@ impl Watched {
             let next = async { tokio::time::timeout(PATIENCE, self.watch.next()).await };
             match self.runtime.block_on(next) {
                 Ok(notices) => self.notices.extend(notices),
-                Err(_) => panic!("not told; {:?}", self.notices),
+                Err(late) => panic!("not told, {late}; {:?}", self.notices),
             }
         }
     }
@@ -420,10 +420,7 @@ fn our_own_limit_is_told_once_with_what_it_would_take() {
 fn in_namespaces(namespaces: &[&str], prepare: &str, test: &str) {
     let unshare = |command: &mut Command| {
         command.args(namespaces).args(["--", "sh", "-c"]);
-        command
-            .arg(format!("{prepare} && exec \"$@\""))
-            .arg("sh")
-            .env("RUST_BACKTRACE", "1");
+        command.arg(format!("{prepare} && exec \"$@\"")).arg("sh");
     };
     let mut allowed = Command::new("unshare");
     unshare(&mut allowed);
@@ -441,10 +438,10 @@ fn in_namespaces(namespaces: &[&str], prepare: &str, test: &str) {
         .args(["--ignored", "--exact", "--nocapture", &name])
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}{complaint}");
-    assert!(text.contains("1 passed"), "{text}");
+    assert!(output.status.success(), "{said}{complaint}");
+    assert!(said.contains("1 passed"), "{said}");
 }
 
 #[test]
