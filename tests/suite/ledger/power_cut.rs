@@ -46,7 +46,7 @@ fn unescaped(text: &str) -> Vec<u8> {
         .collect()
 }
 
-fn between<'a>(text: &'a str, open: char, close: char) -> Option<&'a str> {
+fn between(text: &str, open: char, close: char) -> Option<&str> {
     text.split_once(open)?
         .1
         .split_once(close)
