@@ -1,10 +1,12 @@
 //! One pass from end to end: posture and scan, the report, delivery.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::alarm;
 use crate::config::{Config, Loaded, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
@@ -14,12 +16,17 @@ use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
 use crate::report::{self, Report};
 use crate::scan::{self, AllowList, Progress, UserData};
+use crate::secret::Credentials;
 use crate::settings;
 use crate::ship::{self, Delivery, Event, Metrics};
+use crate::verify;
 
 /// Time that delivery may take where the run has no limit of its own: a new
 /// stream, a throttled account and a few retries fit.
 const SHIP_TIME: Duration = Duration::from_mins(1);
+
+/// Time that AWS may be asked about pairs.
+const VERIFY_TIME: Duration = Duration::from_secs(30);
 
 /// Of a limited run, the part that the scan leaves for delivery.
 const SHIP_SHARE: u32 = 4;
@@ -34,8 +41,11 @@ pub struct Request<'a> {
     pub scan: bool,
     pub posture: bool,
     pub ship: bool,
-    /// Wait for the metadata service and the role, as `posture.boot_wait` says.
-    pub boot: bool,
+    /// Ask AWS about the pairs that are found.
+    pub verify: bool,
+    /// Wait for the metadata service and the role, as `posture.boot_wait` says,
+    /// and tell this console where nothing can be shipped.
+    pub boot: Option<&'a Path>,
 }
 
 /// What the metadata service gives to scan with.
@@ -64,7 +74,7 @@ pub fn run(
 
     if request.posture {
         // Nobody wants to wait for a machine that has long booted.
-        let wait = if request.boot {
+        let wait = if request.boot.is_some() {
             config.posture.boot_wait
         } else {
             Duration::ZERO
@@ -82,18 +92,32 @@ pub fn run(
         };
         report.instance = posture.instance;
         report.posture = posture.checks;
+        if !role_usable && let Some(cause) = alarm::cause(&report.posture, &report.instance) {
+            alarm::raise(&cause, request.boot);
+        }
     }
     if request.scan {
         let deadline = scan_deadline(request, started);
-        scan(
+        let pairs = scan(
             request,
             config,
             paths,
             imds,
-            deadline,
+            deadline.clone(),
             progress,
             &mut report,
         );
+        let settings = settings::verify(config, &report.instance);
+        let limit = deadline.remaining(VERIFY_TIME);
+        let verified = runtime.block_on(verify::run(&settings, pairs, limit));
+        for finding in &mut report.findings {
+            let (id, fingerprint) = finding.credential();
+            let credential = (id.to_owned(), fingerprint.to_owned());
+            if let Some(told) = verified.get(&credential) {
+                finding.severity = told.weigh(finding.severity);
+                finding.verified = Some(*told);
+            }
+        }
     }
     let failed = report
         .posture
@@ -146,12 +170,13 @@ fn scan(
     deadline: Deadline,
     progress: &Progress,
     report: &mut Report,
-) {
+) -> HashMap<(String, String), Credentials> {
     let allow = AllowList::new(&config.allow, Timestamp::now());
     let mut settings = settings::scan(config, request.root, &report.instance, &allow);
     settings.user_data = config.scan.user_data.then_some(imds.user_data);
     settings.role_access_key_id = imds.role_key.as_deref();
     settings.deadline = deadline;
+    settings.keep_pairs = request.verify;
     if !paths.is_empty() {
         settings.roots = paths;
         settings.processes = false;
@@ -161,6 +186,7 @@ fn scan(
     report.coverage = scan.coverage;
     report.summary.allowed = scan.allowed;
     report.notes.extend(allow.unused());
+    scan.pairs
 }
 
 /// Of a limited run, delivery gets its share.

@@ -37,14 +37,28 @@ pub struct Invocation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Posture and scan once, and ship; `boot` waits for the metadata service.
-    Check { run: Run, boot: bool },
+    /// Posture and scan once, and ship; at `boot` the metadata service is waited
+    /// for, and this console is told where nothing can be shipped.
+    Check {
+        run: Run,
+        boot: Option<PathBuf>,
+        verify: bool,
+    },
     /// The scan alone; of the configured roots where no path is named.
-    Scan { run: Run, paths: Vec<PathBuf> },
+    Scan {
+        run: Run,
+        paths: Vec<PathBuf>,
+        /// Ask AWS about the pairs that are found.
+        verify: bool,
+    },
     /// The posture checks alone.
-    Posture { run: Run, boot: bool },
+    Posture { run: Run, boot: Option<PathBuf> },
     /// The service.
-    Daemon { root: PathBuf },
+    Daemon {
+        root: PathBuf,
+        /// Told at the start where nothing can be shipped.
+        console: PathBuf,
+    },
     /// What the service knows.
     Status { report: Report },
     /// Print the configuration, or only validate it.
@@ -191,7 +205,12 @@ mod tests {
             timeout: None,
             root: "/".into(),
         };
-        assert_eq!(command, Command::Check { run, boot: false });
+        let expected = Command::Check {
+            run,
+            boot: None,
+            verify: false,
+        };
+        assert_eq!(command, expected);
         assert_eq!((quiet, verbosity), (false, 0));
         assert_eq!(sources.file, None);
         assert_eq!(sources.directory, PathBuf::from("/etc/rolecall"));
@@ -200,7 +219,7 @@ mod tests {
 
     #[test]
     fn every_flag_arrives() {
-        let line = "check --boot -vv --config c.toml --format json -o out --fail-on never --timeout 1h30m \
+        let line = "check --verify --boot --console /dev/ttyS0 -vv --config c.toml --format json -o out --fail-on never --timeout 1h30m \
             --root /mnt --threads 8 --exclude a --exclude b --imds-endpoint http://i --ship always \
             --logs-endpoint http://l --log-group g --log-stream s --region eu-west-1 \
             --state-dir /s --runtime-dir /r";
@@ -216,7 +235,8 @@ mod tests {
                     timeout: Some(Duration::from_mins(90)),
                     root: "/mnt".into(),
                 },
-                boot: true,
+                boot: Some("/dev/ttyS0".into()),
+                verify: true,
             },
             sources: Sources {
                 file: Some("c.toml".into()),

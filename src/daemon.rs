@@ -11,11 +11,13 @@ mod outgoing;
 mod pass;
 mod schedule;
 mod service;
+pub mod settle;
 mod standing;
 mod state;
 mod store;
 mod supervisor;
 mod telling;
+pub mod watch;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -34,6 +36,8 @@ pub struct Request {
     pub root: PathBuf,
     /// Read again on SIGHUP.
     pub sources: Sources,
+    /// Told at the start where nothing can be shipped.
+    pub console: PathBuf,
 }
 
 /// Why the service cannot start.

@@ -12,6 +12,8 @@ mod record;
 mod remediation;
 mod rule;
 mod severity;
+mod usage;
+mod verified;
 
 use serde::Serialize;
 
@@ -26,6 +28,8 @@ pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
 pub use remediation::{posture_remediation, remediation, user_data_remediation};
 pub use rule::Rule;
 pub use severity::{Confidence, Evidence, Severity, judge};
+pub use usage::{Holder, PlaceKind, Usage, User};
+pub use verified::Verified;
 
 /// One credential in one place, or one failed posture check, with all that a
 /// reader needs to act on it. The field names are the public JSON contract.
@@ -48,6 +52,9 @@ pub struct Finding {
     pub canary: bool,
     /// `sha256:` and 16 hex digits, see [`secret_fingerprint`].
     pub secret_fingerprint: Option<String>,
+    /// What AWS says of the credential, where it was to be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     pub location: Location,
     /// Other places of the same text, which are told with this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -55,6 +62,8 @@ pub struct Finding {
     /// How often this credential stands in this place.
     pub occurrences: u64,
     pub file: Option<FileFacts>,
+    #[serde(flatten)]
+    pub usage: Usage,
     pub controls: &'static [&'static str],
     pub remediation: String,
 }
@@ -99,10 +108,12 @@ impl Finding {
             same_account: None,
             canary: false,
             secret_fingerprint: None,
+            verified: None,
             location,
             also_in: Vec::new(),
             occurrences: 1,
             file: None,
+            usage: Usage::default(),
             controls: check.controls,
             remediation: posture_remediation(check, instance),
         })

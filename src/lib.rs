@@ -5,6 +5,7 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod alarm;
 pub mod aws;
 pub mod check;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod daemon;
 pub mod deadline;
 pub mod detect;
 pub mod finding;
+pub mod host;
 pub mod imds;
 pub mod ledger;
 pub mod logging;
@@ -27,3 +29,4 @@ pub mod settings;
 pub mod ship;
 pub mod source;
 pub mod status;
+pub mod verify;

@@ -54,28 +54,31 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
             heard(io::stdout().write_all(text.as_bytes()))?;
             Ok(Outcome::Clean)
         }
-        Command::Check { run, boot } => {
+        Command::Check { run, boot, verify } => {
             let request = Request {
                 scan: true,
                 posture: true,
                 ship: true,
-                boot: *boot,
+                verify: *verify,
+                boot: boot.as_deref(),
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
         }
-        Command::Scan { run, paths } => {
+        Command::Scan { run, paths, verify } => {
             let request = Request {
                 scan: true,
+                verify: *verify,
                 ..request(run)
             };
             let paths = on_host(paths, &run.root)?;
             examine(run, &request, &loaded, &paths, quiet)
         }
-        Command::Daemon { root } => {
+        Command::Daemon { root, console } => {
             let request = daemon::Request {
                 root: host_root(root)?,
                 sources: invocation.sources.clone(),
+                console: console.clone(),
             };
             daemon::run(request, loaded)?;
             Ok(Outcome::Clean)
@@ -84,7 +87,7 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
         Command::Posture { run, boot } => {
             let request = Request {
                 posture: true,
-                boot: *boot,
+                boot: boot.as_deref(),
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
@@ -141,7 +144,8 @@ fn request(run: &Run) -> Request<'_> {
         scan: false,
         posture: false,
         ship: false,
-        boot: false,
+        verify: false,
+        boot: None,
     }
 }
 

@@ -8,6 +8,8 @@ mod caller;
 mod hop_limit;
 mod identity;
 mod platform;
+mod policy;
+mod privilege;
 mod reach;
 mod role;
 mod wait;
@@ -22,7 +24,6 @@ use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
 use crate::secret::Secret;
 use caller::Hearing;
-use identity::Facts;
 use platform::Platform;
 use role::Role;
 use wait::Backoff;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub probe_v1: bool,
     /// Whether to fetch the user-data as well.
     pub user_data: bool,
+    /// Whether to read the role's policies as well.
+    pub role_policies: bool,
     pub services: Services,
 }
 
@@ -68,6 +71,19 @@ pub struct Services {
     pub region: Option<String>,
     /// `None`: the public endpoint of the region, which need not be reachable.
     pub sts_endpoint: Option<String>,
+    /// `None`: the public endpoint of the partition.
+    pub iam_endpoint: Option<String>,
+}
+
+/// What a question to AWS about the role starts from.
+#[derive(Debug, Clone, Copy)]
+struct Inquiry<'a> {
+    services: &'a Services,
+    /// Whether the role is AWS's beyond doubt. Where it is not, its credentials
+    /// are shown to named endpoints only.
+    imds_is_at_home: bool,
+    region: Option<&'a str>,
+    clock: Clock,
 }
 
 impl Default for Settings {
@@ -79,6 +95,7 @@ impl Default for Settings {
             hop_limit: 1,
             probe_v1: true,
             user_data: false,
+            role_policies: false,
             services: Services::default(),
         }
     }
@@ -119,6 +136,10 @@ impl Posture {
         Self::uniform(Verdict::Unknown, reason)
     }
 
+    fn has(&self, rule: Rule) -> bool {
+        self.checks.iter().any(|check| check.check == rule)
+    }
+
     /// The same verdict for every check.
     fn uniform(verdict: Verdict, reason: &str) -> Self {
         Self {
@@ -143,6 +164,19 @@ impl Posture {
 /// here. Opens no connection where DMI says that this is not EC2, unless the
 /// endpoint is explicit. Never fails: what cannot be told is `unknown`.
 pub async fn assess(settings: &Settings, root: &Path) -> Posture {
+    let mut posture = assess_role(settings, root).await;
+    // What kept the role from being found keeps its policies unread.
+    if settings.role_policies
+        && !posture.has(Rule::RoleOverprivileged)
+        && let Some(last) = posture.checks.last()
+    {
+        let unread = privilege::uniform(last.verdict, &last.reason);
+        posture.checks.extend(unread);
+    }
+    posture
+}
+
+async fn assess_role(settings: &Settings, root: &Path) -> Posture {
     if !settings.endpoint_is_explicit
         && let Platform::Other(reason) = platform::read_platform(root)
     {
@@ -245,10 +279,23 @@ async fn assess_answering(
             identity::fetch_facts(client, clock),
             role::fetch_role(client, clock)
         );
-        let hearing = hear(client, settings, &facts, &role, clock).await;
-        (facts, role, hearing)
+        let inquiry = Inquiry {
+            services: &settings.services,
+            imds_is_at_home: client.is_at_home(),
+            region: facts.instance.region.as_deref(),
+            clock,
+        };
+        let privileges = async {
+            if settings.role_policies {
+                privilege::assess(inquiry, &role).await
+            } else {
+                Vec::new()
+            }
+        };
+        let (hearing, privileges) = tokio::join!(hear(client, inquiry, &role), privileges);
+        (facts, role, hearing, privileges)
     };
-    let (v1, measured, (facts, role, hearing), user_data) =
+    let (v1, measured, (facts, role, hearing, privileges), user_data) =
         tokio::join!(v1, hop_limit, known, user_data);
     let now = jiff::Timestamp::now();
     let (missing, unusable) = role::check_role(&role, now);
@@ -260,16 +307,19 @@ async fn assess_answering(
         _ => (unusable, role.can_sign(now)),
     };
     let mut instance = facts.instance;
+    let missing = role::name_origin(missing, &instance);
     instance.role = role.name().map(ToOwned::to_owned);
+    let mut checks = vec![
+        reach::check_reachable(client.endpoint(), ttl_was_told),
+        reach::check_enabled(),
+        reach::check_v1(v1.as_ref()),
+        hop_limit::check_hop_limit(measured, settings.hop_limit),
+        missing,
+        unusable,
+    ];
+    checks.extend(privileges);
     Posture {
-        checks: vec![
-            reach::check_reachable(client.endpoint(), ttl_was_told),
-            reach::check_enabled(),
-            reach::check_v1(v1.as_ref()),
-            hop_limit::check_hop_limit(measured, settings.hop_limit),
-            missing,
-            unusable,
-        ],
+        checks,
         instance,
         role_usable,
         role_access_key_id: role
@@ -283,19 +333,9 @@ async fn assess_answering(
 
 /// What AWS itself says of the role's credentials; `None` where there are
 /// none.
-async fn hear(
-    client: &Client,
-    settings: &Settings,
-    facts: &Facts,
-    role: &Role,
-    clock: Clock,
-) -> Option<Hearing> {
-    let credentials = role.credentials()?;
-    let services = &settings.services;
-    let region = facts.instance.region.as_deref();
-    let at_home = client.is_at_home();
-    let mut hearing = caller::ask(services, at_home, credentials, region, clock).await;
-    if at_home && hearing.skew.is_none() {
+async fn hear(client: &Client, inquiry: Inquiry<'_>, role: &Role) -> Option<Hearing> {
+    let mut hearing = caller::ask(inquiry, role.credentials()?).await;
+    if inquiry.imds_is_at_home && hearing.skew.is_none() {
         hearing.skew = client.clock_skew().await;
     }
     Some(hearing)

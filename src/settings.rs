@@ -9,7 +9,7 @@ use crate::config::{Config, Loaded, Origin};
 use crate::deadline::Deadline;
 use crate::finding::{Instance, SkipReason};
 use crate::scan::{AllowList, UserData};
-use crate::{posture, scan, ship};
+use crate::{posture, scan, ship, verify};
 
 /// For the posture checks; `wait` is for a machine that may still be booting.
 pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
@@ -21,10 +21,12 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
         user_data: config.scan.user_data,
+        role_policies: config.posture.role_policies,
         services: posture::Services {
             network: network(config),
             region: config.ship.region.clone(),
             sts_endpoint: config.ship.sts_endpoint.clone(),
+            iam_endpoint: config.posture.iam_endpoint.clone(),
         },
     }
 }
@@ -49,10 +51,12 @@ pub fn scan<'a>(
         user_data: config.scan.user_data.then(UserData::default),
         allow,
         instance,
+        keep_pairs: false,
         redact: config.redact_access_key_ids,
         role_access_key_id: None,
         deadline: Deadline::default(),
         memory: None,
+        tails: None,
     }
 }
 
@@ -79,6 +83,18 @@ pub fn ship(config: &Config, instance: &Instance) -> ship::Settings {
         endpoint: config.ship.endpoint.clone(),
         imds_endpoint: config.imds.endpoint.clone(),
         network: network(config),
+    }
+}
+
+/// For asking AWS about keys that were found by `instance`.
+pub fn verify(config: &Config, instance: &Instance) -> verify::Settings {
+    verify::Settings {
+        network: network(config),
+        sts_endpoint: config.ship.sts_endpoint.clone(),
+        region: instance
+            .region
+            .clone()
+            .or_else(|| config.ship.region.clone()),
     }
 }
 

@@ -114,6 +114,8 @@ struct CheckArguments {
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
+    verify: VerifyArguments,
+    #[command(flatten)]
     places: PlaceArguments,
 }
 
@@ -126,6 +128,8 @@ struct ScanArguments {
     run: RunArguments,
     #[command(flatten)]
     read: ReadArguments,
+    #[command(flatten)]
+    verify: VerifyArguments,
     #[command(flatten)]
     places: PlaceArguments,
 }
@@ -144,6 +148,9 @@ struct PostureArguments {
 struct DaemonArguments {
     #[command(flatten)]
     root: RootArguments,
+    /// Where one line tells at the start that nothing can be shipped.
+    #[arg(long, value_name = "FILE", default_value = "/dev/console")]
+    console: PathBuf,
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
@@ -237,6 +244,21 @@ struct ReadArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Scan")]
+struct VerifyArguments {
+    /// Ask AWS whether the keys that are found are active.
+    ///
+    /// Each key with its secret signs one GetCallerIdentity, sent to STS of the instance's or the
+    /// configured partition (ship.sts_endpoint, ship.region), and to the other public ones if that
+    /// one does not know it. The secret itself is not sent. An active key's account records the
+    /// call: in CloudTrail, as GetCallerIdentity by the key's user from this host's address with
+    /// the user agent app/rolecall, and as the key's last use (get-access-key-last-used); GuardDuty
+    /// may take note. Keys of known canary services are never tried. Off by default.
+    #[arg(long)]
+    verify: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Instance metadata service")]
 struct ImdsArguments {
     /// Base URL of the metadata service [key: imds.endpoint]
@@ -253,6 +275,23 @@ struct BootArguments {
     /// one bounded try decides.
     #[arg(long)]
     boot: bool,
+    /// With --boot, where one line tells that nothing can be shipped.
+    ///
+    /// Without a usable role CloudWatch Logs hears nothing; `aws ec2 get-console-output` shows
+    /// this line. It also goes to the journal, at the priority of an error.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/dev/console",
+        requires = "boot"
+    )]
+    console: PathBuf,
+}
+
+impl BootArguments {
+    fn console(self) -> Option<PathBuf> {
+        self.boot.then_some(self.console)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -300,7 +339,8 @@ impl Arguments {
                 check.places.lay_over(&mut flags);
                 Command::Check {
                     run: check.run.try_into()?,
-                    boot: check.boot.boot,
+                    boot: check.boot.console(),
+                    verify: check.verify.verify,
                 }
             }
             Subcommands::Scan(scan) => {
@@ -309,13 +349,14 @@ impl Arguments {
                 Command::Scan {
                     run: scan.run.try_into()?,
                     paths: scan.paths,
+                    verify: scan.verify.verify,
                 }
             }
             Subcommands::Posture(posture) => {
                 posture.places.without_shipping()?.lay_over(&mut flags);
                 Command::Posture {
                     run: posture.run.try_into()?,
-                    boot: posture.boot.boot,
+                    boot: posture.boot.console(),
                 }
             }
             Subcommands::Daemon(daemon) => {
@@ -323,6 +364,7 @@ impl Arguments {
                 daemon.places.lay_over(&mut flags);
                 Command::Daemon {
                     root: daemon.root.root,
+                    console: daemon.console,
                 }
             }
             Subcommands::Status(status) => {

@@ -1,9 +1,9 @@
-//! One look at the host: at everything, at the processes, or at what changed.
+//! One look at the host: at everything, at a part of it, or at what changed.
 //! Runs on a thread of its own and touches nothing of the service's.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::config::Loaded;
 use crate::deadline::Deadline;
 use crate::finding::Instance;
-use crate::scan::{self, AllowList, Progress, Recollection, Scan, UserData};
+use crate::scan::{self, AllowList, Progress, Recollection, Scan, Tails, UserData};
 use crate::settings;
 
 /// What is looked at.
@@ -21,8 +21,10 @@ pub(super) enum Scope {
     Everything,
     /// The environments and command lines of the processes.
     Processes,
-    /// Files and directories, absolute on the host.
-    Paths(Vec<PathBuf>),
+    /// All that is watched; of the files, what changed since the last time.
+    Watched,
+    /// Files and directories that have just changed, absolute on the host.
+    Changed(Vec<PathBuf>),
 }
 
 /// A look as the service asks for it.
@@ -34,6 +36,7 @@ pub(super) struct Order {
     pub(super) role_access_key_id: Option<String>,
     pub(super) user_data: UserData,
     pub(super) memory: Recollection,
+    pub(super) tails: Arc<Mutex<Tails>>,
     pub(super) progress: Arc<Progress>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -71,10 +74,15 @@ pub(super) fn look(order: Order) -> Look {
             settings.roots = &[];
             settings.user_data = None;
         }
-        Scope::Paths(paths) => {
+        Scope::Watched => {
+            settings.roots = &config.watch.paths;
+            settings.processes = false;
+        }
+        Scope::Changed(paths) => {
             settings.roots = paths;
             settings.processes = false;
             settings.threads = 1;
+            settings.tails = Some(&order.tails);
         }
     }
     let scan = scan::run(&settings, &order.progress);

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,13 +21,17 @@ use super::delivery::{self, Delivered};
 use super::outgoing::Outgoing;
 use super::pass::{self, Look, Order, Scope};
 use super::schedule::{Intervals, Job, Schedule};
+use super::settle::Settle;
 use super::state::State;
 use super::supervisor::{self, Supervisor};
+use super::watch::{self, Notice, Watch};
 use super::{Error, Request};
+use crate::alarm;
 use crate::config::{Config, Loaded, ShipMode, Sources};
 use crate::posture::{self, Posture};
-use crate::scan::{Progress, Recollection};
+use crate::scan::{Progress, Recollection, Tails};
 use crate::ship::Shipper;
+use crate::source::user_data::is_copy;
 use crate::{settings, status};
 
 /// Time between two looks at the environments of the processes.
@@ -45,6 +49,7 @@ const MAX_READERS: usize = 16;
 
 /// What runs beside the loop hands this back.
 enum Done {
+    Watch(Box<Result<(Watch, Vec<Notice>), watch::Error>>),
     Posture(Box<Posture>),
     Look(Box<Look>),
     Delivery(Box<Delivered>),
@@ -54,7 +59,10 @@ enum Done {
 /// What something runs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
+    Watch,
     Job(Job),
+    /// A look at what is watched, or at what changed of it.
+    Changes,
     Delivery,
     Answer,
 }
@@ -62,13 +70,23 @@ enum Purpose {
 pub(super) struct Service {
     root: PathBuf,
     sources: Sources,
+    console: PathBuf,
     loaded: Arc<Loaded>,
     state: State,
-    /// `None` until the service is ready.
+    /// The first posture checks were made.
+    ready: bool,
+    /// `None` until the service is ready and watches.
     schedule: Option<Schedule>,
     outgoing: Outgoing,
     /// `None` while it delivers.
     shipper: Option<Shipper>,
+    watch: Option<Watch>,
+    settle: Settle,
+    /// More happened than was heard of: all that is watched is due.
+    missed: bool,
+    tails: Arc<Mutex<Tails>>,
+    /// What was looked at while a sweep goes on.
+    overtaken: Vec<PathBuf>,
     supervisor: Supervisor,
     listener: UnixListener,
     tasks: JoinSet<Done>,
@@ -87,8 +105,15 @@ impl Service {
             shipper: None,
             root: request.root,
             sources: request.sources,
+            console: request.console,
             loaded: Arc::new(loaded),
+            ready: false,
             schedule: None,
+            watch: None,
+            settle: Settle::new(Vec::new()),
+            missed: false,
+            tails: Arc::default(),
+            overtaken: Vec::new(),
             supervisor: Supervisor::new(),
             listener,
             tasks: JoinSet::new(),
@@ -112,6 +137,7 @@ impl Service {
                 _ = interrupt.recv() => break,
                 _ = hang_up.recv() => self.reload(),
                 Some(done) = self.tasks.join_next_with_id() => self.take_in(done),
+                notices = notices(&mut self.watch) => self.hear(notices),
                 Ok((reader, _)) = self.listener.accept() => self.answer(reader),
                 () = until(wake) => {}
             }
@@ -131,16 +157,30 @@ impl Service {
             .outgoing
             .next()
             .filter(|_| self.state.may_deliver(&self.loaded.config));
-        schedule.into_iter().chain(delivery).min()
+        let changes = self.changes_due().filter(|_| !self.runs(Purpose::Changes));
+        schedule.into_iter().chain(delivery).chain(changes).min()
+    }
+
+    fn changes_due(&self) -> Option<Instant> {
+        if self.missed {
+            return Some(Instant::now());
+        }
+        self.settle.next_due().map(Instant::from_std)
+    }
+
+    fn runs(&self, purpose: Purpose) -> bool {
+        self.running.values().any(|running| *running == purpose)
     }
 
     /// Tells the service manager that the loop runs; when to do so again.
     fn ping(&mut self) -> Option<Instant> {
         let every = self.supervisor.every?;
-        let looking = self
-            .running
-            .values()
-            .any(|purpose| matches!(purpose, Purpose::Job(Job::Sweep | Job::Processes)));
+        let looking = self.running.values().any(|purpose| {
+            matches!(
+                purpose,
+                Purpose::Changes | Purpose::Job(Job::Sweep | Job::Processes)
+            )
+        });
         let progress = looking.then(|| self.progress.bytes.load(Ordering::Relaxed));
         self.supervisor.ping(progress, std::time::Instant::now());
         Some(Instant::now() + every)
@@ -155,8 +195,18 @@ impl Service {
         {
             match job {
                 Job::Posture => self.begin_posture(Duration::ZERO),
-                Job::Sweep => self.begin_look(job, Scope::Everything),
-                Job::Processes => self.begin_look(job, Scope::Processes),
+                Job::Sweep => self.begin_look(Purpose::Job(job), Scope::Everything),
+                Job::Processes => self.begin_look(Purpose::Job(job), Scope::Processes),
+            }
+        }
+        if !self.runs(Purpose::Changes) {
+            if std::mem::take(&mut self.missed) {
+                self.begin_look(Purpose::Changes, Scope::Watched);
+            } else {
+                let due = self.settle.take_due(now.into_std());
+                if !due.is_empty() {
+                    self.begin_look(Purpose::Changes, Scope::Changed(due));
+                }
             }
         }
         if self.state.may_deliver(&self.loaded.config) && self.outgoing.take_due(now) {
@@ -177,17 +227,49 @@ impl Service {
         });
     }
 
-    fn begin_look(&mut self, job: Job, scope: Scope) {
+    /// Watches what the configuration names, if anything.
+    fn begin_watch(&mut self) {
+        let config = &self.loaded.config;
+        if !config.watch.enabled {
+            self.watch = None;
+            self.state.status.watch = None;
+            return self.begin_schedule();
+        }
+        let settings = watch::Settings {
+            root: self.root.clone(),
+            proc: PathBuf::from("/proc"),
+            paths: config.watch.paths.clone(),
+            exclude: config.scan.exclude.clone(),
+            own: vec![config.state_dir.clone(), config.runtime_dir.clone()],
+            network_filesystems: config.scan.network_filesystems,
+            max_watches: watch::MAX_WATCHES,
+        };
+        let start = move || Done::Watch(Box::new(Watch::start(settings)));
+        let id = self.tasks.spawn_blocking(start).id();
+        self.running.insert(id, Purpose::Watch);
+    }
+
+    /// The first sweep sees what was there before the watching began.
+    fn begin_schedule(&mut self) {
+        let (intervals, now) = (intervals(&self.loaded.config), Instant::now());
+        match &mut self.schedule {
+            Some(schedule) => schedule.no_later(Job::Sweep, now),
+            None => self.schedule = Some(Schedule::new(intervals, now, dice())),
+        }
+    }
+
+    fn begin_look(&mut self, purpose: Purpose, scope: Scope) {
         if scope == Scope::Everything {
             self.state.store.retry();
             self.state.status.activity = "sweeping".into();
+            self.overtaken.clear();
         }
         let known = match scope {
-            Scope::Everything => self
+            Scope::Everything | Scope::Watched => self
                 .state
                 .store
                 .load_scan_cache(&rules(&self.loaded.config)),
-            Scope::Processes | Scope::Paths(_) => Vec::new(),
+            Scope::Processes | Scope::Changed(_) => Vec::new(),
         };
         let order = Order {
             memory: Recollection::new(
@@ -202,12 +284,13 @@ impl Service {
             instance: self.state.instance.clone(),
             role_access_key_id: self.state.role_access_key_id.clone(),
             user_data: self.state.user_data.clone(),
+            tails: Arc::clone(&self.tails),
             progress: Arc::clone(&self.progress),
             stop: Arc::clone(&self.stop),
         };
         let look = move || Done::Look(Box::new(pass::look(order)));
         let id = self.tasks.spawn_blocking(look).id();
-        self.running.insert(id, Purpose::Job(job));
+        self.running.insert(id, purpose);
     }
 
     fn begin_delivery(&mut self, patience: Duration) {
@@ -231,6 +314,7 @@ impl Service {
         };
         let purpose = self.running.remove(&id);
         match done {
+            Ok((_, Done::Watch(started))) => self.take_in_watch(*started),
             Ok((_, Done::Posture(posture))) => self.take_in_posture(*posture),
             Ok((_, Done::Look(look))) => self.take_in_look(*look),
             Ok((_, Done::Delivery(delivered))) => self.take_in_delivery(*delivered),
@@ -245,9 +329,11 @@ impl Service {
         }
         if let (Some(Purpose::Job(job)), Some(schedule)) = (purpose, &mut self.schedule) {
             schedule.finished(job, now, dice());
-            if std::mem::take(&mut self.state.store.incomplete) {
-                schedule.no_later(Job::Sweep, now + AGAIN);
-            }
+        }
+        if std::mem::take(&mut self.state.store.incomplete)
+            && let Some(schedule) = &mut self.schedule
+        {
+            schedule.no_later(Job::Sweep, now + AGAIN);
         }
         if let Some(urgency) = self.state.wanted.take() {
             self.outgoing.wanted(urgency, now, dice());
@@ -256,24 +342,93 @@ impl Service {
 
     fn take_in_posture(&mut self, posture: Posture) {
         let appeared = posture.role_usable && !self.state.role_usable;
+        let is_first = !self.ready;
+        if !posture.role_usable
+            && (is_first || self.state.role_usable)
+            && let Some(cause) = alarm::cause(&posture.checks, &posture.instance)
+        {
+            let console = is_first.then(|| self.console.clone());
+            // It may wait for a journal that is not reading.
+            tokio::task::spawn_blocking(move || alarm::raise(&cause, console.as_deref()));
+        }
         self.state.record_posture(posture);
         let now = Instant::now();
         if appeared {
             self.outgoing.retry_now(now);
         }
-        if self.schedule.is_none() {
-            let intervals = intervals(&self.loaded.config);
-            self.schedule = Some(Schedule::new(intervals, now, dice()));
+        if !self.ready {
+            self.ready = true;
             self.state.status.activity = "idle".into();
             supervisor::ready();
+            self.begin_watch();
+        }
+    }
+
+    fn take_in_watch(&mut self, started: Result<(Watch, Vec<Notice>), watch::Error>) {
+        self.state.unwatched.clear();
+        match started {
+            Ok((watch, notices)) => {
+                self.settle = Settle::new(self.loaded.config.watch.paths.clone());
+                self.watch = Some(watch);
+                self.hear(notices);
+            }
+            Err(error) => {
+                self.watch = None;
+                let problem = format!("nothing is watched, only swept: {error}");
+                log::error!("{problem}");
+                self.state.unwatched.push(problem);
+            }
+        }
+        self.begin_schedule();
+    }
+
+    /// Takes in what happened in the watched directories.
+    fn hear(&mut self, notices: Vec<Notice>) {
+        let now = Instant::now();
+        for notice in notices {
+            match notice {
+                Notice::Changed(path) | Notice::Removed(path) => {
+                    // What belongs to a whole is looked at as a whole.
+                    if is_part(&path) {
+                        if let Some(schedule) = &mut self.schedule {
+                            schedule.no_later(Job::Sweep, now + AGAIN);
+                        }
+                    } else {
+                        self.settle.note(&path, now.into_std());
+                    }
+                }
+                Notice::Overflow => {
+                    log::warn!("more changed than could be followed: all that is watched is swept");
+                    self.missed = true;
+                }
+                notice @ (Notice::LimitReached { .. } | Notice::Unwatchable { .. }) => {
+                    self.state.cannot_watch(&notice);
+                }
+            }
+        }
+        if let Some(watch) = &self.watch {
+            self.state.status.watch = Some(status::Watch {
+                directories: watch.watched() as u64,
+                complete: self.state.unwatched.is_empty(),
+            });
         }
     }
 
     fn take_in_look(&mut self, look: Look) {
         let of_everything = look.scope == Scope::Everything;
         let cut_short = self.stop.load(Ordering::Relaxed);
+        let overtaken = if of_everything {
+            std::mem::take(&mut self.overtaken)
+        } else {
+            Vec::new()
+        };
+        if let Scope::Changed(paths) = &look.scope
+            && self.runs(Purpose::Job(Job::Sweep))
+        {
+            self.overtaken.extend(paths.iter().cloned());
+        }
         self.state
-            .record_look(look, &self.loaded.config, &self.root, cut_short);
+            .record_look(look, &self.loaded.config, &self.root, cut_short, &overtaken);
         if of_everything {
             self.state.status.activity = "idle".into();
         }
@@ -336,10 +491,16 @@ impl Service {
                     schedule.no_later(Job::Sweep, Instant::now());
                     schedule.no_later(Job::Posture, Instant::now());
                 }
+                let watches_differ = old.watch != new.watch
+                    || old.scan.exclude != new.scan.exclude
+                    || old.scan.network_filesystems != new.scan.network_filesystems;
                 log::info!("the configuration was read again");
                 self.state.store.delivers = new.ship.mode != ShipMode::Never;
                 self.loaded = Arc::new(loaded);
                 self.state.config_problem = None;
+                if watches_differ && self.ready {
+                    self.begin_watch();
+                }
             }
             Err(error) => {
                 let problem = format!("the configuration is wrong, and the old one stays: {error}");
@@ -402,7 +563,7 @@ pub(super) fn rules(config: &Config) -> String {
     )
 }
 
-fn listen(path: &std::path::Path) -> io::Result<UnixListener> {
+fn listen(path: &Path) -> io::Result<UnixListener> {
     // Left over: whoever made it holds the lock no more.
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
@@ -412,6 +573,20 @@ fn listen(path: &std::path::Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// The next notices; never, where nothing is watched.
+async fn notices(watch: &mut Option<Watch>) -> Vec<Notice> {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a changed file says nothing without others: git's own files, and
+/// the forms in which cloud-init keeps one text.
+fn is_part(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == ".git") || path.to_str().is_some_and(is_copy)
 }
 
 async fn until(at: Option<Instant>) {

@@ -4,7 +4,7 @@
 //! entered any more resolve nothing.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::finding::{Coverage, PostureCheck, SourceKind, Verdict};
 use crate::ledger::{OpenFacts, Standing};
@@ -27,6 +27,10 @@ pub(super) struct Looked<'a> {
 pub(super) struct Files<'a> {
     pub(super) memory: &'a Recollection,
     pub(super) root: &'a Path,
+    /// What was walked, absolute on the host; `None` for everything.
+    pub(super) within: Option<&'a [PathBuf]>,
+    /// What was looked at again since by somebody else.
+    pub(super) overtaken: &'a [PathBuf],
     pub(super) mounts: Option<&'a Mounts>,
 }
 
@@ -69,6 +73,10 @@ fn checked(open: &OpenFacts, checks: Option<&[PostureCheck]>) -> Standing {
 
 impl Files<'_> {
     fn standing(&self, path: &str) -> Standing {
+        let is_in = |paths: &[PathBuf]| paths.iter().any(|part| Path::new(path).starts_with(part));
+        if is_in(self.overtaken) || !self.within.is_none_or(is_in) {
+            return Standing::NotLooked;
+        }
         if self.memory.was_looked_through(path) {
             return Standing::Clean;
         }

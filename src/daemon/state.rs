@@ -1,7 +1,7 @@
 //! What the service knows, and how it changes with what comes in. No task is
 //! started here, and nothing is waited for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -11,9 +11,11 @@ use super::delivery::{self, Delivered};
 use super::outgoing::Urgency;
 use super::pass::{Look, Scope};
 use super::schedule::Schedule;
+use super::service::rules;
 use super::standing::{self, Files, Looked};
 use super::store::Store;
 use super::telling::entry;
+use super::watch::Notice;
 use crate::config::{Config, ShipMode};
 use crate::finding::{
     Coverage, Finding, Instance, PostureCheck, Rule, SourceKind, Summary, Verdict,
@@ -26,6 +28,9 @@ use crate::settings;
 use crate::ship::{Event, Metrics};
 use crate::source::mounts::Mounts;
 use crate::status::{self, Status};
+
+/// Places that are not watched and stand in the status.
+const MAX_UNWATCHED: usize = 10;
 
 pub(super) struct State {
     pub(super) store: Store,
@@ -45,6 +50,8 @@ pub(super) struct State {
     last_heartbeat: Timestamp,
     /// Notes of the last sweep.
     notes: Vec<String>,
+    /// What cannot be watched, a sentence each.
+    pub(super) unwatched: Vec<String>,
 }
 
 impl State {
@@ -79,6 +86,7 @@ impl State {
             accepted: 0,
             last_heartbeat: Timestamp::now(),
             notes: Vec::new(),
+            unwatched: Vec::new(),
         })
     }
 
@@ -150,23 +158,38 @@ impl State {
         }
     }
 
-    /// `cut_short`: the look was ended before it was done.
+    /// `cut_short`: the look was ended before it was done. `overtaken`: what
+    /// was looked at again, and recorded, while this look went on.
     pub(super) fn record_look(
         &mut self,
-        look: Look,
+        mut look: Look,
         config: &Config,
         root: &Path,
         cut_short: bool,
+        overtaken: &[PathBuf],
     ) {
         let mounts = Mounts::read(Path::new("/proc"), config.scan.network_filesystems).ok();
+        let is_overtaken = |finding: &Finding| {
+            let path = finding.location.path.as_deref().map(Path::new);
+            path.is_some_and(|path| overtaken.iter().any(|part| path.starts_with(part)))
+        };
+        look.scan.findings.retain(|finding| !is_overtaken(finding));
         let of = |kind: SourceKind| {
-            let coverage = look.scan.coverage.iter();
-            coverage.clone().find(|coverage| coverage.source == kind)
+            let mut coverage = look.scan.coverage.iter();
+            coverage.find(|coverage| coverage.source == kind)
+        };
+        let within = match &look.scope {
+            Scope::Everything => Some(None),
+            Scope::Watched => Some(Some(config.watch.paths.as_slice())),
+            Scope::Changed(paths) => Some(Some(paths.as_slice())),
+            Scope::Processes => None,
         };
         let looked = Looked {
-            files: (look.scope == Scope::Everything).then_some(Files {
+            files: within.map(|within| Files {
                 memory: &look.memory,
                 root,
+                within,
+                overtaken,
                 mounts: mounts.as_ref(),
             }),
             processes: of(SourceKind::Process),
@@ -179,15 +202,14 @@ impl State {
             &self.instance,
         );
         self.note(changes);
-        if look.scope != Scope::Everything {
-            return;
+        let of_everything = look.scope == Scope::Everything;
+        if (of_everything || look.scope == Scope::Watched)
+            && changes.is_some_and(|changes| changes.not_taken == 0)
+        {
+            let known = look.memory.into_known(of_everything && !cut_short);
+            self.store.store_scan_cache(&rules(config), &known);
         }
-        if changes.is_some_and(|changes| changes.not_taken == 0) {
-            let known = look.memory.into_known(!cut_short);
-            self.store
-                .store_scan_cache(&super::service::rules(config), &known);
-        }
-        if cut_short {
+        if !of_everything || cut_short {
             return;
         }
         let complete = look.scan.coverage.iter().all(Coverage::is_complete);
@@ -277,6 +299,37 @@ impl State {
         journal::sweep(counts.findings, complete, duration_ms);
     }
 
+    /// What a sweep alone sees is told once, and stands in the status.
+    pub(super) fn cannot_watch(&mut self, notice: &Notice) {
+        let problem = match notice {
+            Notice::LimitReached {
+                path,
+                watched,
+                needed,
+                max_user_watches,
+            } => {
+                let raise = max_user_watches.map_or_else(String::new, |limit| {
+                    format!(
+                        ": raise sysctl fs.inotify.max_user_watches, now {limit}, by {}",
+                        needed.saturating_sub(*watched)
+                    )
+                });
+                format!(
+                    "{watched} of {needed} directories are watched, {} and others are only \
+                     swept{raise}",
+                    path.display()
+                )
+            }
+            Notice::Unwatchable { path, why } => {
+                format!("{} is not watched, only swept: {why}", path.display())
+            }
+            _ => return,
+        };
+        log::warn!("{problem}");
+        self.unwatched.truncate(MAX_UNWATCHED);
+        self.unwatched.push(problem);
+    }
+
     /// What is delivered next.
     pub(super) fn pending(&mut self) -> Vec<Queued> {
         self.store
@@ -312,7 +365,8 @@ impl State {
             .and_then(|left| Timestamp::now().checked_add(left).ok())
             .map(seconds);
         let problems = self.store.problems().chain(self.config_problem.clone());
-        self.status.problems = problems.chain(self.notes.iter().cloned()).collect();
+        let notes = self.unwatched.iter().chain(&self.notes).cloned();
+        self.status.problems = problems.chain(notes).collect();
         &self.status
     }
 

@@ -29,6 +29,8 @@ pub enum SkipReason {
     PermissionDenied,
     /// The host has nothing of the kind: a mounted image runs no processes.
     Absent,
+    /// Processes that this `/proc` does not number: it belongs to a container.
+    OtherNamespace,
     /// A named root does not exist.
     NotFound,
     IoError,
@@ -86,6 +88,7 @@ impl SkipReason {
             Self::Vanished => "vanished",
             Self::PermissionDenied => "permission-denied",
             Self::Absent => "absent",
+            Self::OtherNamespace => "other-namespace",
             Self::NotFound => "not-found",
             Self::IoError => "io-error",
             Self::FindingLimit => "finding-limit",
@@ -188,7 +191,7 @@ impl Coverage {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_zero(count: &u64) -> bool {
+pub(super) const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

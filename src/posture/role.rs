@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Clock;
 use super::wait::Backoff;
-use crate::finding::{PostureCheck, Rule, Verdict};
+use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, CredentialsStatus, Error, IamInfo};
 use crate::secret::Credentials;
 
@@ -152,6 +152,21 @@ pub(super) fn check_role(role: &Role, now: Timestamp) -> (PostureCheck, PostureC
             check_credentials(name, credentials, now),
         ),
     }
+}
+
+/// A missing role is missing in what the instance was launched from, and in
+/// every other one launched from there.
+pub(super) fn name_origin(mut missing: PostureCheck, instance: &Instance) -> PostureCheck {
+    if missing.verdict == Verdict::Fail {
+        let group = instance.auto_scaling_group.as_ref();
+        let group = group.map(|name| format!("Auto Scaling group {name}"));
+        let image = instance.image_id.as_ref().map(|id| format!("image {id}"));
+        let origin: Vec<String> = group.into_iter().chain(image).collect();
+        if !origin.is_empty() {
+            missing.reason = format!("{} ({})", missing.reason, origin.join(", "));
+        }
+    }
+    missing
 }
 
 fn check_credentials(

@@ -1,12 +1,13 @@
 //! The report for a person, often at night and often through a console that
 //! cuts after 2,000 characters: so what matters stands first, by credential.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
 use super::{Credential, Exporter, Report, credentials};
-use crate::finding::{Finding, Location, SourceKind, Verdict};
+use crate::finding::{Finding, Location, PlaceKind, SourceKind, Usage, User, Verdict};
 use crate::sanitize;
 
 /// Plain text, no colours.
@@ -24,6 +25,12 @@ const HEAD_LINE: usize = 150;
 
 /// Places listed for one credential; the JSON report has them all.
 const MAX_PLACES: usize = 20;
+
+/// Processes listed by number behind the first of their kind.
+const MAX_PIDS: usize = 10;
+
+/// Units, containers or accounts listed for one place.
+const MAX_USERS: usize = 3;
 
 impl Exporter for Text {
     fn write(&self, report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
@@ -212,9 +219,10 @@ fn posture_line(report: &Report) -> Option<String> {
 fn credential_line(credential: &Credential<'_>) -> String {
     let worst = credential.worst();
     format!(
-        "{:<8} {} in {}{}: {}",
+        "{:<8} {}{} in {}{}: {}",
         worst.severity.name(),
         name(worst),
+        verified(worst),
         many(credential.findings.len() as u64, "place"),
         holders(credential),
         place(&worst.location)
@@ -236,18 +244,20 @@ fn credential_block(text: &mut String, credential: &Credential<'_>) {
         .map_or_else(String::new, |fingerprint| format!(", secret {fingerprint}"));
     let _ = writeln!(
         text,
-        "{} {}{account}{secret}\n  {} ({} confidence), {}{}:",
+        "{} {}{}{account}{secret}\n  {} ({} confidence), {}{}:",
         worst.severity.name().to_uppercase(),
         name(worst),
+        verified(worst),
         sanitize::line(&worst.title),
         format!("{:?}", worst.confidence).to_lowercase(),
         many(credential.findings.len() as u64, "place"),
         holders(credential)
     );
-    for finding in credential.findings.iter().take(MAX_PLACES) {
-        let _ = writeln!(text, "    {}", place_with_facts(finding));
+    let places = places(credential);
+    for line in places.iter().take(MAX_PLACES) {
+        let _ = writeln!(text, "    {line}");
     }
-    let more = credential.findings.len().saturating_sub(MAX_PLACES);
+    let more = places.len().saturating_sub(MAX_PLACES);
     if more > 0 {
         let _ = writeln!(text, "    … and {more} more (--format json has all)");
     }
@@ -263,6 +273,12 @@ fn name(finding: &Finding) -> String {
     }
 }
 
+/// What AWS said of it, where it was to be asked.
+fn verified(finding: &Finding) -> String {
+    let told = finding.verified;
+    told.map_or_else(String::new, |told| format!(" ({told})"))
+}
+
 fn holders(credential: &Credential<'_>) -> String {
     let mut pids: Vec<u32> = credential
         .findings
@@ -274,6 +290,74 @@ fn holders(credential: &Credential<'_>) -> String {
     match pids.len() as u64 {
         0 => String::new(),
         count => format!(", held by {}", many_es(count, "process")),
+    }
+}
+
+/// The places, one a line: but for the processes of one executable in one
+/// unit or container, which are one line together.
+fn places(credential: &Credential<'_>) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<u32>)> = Vec::new();
+    let mut workers: HashMap<_, usize> = HashMap::new();
+    for finding in &credential.findings {
+        let place = &finding.location;
+        if let Some(pid) = place.pid {
+            let alike = (
+                (&place.path, &place.exe, &finding.title),
+                (&place.unit, &place.container, place.uid),
+            );
+            if let Some(line) = workers.get(&alike) {
+                lines[*line].1.push(pid);
+                continue;
+            }
+            workers.insert(alike, lines.len());
+        }
+        lines.push((place_with_facts(finding), Vec::new()));
+    }
+    lines
+        .into_iter()
+        .map(|(mut line, others)| {
+            if !others.is_empty() {
+                let first: Vec<String> = others.iter().take(MAX_PIDS).map(u32::to_string).collect();
+                let more = if others.len() > MAX_PIDS { ", …" } else { "" };
+                let count = others.len();
+                let _ = write!(line, " and {count} more: {}{more}", first.join(", "));
+            }
+            line
+        })
+        .collect()
+}
+
+/// What the place is to the host, and who takes the credential from it.
+fn usage(usage: &Usage) -> Option<String> {
+    let users: Vec<String> = usage.used_by.iter().take(MAX_USERS).map(user).collect();
+    let more = usage.used_by_total.saturating_sub(users.len() as u64);
+    let mut users = users.join(", ");
+    if more > 0 {
+        let _ = write!(users, " and {more} more");
+    }
+    match usage.place_kind.map(PlaceKind::phrase) {
+        Some(kind) if users.is_empty() => Some(kind.to_owned()),
+        Some(kind) => Some(format!("{kind} of {users}")),
+        None if users.is_empty() => None,
+        None => Some(users),
+    }
+}
+
+fn user(user: &User) -> String {
+    match user {
+        User::Unit { unit } => unit.clone(),
+        User::Container {
+            container,
+            name,
+            image,
+        } => {
+            let name = name.as_deref().unwrap_or(container);
+            let image = image
+                .as_deref()
+                .map_or_else(String::new, |image| format!(" ({image})"));
+            format!("container {name}{image}")
+        }
+        User::Account { user, .. } => user.clone(),
     }
 }
 
@@ -312,9 +396,10 @@ fn place_with_facts(finding: &Finding) -> String {
         };
         facts.push(format!("also in {first}{more}"));
     }
-    if let Some(unit) = &location.unit {
+    if let (Some(unit), Some(_)) = (&location.unit, location.pid) {
         facts.push(unit.clone());
     }
+    facts.extend(usage(&finding.usage));
     if let Some(file) = &finding.file {
         facts.push(format!("mode {}, uid {}", file.mode, file.uid));
         match file.baked_into_image {

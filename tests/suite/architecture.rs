@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 /// What each module may import of the others. The composition root, `main`,
 /// is not listed: it alone sees everything.
 const IMPORTS: &[(&str, &[&str])] = &[
+    ("alarm", &["finding", "sanitize"]),
     ("aws", &["sanitize", "secret"]),
     (
         "check",
         &[
-            "config", "deadline", "finding", "outcome", "posture", "report", "scan", "settings",
-            "ship",
+            "alarm", "config", "deadline", "finding", "outcome", "posture", "report", "scan",
+            "secret", "settings", "ship", "verify",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
@@ -21,13 +22,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "config", "deadline", "finding", "ledger", "posture", "report", "scan", "settings",
-            "ship", "source", "status",
+            "alarm", "config", "deadline", "finding", "ledger", "posture", "report", "sanitize",
+            "scan",
+            "settings", "ship", "source", "status",
         ],
     ),
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
+    ("host", &["sanitize", "secret"]),
     ("imds", &["sanitize", "secret"]),
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
@@ -39,18 +42,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "scan",
         &[
-            "config", "deadline", "detect", "finding", "sanitize", "source",
+            "config", "deadline", "detect", "finding", "host", "sanitize", "secret", "source",
         ],
     ),
     ("secret", &[]),
     (
         "settings",
         &[
-            "aws", "config", "deadline", "finding", "posture", "scan", "ship",
+            "aws", "config", "deadline", "finding", "posture", "scan", "ship", "verify",
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "sanitize", "secret"]),
+    ("source", &["finding", "host", "sanitize", "secret"]),
+    ("verify", &["aws", "finding", "secret"]),
 ];
 
 /// Words that stand in one place only.

@@ -368,3 +368,110 @@ fn the_status_is_for_people_too_and_says_when_there_is_none() {
         ran.stderr
     );
 }
+
+/// A service that sweeps once, and then sees what it watches.
+fn watching(imds: &ImdsDouble, logs: &LogsDouble) -> Home {
+    home(
+        &format!("{SELDOM}[watch]\npaths = [\"/srv\"]\n"),
+        imds,
+        logs,
+    )
+}
+
+#[test]
+fn a_key_that_is_written_is_told_without_a_sweep_and_resolved_when_it_is_taken_out() {
+    let host = Host::new();
+    host.write("srv/old", "nothing");
+    let (imds, logs) = (healthy(), logs());
+    let home = watching(&imds, &logs);
+    let mut daemon = home.start(&host.root());
+    let status = daemon.status_when("a sweep", |status| status["sweeps"] == 1);
+    assert_eq!(status["watch"]["complete"], true);
+
+    let written = host.key_pair();
+    let path = host.write("srv/a/b/c/app.env", written.env());
+    let opened = wait("the key", || told(&logs, "opened").pop());
+    assert_eq!(opened["access_key_id"], written.id.as_str());
+    assert_eq!(opened["location"]["path"], "/srv/a/b/c/app.env");
+
+    // As an editor saves: the new text beside it, then in its place.
+    let temporary = host.write("srv/a/b/c/.app.env.swp", "nothing\n");
+    fs::rename(&temporary, &path).unwrap();
+    let resolved = wait("its end", || told(&logs, "resolved").pop());
+    assert_eq!(resolved["id"], opened["id"]);
+    assert_eq!(resolved["resolution"], "clean");
+
+    let moved = host.key_pair();
+    host.write("elsewhere/deep/er/app.env", moved.env());
+    fs::rename(host.path("elsewhere"), host.path("srv/moved")).unwrap();
+    let second = wait("the moved key", || told(&logs, "opened").into_iter().nth(1));
+    assert_eq!(second["location"]["path"], "/srv/moved/deep/er/app.env");
+    fs::remove_dir_all(host.path("srv/moved")).unwrap();
+    let gone = wait("its end", || told(&logs, "resolved").into_iter().nth(1));
+    assert_eq!(
+        (&gone["id"], &gone["resolution"]),
+        (&second["id"], &"gone".into())
+    );
+    let status = daemon.status_when("a status", |_| true);
+    assert_eq!(status["sweeps"], 1);
+    daemon.stop();
+}
+
+#[test]
+fn a_log_that_grows_is_read_on_and_its_lines_keep_their_numbers() {
+    let host = Host::new();
+    host.write("srv/app.log", "a line\n".repeat(1_000_000));
+    let (imds, logs) = (healthy(), logs());
+    let home = watching(&imds, &logs);
+    let mut daemon = home.start(&host.root());
+    daemon.status_when("a sweep", |status| status["sweeps"] == 1);
+    let append = |text: &str| {
+        use std::io::Write as _;
+        let path = host.path("srv/app.log");
+        let mut log = fs::File::options().append(true).open(path).unwrap();
+        log.write_all(text.as_bytes()).unwrap();
+    };
+    for n in 0..3 {
+        append(&host.key_pair().env());
+        let opened = wait("the key", || told(&logs, "opened").into_iter().nth(n));
+        assert_eq!(
+            opened["location"]["line"],
+            1_000_001 + 2 * n as u64,
+            "{opened}"
+        );
+    }
+    // A reading that began behind the first key resolves nothing.
+    assert!(told(&logs, "resolved").is_empty());
+    daemon.stop();
+}
+
+#[test]
+fn git_itself_is_left_to_the_sweeps_and_the_file_that_is_committed_is_told_at_once() {
+    let host = Host::new();
+    let work = host
+        .write("srv/app/README", "nothing")
+        .parent()
+        .unwrap()
+        .to_owned();
+    let git = |args: &[&str]| {
+        let done = std::process::Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-C"])
+            .arg(&work)
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    git(&["init", "-q"]);
+    let (imds, logs) = (healthy(), logs());
+    let home = watching(&imds, &logs);
+    let mut daemon = home.start(&host.root());
+    daemon.status_when("a sweep", |status| status["sweeps"] == 1);
+    let pair = host.key_pair();
+    host.write("srv/app/.env", pair.env());
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "oops"]);
+    let opened = wait("the key", || told(&logs, "opened").pop());
+    assert_eq!(opened["location"]["path"], "/srv/app/.env");
+    daemon.stop();
+}

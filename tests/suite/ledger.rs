@@ -10,7 +10,9 @@ use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rolecall::finding::{Confidence, Finding, Location, Rule, Severity, SourceKind, finding_id};
+use rolecall::finding::{
+    Confidence, Finding, Location, Rule, Severity, SourceKind, Usage, finding_id,
+};
 use rolecall::ledger::{
     Changes, Class, Entry, Error, Fate, Ledger, Limits, Notice, Open, Pass, Standing, Transition,
 };
@@ -36,10 +38,12 @@ fn finding(path: &str) -> Finding {
         same_account: None,
         canary: false,
         secret_fingerprint: Some("sha256:0123456789abcdef".into()),
+        verified: None,
         location,
         also_in: Vec::new(),
         occurrences: 1,
         file: None,
+        usage: Usage::default(),
         controls: &[],
         remediation: "remove it".into(),
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
+mod alarm;
 mod architecture;
 mod archives;
 mod caller;
@@ -19,8 +20,13 @@ mod namespaces;
 mod neighbour;
 mod posture;
 mod private_network;
+mod privilege;
 mod properties;
 mod report;
 mod support;
+mod units;
+mod usage;
 mod user_data;
+mod verify;
 mod walk;
+mod watching;

@@ -2,6 +2,7 @@
 //! the real ones where they run here, and hosts to be scanned.
 
 pub(crate) mod authority;
+pub(crate) mod cgroup;
 pub(crate) mod corpus;
 pub(crate) mod daemon;
 pub(crate) mod host;

@@ -33,8 +33,13 @@ impl Rolecall {
     /// The same run in a network namespace, with the files of `/etc` that the
     /// namespace has of its own.
     pub(crate) fn in_namespace(self, name: &str) -> Self {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", name]);
+        self.wrapped("ip", &["netns", "exec", name])
+    }
+
+    /// The same run by another program, which takes it as its last arguments.
+    pub(crate) fn wrapped(self, program: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(args);
         command.arg(self.0.get_program()).args(self.0.get_args());
         command.stdin(Stdio::null());
         Self(command)
