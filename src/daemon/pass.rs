@@ -53,7 +53,12 @@ pub(super) struct Look {
     pub(super) unused: Vec<String>,
 }
 
-pub(super) fn look(order: Order) -> Look {
+pub(super) fn look(mut order: Order) -> Look {
+    // What a link leads to has not changed.
+    if let Scope::Changed(paths) = &mut order.scope {
+        let here = |path: &PathBuf| order.root.join(path.strip_prefix("/").unwrap_or(path));
+        paths.retain(|path| !here(path).is_symlink());
+    }
     let began = Instant::now();
     let started = Timestamp::now();
     let config = &order.loaded.config;

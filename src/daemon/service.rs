@@ -1,18 +1,17 @@
 //! The loop that owns the service's state: it waits for something to happen,
 //! takes in what came of it, and starts what is due.
 
+mod changes;
+mod readers;
+
 use std::collections::HashMap;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -31,8 +30,9 @@ use crate::config::{Config, Loaded, ShipMode, Sources};
 use crate::posture::{self, Posture};
 use crate::scan::{AllowList, Progress, Recollection, Tails};
 use crate::ship::Shipper;
-use crate::source::user_data::is_copy;
 use crate::{settings, status};
+use changes::notices;
+use readers::listen;
 
 /// Time between two looks at the environments of the processes.
 const PROCESSES_EVERY: Duration = Duration::from_mins(5);
@@ -42,10 +42,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How soon what could not be taken down is looked for again.
 const AGAIN: Duration = Duration::from_mins(1);
-
-/// The longest that a reader of the status may take, and how many may read.
-const READER_PATIENCE: Duration = Duration::from_secs(5);
-const MAX_READERS: usize = 16;
 
 /// What runs beside the loop hands this back.
 enum Done {
@@ -161,13 +157,6 @@ impl Service {
         schedule.into_iter().chain(delivery).chain(changes).min()
     }
 
-    fn changes_due(&self) -> Option<Instant> {
-        if self.missed {
-            return Some(Instant::now());
-        }
-        self.settle.next_due().map(Instant::from_std)
-    }
-
     fn runs(&self, purpose: Purpose) -> bool {
         self.running.values().any(|running| *running == purpose)
     }
@@ -229,28 +218,6 @@ impl Service {
         self.begin(Purpose::Job(Job::Posture), async move {
             Done::Posture(Box::new(posture::assess(&settings, &root).await))
         });
-    }
-
-    /// Watches what the configuration names, if anything.
-    fn begin_watch(&mut self) {
-        let config = &self.loaded.config;
-        if !config.watch.enabled {
-            self.watch = None;
-            self.state.status.watch = None;
-            return self.begin_schedule();
-        }
-        let settings = watch::Settings {
-            root: self.root.clone(),
-            proc: PathBuf::from("/proc"),
-            paths: config.watch.paths.clone(),
-            exclude: config.scan.exclude.clone(),
-            own: vec![config.state_dir.clone(), config.runtime_dir.clone()],
-            network_filesystems: config.scan.network_filesystems,
-            max_watches: watch::MAX_WATCHES,
-        };
-        let start = move || Done::Watch(Box::new(Watch::start(settings)));
-        let id = self.tasks.spawn_blocking(start).id();
-        self.running.insert(id, Purpose::Watch);
     }
 
     /// The first sweep sees what was there before the watching began.
@@ -371,56 +338,6 @@ impl Service {
         }
     }
 
-    fn take_in_watch(&mut self, started: Result<(Watch, Vec<Notice>), watch::Error>) {
-        self.state.unwatched.clear();
-        match started {
-            Ok((watch, notices)) => {
-                self.settle = Settle::new(self.loaded.config.watch.paths.clone());
-                self.watch = Some(watch);
-                self.hear(notices);
-            }
-            Err(error) => {
-                self.watch = None;
-                let problem = format!("nothing is watched, only swept: {error}");
-                log::error!("{problem}");
-                self.state.unwatched.push(problem);
-            }
-        }
-        self.begin_schedule();
-    }
-
-    /// Takes in what happened in the watched directories.
-    fn hear(&mut self, notices: Vec<Notice>) {
-        let now = Instant::now();
-        for notice in notices {
-            match notice {
-                Notice::Changed(path) | Notice::Removed(path) => {
-                    // What belongs to a whole is looked at as a whole.
-                    if is_part(&path) {
-                        if let Some(schedule) = &mut self.schedule {
-                            schedule.no_later(Job::Sweep, now + AGAIN);
-                        }
-                    } else {
-                        self.settle.note(&path, now.into_std());
-                    }
-                }
-                Notice::Overflow => {
-                    log::warn!("more changed than could be followed: all that is watched is swept");
-                    self.missed = true;
-                }
-                notice @ (Notice::LimitReached { .. } | Notice::Unwatchable { .. }) => {
-                    self.state.cannot_watch(&notice);
-                }
-            }
-        }
-        if let Some(watch) = &self.watch {
-            self.state.status.watch = Some(status::Watch {
-                directories: watch.watched() as u64,
-                complete: self.state.unwatched.is_empty(),
-            });
-        }
-    }
-
     fn take_in_look(&mut self, look: Look) {
         let of_everything = look.scope == Scope::Everything;
         let cut_short = self.stop.load(Ordering::Relaxed);
@@ -463,24 +380,6 @@ impl Service {
             schedule.no_later(Job::Posture, now);
         }
         self.shipper = Some(delivered.shipper);
-    }
-
-    /// Tells whoever has connected what is known.
-    fn answer(&mut self, mut reader: UnixStream) {
-        let readers = self.running.values();
-        if readers
-            .filter(|purpose| **purpose == Purpose::Answer)
-            .count()
-            >= MAX_READERS
-        {
-            return;
-        }
-        let text = status::json(self.state.describe(self.schedule.as_ref()));
-        self.begin(Purpose::Answer, async move {
-            // Whoever hangs up knows enough.
-            let _ = timeout(READER_PATIENCE, reader.write_all(text.as_bytes())).await;
-            Done::Answered
-        });
     }
 
     /// Takes over a changed configuration; one that is wrong changes nothing.
@@ -568,32 +467,6 @@ pub(super) fn rules(config: &Config) -> String {
         scan.archives,
         scan.git
     )
-}
-
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    // Left over: whoever made it holds the lock no more.
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
-}
-
-/// The next notices; never, where nothing is watched.
-async fn notices(watch: &mut Option<Watch>) -> Vec<Notice> {
-    match watch {
-        Some(watch) => watch.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Whether a changed file says nothing without others: git's own files, and
-/// the forms in which cloud-init keeps one text.
-fn is_part(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == ".git") || path.to_str().is_some_and(is_copy)
 }
 
 async fn until(at: Option<Instant>) {

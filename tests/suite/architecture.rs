@@ -56,6 +56,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("ship", &["aws", "finding", "sanitize"]),
     ("source", &["finding", "host", "sanitize", "secret"]),
+    ("status", &["finding", "ledger", "sanitize"]),
     ("verify", &["aws", "finding", "secret"]),
 ];
 

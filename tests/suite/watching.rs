@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rolecall::config::{Config, Overrides, PathGlobs, Sources};
 use rolecall::daemon::watch::{Error, MAX_WATCHES, Notice, Settings, Watch};
 use tokio::runtime::Runtime;
 
@@ -30,7 +31,7 @@ fn settings(root: &Path) -> Settings {
         root: root.to_owned(),
         proc: "/proc".into(),
         paths: vec!["/srv".into()],
-        exclude: rolecall::config::PathGlobs::default(),
+        exclude: PathGlobs::default(),
         own: Vec::new(),
         network_filesystems: false,
         max_watches: MAX_WATCHES,
@@ -90,7 +91,7 @@ impl Watched {
             let next = async { tokio::time::timeout(PATIENCE, self.watch.next()).await };
             match self.runtime.block_on(next) {
                 Ok(notices) => self.notices.extend(notices),
-                Err(elapsed) => panic!("not told: {elapsed}; {:?}", self.notices),
+                Err(late) => panic!("not told, {late}; {:?}", self.notices),
             }
         }
     }
@@ -316,6 +317,30 @@ fn links_below_a_watched_path_lead_nowhere() {
 }
 
 #[test]
+fn what_is_excluded_is_neither_watched_nor_told() {
+    let mut host = Watched::with(
+        |root| {
+            fs::create_dir_all(root.join("srv/cache/deep")).unwrap();
+            let config = "scan.exclude = [\"/srv/cache\", \"*.log\"]\n";
+            fs::write(root.join("config.toml"), config).unwrap();
+        },
+        |settings| {
+            let sources = Sources {
+                file: None,
+                directory: settings.root.clone(),
+                flags: Overrides::default(),
+            };
+            settings.exclude = Config::load(&sources).unwrap().config.scan.exclude;
+        },
+    );
+    host.write("srv/cache/deep/key", "text");
+    host.write("srv/a.log", "text");
+    fs::create_dir(host.path("srv/cache/new")).unwrap();
+    assert_eq!(host.all(), []);
+    assert_eq!(host.watch.watched(), 2);
+}
+
+#[test]
 fn our_own_directory_is_not_watched() {
     let mut host = Watched::with(
         |root| fs::create_dir_all(root.join("srv/state/deep")).unwrap(),
@@ -395,10 +420,7 @@ fn our_own_limit_is_told_once_with_what_it_would_take() {
 fn in_namespaces(namespaces: &[&str], prepare: &str, test: &str) {
     let unshare = |command: &mut Command| {
         command.args(namespaces).args(["--", "sh", "-c"]);
-        command
-            .arg(format!("{prepare} && exec \"$@\""))
-            .arg("sh")
-            .env("RUST_BACKTRACE", "1");
+        command.arg(format!("{prepare} && exec \"$@\"")).arg("sh");
     };
     let mut allowed = Command::new("unshare");
     unshare(&mut allowed);
@@ -416,10 +438,10 @@ fn in_namespaces(namespaces: &[&str], prepare: &str, test: &str) {
         .args(["--ignored", "--exact", "--nocapture", &name])
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}{complaint}");
-    assert!(told.contains("1 passed"), "{told}");
+    assert!(output.status.success(), "{said}{complaint}");
+    assert!(said.contains("1 passed"), "{said}");
 }
 
 #[test]
