@@ -28,8 +28,9 @@ use crate::source::{Blob, Content, Held, Holder, Look, Origin, Visitor, archive,
 
 pub use allow::AllowList;
 
-/// Findings told one by one in a run; more are counted.
-const MAX_FINDINGS: usize = 20_000;
+/// Findings told one by one in a run, of 2 kB each with their report; more
+/// are counted.
+const MAX_FINDINGS: usize = 10_000;
 
 /// What is scanned, and how.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod detection;
 mod git;
 mod hostile;
 mod imds;
+mod memory;
 mod moto;
 mod namespaces;
 mod neighbour;
