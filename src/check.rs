@@ -1,24 +1,32 @@
 //! One pass from end to end: posture and scan, the report, delivery.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::config::{Config, Loaded, Origin, ShipMode};
+use crate::alarm;
+use crate::config::{Config, Loaded, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Coverage, Finding, Instance, PostureCheck, Rule, Severity, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, Summary, Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
 use crate::report::{self, Report};
-use crate::scan::{self, AllowList, Progress};
+use crate::scan::{self, AllowList, Progress, UserData};
+use crate::secret::Credentials;
+use crate::settings;
 use crate::ship::{self, Delivery, Event, Metrics};
+use crate::verify;
 
 /// Time that delivery may take where the run has no limit of its own: a new
 /// stream, a throttled account and a few retries fit.
 const SHIP_TIME: Duration = Duration::from_mins(1);
+
+/// Time that AWS may be asked about pairs.
+const VERIFY_TIME: Duration = Duration::from_secs(30);
 
 /// Of a limited run, the part that the scan leaves for delivery.
 const SHIP_SHARE: u32 = 4;
@@ -33,8 +41,18 @@ pub struct Request<'a> {
     pub scan: bool,
     pub posture: bool,
     pub ship: bool,
-    /// Wait for the metadata service and the role, as `posture.boot_wait` says.
-    pub boot: bool,
+    /// Ask AWS about the pairs that are found.
+    pub verify: bool,
+    /// Wait for the metadata service and the role, as `posture.boot_wait` says,
+    /// and tell this console where nothing can be shipped.
+    pub boot: Option<&'a Path>,
+}
+
+/// What the metadata service gives to scan with.
+#[derive(Default)]
+struct Imds {
+    role_key: Option<String>,
+    user_data: UserData,
 }
 
 /// Runs what is asked for. `paths` replace the configured roots, and are
@@ -50,30 +68,59 @@ pub fn run(
         .enable_all()
         .build()?;
     let config = &loaded.config;
+    let allow = AllowList::new(&config.allow, Timestamp::now());
     let mut report = Report::default();
     let mut role_usable = false;
-    let mut role_key = None;
+    let mut imds = Imds::default();
 
     if request.posture {
-        let settings = posture_settings(loaded, request.boot);
+        // Nobody wants to wait for a machine that has long booted.
+        let wait = if request.boot.is_some() {
+            config.posture.boot_wait
+        } else {
+            Duration::ZERO
+        };
+        let settings = posture::Settings {
+            user_data: request.scan && config.scan.user_data,
+            ..settings::posture(loaded, wait)
+        };
         let assess = posture::assess(&settings, request.root);
         let posture = runtime.block_on(within(request.timeout, assess));
         role_usable = posture.role_usable;
-        role_key = posture.role_access_key_id;
+        imds = Imds {
+            role_key: posture.role_access_key_id,
+            user_data: settings::user_data(posture.user_data),
+        };
         report.instance = posture.instance;
         report.posture = posture.checks;
+        (report.findings, report.summary.allowed) =
+            allow.told(posture.findings, config.redact_access_key_ids);
+        if !role_usable && let Some(cause) = alarm::cause(&report.posture, &report.instance) {
+            alarm::raise(&cause, request.boot);
+        }
     }
     if request.scan {
-        let deadline = scan_deadline(request, started);
-        scan(
-            request,
-            config,
-            paths,
-            role_key.as_deref(),
-            deadline,
-            progress,
-            &mut report,
-        );
+        let mut settings = settings::scan(config, request.root, &report.instance, &allow);
+        settings.user_data = config.scan.user_data.then_some(imds.user_data);
+        settings.role_access_key_id = imds.role_key.as_deref();
+        settings.deadline = scan_deadline(request, started);
+        settings.keep_pairs = request.verify;
+        if !paths.is_empty() {
+            settings.roots = paths;
+            settings.processes = false;
+        }
+        let limit = settings.deadline.clone();
+        let scan = scan::run(&settings, progress);
+        report.findings.extend(scan.findings);
+        report.coverage = scan.coverage;
+        report.summary.allowed += scan.allowed;
+        report.notes.extend(allow.unused());
+        runtime.block_on(ask_about(
+            scan.pairs,
+            &settings::verify(config, &report.instance),
+            limit.remaining(VERIFY_TIME),
+            &mut report.findings,
+        ));
     }
     let failed = report
         .posture
@@ -92,10 +139,10 @@ pub fn run(
             let limit = Deadline::after(started, request.timeout).remaining(SHIP_TIME);
             let events = events(&report);
             let given = events.len() as u64;
-            let settings = ship_settings(config, &report.instance);
-            let told = runtime.block_on(ship::deliver(&settings, events, limit));
-            report.summary.shipped = told.accepted;
-            report.summary.undelivered = given - told.accepted;
+            let settings = settings::ship(config, &report.instance);
+            let told = runtime.block_on(ship::deliver(&settings, &events, limit));
+            report.summary.shipped = told.accepted();
+            report.summary.undelivered = given - told.accepted();
             report.notes.extend(told.problems.iter().cloned());
             delivery = Some(told);
         }
@@ -118,41 +165,22 @@ async fn within(timeout: Option<Duration>, assess: impl Future<Output = Posture>
     }
 }
 
-fn scan(
-    request: &Request<'_>,
-    config: &Config,
-    paths: &[PathBuf],
-    role_key: Option<&str>,
-    deadline: Deadline,
-    progress: &Progress,
-    report: &mut Report,
+/// What STS says of the found `pairs` weighs the findings of each.
+async fn ask_about(
+    pairs: HashMap<(String, String), Credentials>,
+    settings: &verify::Settings,
+    limit: Duration,
+    findings: &mut [Finding],
 ) {
-    let allow = AllowList::new(&config.allow, Timestamp::now());
-    let settings = scan::Settings {
-        root: request.root,
-        roots: if paths.is_empty() {
-            &config.scan.roots
-        } else {
-            paths
-        },
-        exclude: &config.scan.exclude,
-        network_filesystems: config.scan.network_filesystems,
-        threads: config.scan.threads,
-        max_depth: config.scan.max_depth,
-        archives: config.scan.archives,
-        git: config.scan.git,
-        processes: config.scan.processes && paths.is_empty(),
-        allow: &allow,
-        instance: &report.instance,
-        redact: config.redact_access_key_ids,
-        role_access_key_id: role_key,
-        deadline,
-    };
-    let scan = scan::run(&settings, progress);
-    report.findings = scan.findings;
-    report.coverage = scan.coverage;
-    report.summary.allowed = scan.allowed;
-    report.notes.extend(allow.unused());
+    let verified = verify::run(settings, pairs, limit).await;
+    for finding in findings {
+        let (id, fingerprint) = finding.credential();
+        let credential = (id.to_owned(), fingerprint.to_owned());
+        if let Some(told) = verified.get(&credential) {
+            finding.severity = told.weigh(finding.severity);
+            finding.verified = Some(*told);
+        }
+    }
 }
 
 /// Of a limited run, delivery gets its share.
@@ -164,39 +192,6 @@ fn scan_deadline(request: &Request<'_>, started: Instant) -> Deadline {
         request.timeout
     };
     Deadline::after(started, timeout)
-}
-
-fn posture_settings(loaded: &Loaded, boot: bool) -> posture::Settings {
-    let config = &loaded.config;
-    posture::Settings {
-        endpoint: config.imds.endpoint.clone(),
-        endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
-        // Nobody wants to wait for a machine that has long booted.
-        wait: if boot {
-            config.posture.boot_wait
-        } else {
-            Duration::ZERO
-        },
-        hop_limit: config.posture.hop_limit,
-        probe_v1: config.posture.probe_v1,
-    }
-}
-
-fn ship_settings(config: &Config, instance: &Instance) -> ship::Settings {
-    let instance_id = instance.instance_id.as_deref().unwrap_or("unknown");
-    ship::Settings {
-        log_group: config.ship.log_group.clone(),
-        log_stream: config.ship.log_stream.replace("{instance_id}", instance_id),
-        region: config
-            .ship
-            .region
-            .clone()
-            .or_else(|| instance.region.clone()),
-        endpoint: config.ship.endpoint.clone(),
-        imds_endpoint: config.imds.endpoint.clone(),
-        proxy: config.ship.proxy.clone(),
-        ca_bundle: config.ship.ca_bundle.clone(),
-    }
 }
 
 /// What is told to CloudWatch Logs: each finding and posture check, what was
@@ -251,6 +246,7 @@ fn metrics(report: &Report) -> Metrics {
         static_credentials: long_term as u64,
         role_present: verdict(Rule::RoleMissing),
         imds_v1_enabled: verdict(Rule::ImdsV1Enabled).map(|passed| !passed),
+        ..Metrics::default()
     }
 }
 

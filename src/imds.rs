@@ -19,6 +19,8 @@ mod hop_limit;
 use std::fmt;
 use std::time::Duration;
 
+use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderValue;
 use reqwest::{Url, redirect};
 use tokio::sync::Mutex;
@@ -77,6 +79,7 @@ struct Session {
     token: Secret,
     expires: Instant,
     ttl_was_told: bool,
+    clock_skew: Option<SignedDuration>,
 }
 
 impl fmt::Debug for Client {
@@ -131,6 +134,21 @@ impl Client {
         self.base.as_str().trim_end_matches('/')
     }
 
+    /// Whether the endpoint has an address that AWS alone uses. Anywhere else
+    /// the role may not be AWS's either.
+    pub fn is_at_home(&self) -> bool {
+        let home = ["169.254.169.254", "[fd00:ec2::254]"];
+        self.base
+            .host_str()
+            .is_some_and(|host| home.contains(&host))
+    }
+
+    /// This host's clock less that of IMDS, where IMDS told the time with the
+    /// token.
+    pub async fn clock_skew(&self) -> Option<SignedDuration> {
+        self.session.lock().await.as_ref()?.clock_skew
+    }
+
     /// Makes sure that there is a valid token. `false` when the reply lacked
     /// the token's lifetime, without which AWS's SDKs refuse the token.
     pub async fn fetch_token(&self) -> Result<bool, Error> {
@@ -174,8 +192,8 @@ impl Client {
         }
     }
 
-    /// What the role's credentials say of themselves; the secret parts are
-    /// dropped while reading. [`Error::NotFound`] where the role has none.
+    /// The role's credentials, and what they say of themselves.
+    /// [`Error::NotFound`] where the role has none.
     pub async fn fetch_credentials_status(&self, role: &str) -> Result<CredentialsStatus, Error> {
         const WHAT: &str = "the role's credentials";
         let path = format!("/latest/meta-data/iam/security-credentials/{role}");
@@ -208,6 +226,12 @@ impl Client {
             .await
     }
 
+    /// The region, such as `eu-central-1`.
+    pub async fn fetch_region(&self) -> Result<Option<String>, Error> {
+        self.get_word("the region", "/latest/meta-data/placement/region")
+            .await
+    }
+
     /// The lifecycle state that the Auto Scaling group means this instance to
     /// reach, such as `InService`; `None` outside a group.
     pub async fn fetch_target_lifecycle_state(&self) -> Result<Option<String>, Error> {
@@ -220,9 +244,8 @@ impl Client {
 
     /// The user-data as it was given, at most 64 KiB; it may be compressed or
     /// in any encoding. `None` where there is none.
-    pub async fn fetch_user_data(&self) -> Result<Option<Vec<u8>>, Error> {
-        let body = self.get_if_there("user-data", "/latest/user-data").await?;
-        Ok(body.map(|body| body.expose().to_vec()))
+    pub async fn fetch_user_data(&self) -> Result<Option<Secret>, Error> {
+        self.get_if_there("user-data", "/latest/user-data").await
     }
 
     /// Measures how far a token travels; see [`HopLimit`]. Takes well below a
@@ -301,10 +324,16 @@ impl Client {
         let told = headers
             .get(TOKEN_TTL_HEADER)
             .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+        let date = headers.get(reqwest::header::DATE);
+        let date = date.and_then(|date| {
+            let date = date.to_str().ok()?.trim();
+            DateTimeParser::new().parse_timestamp(date).ok()
+        });
         let fresh = Session {
             token,
             expires: Instant::now() + Duration::from_secs(told.unwrap_or(TOKEN_TTL).min(21_600)),
             ttl_was_told: told.is_some(),
+            clock_skew: date.map(|date| Timestamp::now().duration_since(date)),
         };
         *session = Some(fresh.clone());
         Ok(fresh)

@@ -5,13 +5,18 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod alarm;
+pub mod aws;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod deadline;
 pub mod detect;
 pub mod finding;
+pub mod host;
 pub mod imds;
+pub mod ledger;
 pub mod logging;
 pub mod outcome;
 pub mod posture;
@@ -20,5 +25,8 @@ pub mod report;
 pub mod sanitize;
 pub mod scan;
 pub mod secret;
+pub mod settings;
 pub mod ship;
 pub mod source;
+pub mod status;
+pub mod verify;

@@ -4,11 +4,15 @@
 //! one cause explains is told once: the checks that it makes untellable are
 //! unknown and name it.
 
+mod caller;
 mod hop_limit;
 mod identity;
 mod platform;
+mod policy;
+mod privilege;
 mod reach;
 mod role;
+mod shadow;
 mod wait;
 
 use std::path::Path;
@@ -16,9 +20,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::finding::{Instance, PostureCheck, Rule, Verdict};
+use crate::aws::Network;
+use crate::finding::{Finding, Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
+use crate::secret::Secret;
+use caller::Hearing;
 use platform::Platform;
+use role::Role;
 use wait::Backoff;
 
 /// What may pass after IMDS answered for the first time (or, without waiting,
@@ -26,13 +34,15 @@ use wait::Backoff;
 const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// The checks that this module makes, in the order in which they are told.
-const CHECKS: [Rule; 6] = [
+const CHECKS: [Rule; 8] = [
     Rule::ImdsUnreachable,
     Rule::ImdsDisabled,
     Rule::ImdsV1Enabled,
     Rule::ImdsHopLimit,
+    Rule::ImdsEndpointOverride,
     Rule::RoleMissing,
     Rule::RoleCredentialsUnusable,
+    Rule::RoleShadowed,
 ];
 
 /// How posture is to be assessed.
@@ -49,6 +59,37 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Whether to ask once without a token.
     pub probe_v1: bool,
+    /// Mask the middle of access key IDs in what the checks say. The findings
+    /// keep theirs: whoever tells them masks them then.
+    pub redact: bool,
+    /// Whether to fetch the user-data as well.
+    pub user_data: bool,
+    /// Whether to read the role's policies as well.
+    pub role_policies: bool,
+    pub services: Services,
+}
+
+/// The AWS services that are asked about the role, in its own name.
+#[derive(Debug, Clone, Default)]
+pub struct Services {
+    pub network: Network,
+    /// Where the instance does not tell its own.
+    pub region: Option<String>,
+    /// `None`: the public endpoint of the region, which need not be reachable.
+    pub sts_endpoint: Option<String>,
+    /// `None`: the public endpoint of the partition.
+    pub iam_endpoint: Option<String>,
+}
+
+/// What a question to AWS about the role starts from.
+#[derive(Debug, Clone, Copy)]
+struct Inquiry<'a> {
+    services: &'a Services,
+    /// Whether the role is AWS's beyond doubt. Where it is not, its credentials
+    /// are shown to named endpoints only.
+    imds_is_at_home: bool,
+    region: Option<&'a str>,
+    clock: Clock,
 }
 
 impl Default for Settings {
@@ -59,6 +100,10 @@ impl Default for Settings {
             wait: Duration::ZERO,
             hop_limit: 1,
             probe_v1: true,
+            user_data: false,
+            role_policies: false,
+            services: Services::default(),
+            redact: false,
         }
     }
 }
@@ -68,6 +113,8 @@ impl Default for Settings {
 pub struct Posture {
     /// Every check once, whatever its verdict.
     pub checks: Vec<PostureCheck>,
+    /// What `role.shadowed` is made of, the worst first.
+    pub findings: Vec<Finding>,
     pub instance: Instance,
     /// Whether the role gives credentials that can sign right now.
     pub role_usable: bool,
@@ -78,12 +125,28 @@ pub struct Posture {
     /// The lifecycle state that the Auto Scaling group means this instance to
     /// reach.
     pub target_lifecycle_state: Option<String>,
+    pub user_data: UserData,
+}
+
+/// The user-data of this instance, which no check judges.
+#[derive(Debug, Clone)]
+pub enum UserData {
+    /// As it was given to the instance; it may hold a secret.
+    Given(Secret),
+    /// There is none, with the reason.
+    Absent(String),
+    /// It could not be fetched, with the reason.
+    Unknown(String),
 }
 
 impl Posture {
     /// What is known when the run ends before the checks do: nothing.
     pub fn cut_short(reason: &str) -> Self {
         Self::uniform(Verdict::Unknown, reason)
+    }
+
+    fn has(&self, rule: Rule) -> bool {
+        self.checks.iter().any(|check| check.check == rule)
     }
 
     /// The same verdict for every check.
@@ -93,11 +156,16 @@ impl Posture {
                 .iter()
                 .map(|&check| PostureCheck::new(check, verdict, reason))
                 .collect(),
+            findings: Vec::new(),
             instance: Instance::default(),
             role_usable: false,
             role_access_key_id: None,
             partition: None,
             target_lifecycle_state: None,
+            user_data: match verdict {
+                Verdict::NotApplicable => UserData::Absent(reason.to_owned()),
+                _ => UserData::Unknown(reason.to_owned()),
+            },
         }
     }
 }
@@ -106,6 +174,19 @@ impl Posture {
 /// here. Opens no connection where DMI says that this is not EC2, unless the
 /// endpoint is explicit. Never fails: what cannot be told is `unknown`.
 pub async fn assess(settings: &Settings, root: &Path) -> Posture {
+    let mut posture = assess_role(settings, root).await;
+    // What kept the role from being found keeps its policies unread.
+    if settings.role_policies
+        && !posture.has(Rule::RoleOverprivileged)
+        && let Some(last) = posture.checks.last()
+    {
+        let unread = privilege::uniform(last.verdict, &last.reason);
+        posture.checks.extend(unread);
+    }
+    posture
+}
+
+async fn assess_role(settings: &Settings, root: &Path) -> Posture {
     if !settings.endpoint_is_explicit
         && let Platform::Other(reason) = platform::read_platform(root)
     {
@@ -127,10 +208,18 @@ pub async fn assess(settings: &Settings, root: &Path) -> Posture {
             let clock = Clock {
                 waited_out,
                 hangs_after: since + PATIENCE,
+                is_patient: !settings.wait.is_zero(),
             };
-            assess_answering(&client, settings, ttl_was_told, clock).await
+            Box::pin(assess_answering(
+                &client,
+                settings,
+                root,
+                ttl_was_told,
+                clock,
+            ))
+            .await
         }
-        Err(error) => assess_silent(&client, settings, &error).await,
+        Err(error) => assess_silent(&client, settings, root, &error).await,
     }
 }
 
@@ -141,6 +230,8 @@ struct Clock {
     waited_out: Instant,
     /// No more waiting for any answer.
     hangs_after: Instant,
+    /// There is time to wait, as there is at boot.
+    is_patient: bool,
 }
 
 impl Clock {
@@ -174,6 +265,7 @@ async fn first_answer(client: &Client, waited_out: Instant) -> Result<bool, Erro
 async fn assess_answering(
     client: &Client,
     settings: &Settings,
+    root: &Path,
     ttl_was_told: bool,
     clock: Clock,
 ) -> Posture {
@@ -190,43 +282,108 @@ async fn assess_answering(
             .await
             .unwrap_or(HopLimit::Unknown("it took too long"))
     };
-    let (v1, measured, facts, role) = tokio::join!(
-        v1,
-        hop_limit,
-        identity::fetch_facts(client, clock),
-        role::fetch_role(client, clock),
-    );
-    let (missing, unusable) = role::check_role(&role, jiff::Timestamp::now());
-    let role_usable = unusable.verdict == Verdict::Pass;
+    let user_data = async {
+        if !settings.user_data {
+            return UserData::Absent("it was not asked for".into());
+        }
+        match clock.within("user-data", client.fetch_user_data()).await {
+            Ok(Some(user_data)) => UserData::Given(user_data),
+            Ok(None) => UserData::Absent("this instance has none".into()),
+            Err(error) => UserData::Unknown(error.to_string()),
+        }
+    };
+    let known = async {
+        let (facts, role) = tokio::join!(
+            identity::fetch_facts(client, clock),
+            role::fetch_role(client, clock)
+        );
+        let inquiry = Inquiry {
+            services: &settings.services,
+            imds_is_at_home: client.is_at_home(),
+            region: facts.instance.region.as_deref(),
+            clock,
+        };
+        let privileges = async {
+            if settings.role_policies {
+                privilege::assess(inquiry, &role).await
+            } else {
+                Vec::new()
+            }
+        };
+        let (hearing, privileges) = tokio::join!(hear(client, inquiry, &role), privileges);
+        (facts, role, hearing, privileges)
+    };
+    let (v1, measured, (facts, role, hearing, privileges), user_data, seen) =
+        tokio::join!(v1, hop_limit, known, user_data, shadow::look(root));
+    let now = jiff::Timestamp::now();
+    let (missing, unusable) = role::check_role(&role, now);
+    let (unusable, role_usable) = match (role.name(), hearing) {
+        (Some(name), Some(hearing)) => (
+            caller::weigh(unusable, name, &hearing),
+            hearing.lets_sign(role.can_sign(now)),
+        ),
+        _ => (unusable, role.can_sign(now)),
+    };
     let mut instance = facts.instance;
+    let missing = role::name_origin(missing, &instance);
     instance.role = role.name().map(ToOwned::to_owned);
+    let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance, settings.redact);
+    let mut checks = vec![
+        reach::check_reachable(client.endpoint(), ttl_was_told),
+        reach::check_enabled(),
+        reach::check_v1(v1.as_ref()),
+        hop_limit::check_hop_limit(measured, settings.hop_limit),
+        seen.check_overrides(),
+        missing,
+        unusable,
+        shadowed,
+    ];
+    checks.extend(privileges);
     Posture {
-        checks: vec![
-            reach::check_reachable(client.endpoint(), ttl_was_told),
-            reach::check_enabled(),
-            reach::check_v1(v1.as_ref()),
-            hop_limit::check_hop_limit(measured, settings.hop_limit),
-            missing,
-            unusable,
-        ],
+        checks,
+        findings,
         instance,
         role_usable,
-        role_access_key_id: role.access_key_id().map(ToOwned::to_owned),
+        role_access_key_id: role
+            .credentials()
+            .map(|credentials| credentials.access_key_id.clone()),
         partition: facts.partition,
         target_lifecycle_state: facts.target_lifecycle_state,
+        user_data,
     }
 }
 
+/// What AWS itself says of the role's credentials; `None` where there are
+/// none.
+async fn hear(client: &Client, inquiry: Inquiry<'_>, role: &Role) -> Option<Hearing> {
+    let mut hearing = caller::ask(inquiry, role.credentials()?).await;
+    if inquiry.imds_is_at_home && hearing.skew.is_none() {
+        hearing.skew = client.clock_skew().await;
+    }
+    Some(hearing)
+}
+
 /// No token was given: what can be told without one.
-async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> Posture {
+async fn assess_silent(
+    client: &Client,
+    settings: &Settings,
+    root: &Path,
+    error: &Error,
+) -> Posture {
     // Where only the token's answer is lost, which is what a hop limit too
     // small does, a request without a token is answered all the same.
-    let v1 = match error {
-        Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
-        _ => None,
+    let v1 = async {
+        match error {
+            Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
+            _ => None,
+        }
     };
+    let (v1, seen) = tokio::join!(v1, shadow::look(root));
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
+    if matches!(error, Error::Disabled { .. }) {
+        posture.user_data = UserData::Absent("IMDS is disabled".into());
+    }
     for check in &mut posture.checks {
         match check.check {
             Rule::ImdsUnreachable => check.clone_from(&reachable),
@@ -238,6 +395,7 @@ async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> P
                     *check = told;
                 }
             }
+            Rule::ImdsEndpointOverride => *check = seen.check_overrides(),
             Rule::ImdsHopLimit if matches!(error, Error::Disabled { .. }) => {
                 *check = PostureCheck::new(
                     Rule::ImdsHopLimit,

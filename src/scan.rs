@@ -2,7 +2,10 @@
 //! within the run's time and with every omission counted.
 
 mod allow;
+mod join;
+mod memory;
 mod priority;
+mod user_data;
 
 use std::collections::HashMap;
 use std::io;
@@ -19,14 +22,24 @@ use crate::deadline::Deadline;
 use crate::detect::{Detection, Detector, Match, Scanner};
 use crate::finding::{
     AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
-    SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
+    SourceKind, Usage, Verified, controls, finding_id, judge, remediation, secret_fingerprint,
 };
+use crate::secret::Credentials;
 use crate::source::files::Files;
 use crate::source::mounts::Mounts;
 use crate::source::repositories::Repositories;
-use crate::source::{Blob, Content, Held, Holder, Look, Origin, Visitor, archive, git, process};
+use crate::source::user_data::{self as given, Copies};
+use crate::source::{
+    Blob, Content, Held, Holder, Look, Memory, Origin, Visitor, archive, git, process,
+};
 
+pub use crate::source::tail::Tails;
 pub use allow::AllowList;
+pub use given::Answer as UserData;
+pub use memory::Recollection;
+
+/// Pairs that AWS can be asked about in a run.
+const MAX_PAIRS: usize = 500;
 
 /// Findings told one by one in a run, of 2 kB each with their report; more
 /// are counted.
@@ -46,13 +59,21 @@ pub struct Settings<'a> {
     pub archives: bool,
     pub git: bool,
     pub processes: bool,
+    /// `None` treats the copies of user-data like any other file.
+    pub user_data: Option<UserData>,
     pub allow: &'a AllowList<'a>,
     pub instance: &'a Instance,
     /// The ID of the credentials that the instance's role gives out now.
     pub role_access_key_id: Option<&'a str>,
+    /// Keep the pairs that were found, for AWS to be asked about them.
+    pub keep_pairs: bool,
     /// Mask the middle of access key IDs in what is told.
     pub redact: bool,
     pub deadline: Deadline,
+    /// What earlier scans read; `None` reads everything.
+    pub memory: Option<&'a Recollection>,
+    /// How far files that grow were read; `None` reads all of each.
+    pub tails: Option<&'a Mutex<Tails>>,
 }
 
 /// What a scan came to.
@@ -62,6 +83,8 @@ pub struct Scan {
     pub coverage: Vec<Coverage>,
     /// Findings that the allow list set aside.
     pub allowed: u64,
+    /// By [`Finding::credential`]; empty unless they were to be kept.
+    pub pairs: HashMap<(String, String), Credentials>,
     /// Which of the findings is told for all versions of a file in git, by id.
     versions: HashMap<String, usize>,
 }
@@ -95,25 +118,31 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         results: &results,
         held: Vec::new(),
         matches_held: 0,
+        found: 0,
     };
     let proc = settings.root.join("proc");
     let mut coverage = Vec::new();
     let repositories = Repositories::default();
+    let copies = Copies::default();
 
-    match Mounts::read(Path::new("/proc"), settings.network_filesystems) {
+    let mounts = Mounts::read(Path::new("/proc"), settings.network_filesystems);
+    match &mounts {
         Ok(mounts) => {
             let exclude = |path: &Path| settings.exclude.is_match(path);
             let files = Files {
                 root: settings.root,
                 roots: settings.roots,
                 exclude: (!settings.exclude.is_empty()).then_some(&exclude),
-                mounts: &mounts,
+                mounts,
                 threads: settings.threads,
                 archives: settings.archives.then_some(archive::Settings {
                     max_depth: settings.max_depth,
                 }),
                 pending_time: pending_time(settings.instance),
                 git: settings.git.then_some(&repositories),
+                user_data: settings.user_data.as_ref().map(|_| &copies),
+                memory: settings.memory.map(|memory| memory as &dyn Memory),
+                tails: settings.tails,
             };
             let mut walked = files.walk(&|| Box::new(visitor()));
             let objects = settings.git.then(|| {
@@ -123,6 +152,9 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
             coverage.push(walked.files);
             coverage.extend(walked.archives);
             coverage.extend(objects);
+            if let Some(answer) = &settings.user_data {
+                coverage.extend(given::read(answer, &copies, &files, &mut visitor()));
+            }
         }
         // Without the table a walk could hang on a dead mount.
         Err(error) => {
@@ -132,12 +164,18 @@ pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
         }
     }
     if settings.processes {
-        coverage.push(process::walk(&proc, &mut visitor()));
+        coverage.push(process::walk(&proc, mounts.as_ref().ok(), &mut visitor()));
     }
 
     let mut scan = results
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if settings.user_data.is_some() {
+        scan.findings = user_data::collapse(scan.findings, settings.instance);
+    }
+    if let Ok(mounts) = &mounts {
+        join::join(&mut scan.findings, settings, mounts);
+    }
     let order = |finding: &Finding| {
         let place = &finding.location;
         (
@@ -168,6 +206,7 @@ struct Examiner<'a> {
     /// What was found in contents whose place is not told yet.
     held: Vec<Option<Detection>>,
     matches_held: usize,
+    found: u64,
 }
 
 impl Visitor for Examiner<'_> {
@@ -176,11 +215,16 @@ impl Visitor for Examiner<'_> {
         // What was read before a failure counts.
         let detection = self.scanner.finish();
         if !detection.is_empty() {
+            self.found += 1;
             self.report(detection, blob.origin, coverage);
         }
         outcome?;
         self.count(coverage);
         Ok(())
+    }
+
+    fn found(&self) -> u64 {
+        self.found
     }
 
     fn is_over(&self) -> bool {
@@ -211,6 +255,7 @@ impl Holder for Examiner<'_> {
         if detection.is_empty() {
             return look;
         }
+        self.found += 1;
         self.matches_held += detection.matches.len();
         if self.matches_held > MAX_FINDINGS {
             let count = detection.matches.len() as u64;
@@ -274,6 +319,7 @@ impl Examiner<'_> {
         let location = origin.location();
         let place = location.path.clone().unwrap_or_default();
         let facts = origin.facts();
+        let lines_before = origin.lines_before();
         if detection.excess > 0 {
             coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
         }
@@ -286,6 +332,11 @@ impl Examiner<'_> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         for found in detection.matches {
+            let found = Match {
+                line: found.line.map(|line| line + lines_before),
+                ..found
+            };
+            let pair = self.settings.keep_pairs.then(|| pair(&found)).flatten();
             let mut finding = finding(found, &location, facts.as_ref(), self.settings);
             if location.source == SourceKind::Git {
                 // Versions of one file are one place, told once.
@@ -305,12 +356,19 @@ impl Examiner<'_> {
                 continue;
             }
             let finding = if self.settings.redact {
-                finding.redacted(self.settings.instance)
+                finding.redacted()
             } else {
                 finding
             };
             if results.findings.len() < MAX_FINDINGS {
                 self.progress.findings.fetch_add(1, Ordering::Relaxed);
+                if let Some(pair) = pair
+                    && results.pairs.len() < MAX_PAIRS
+                {
+                    let (id, fingerprint) = finding.credential();
+                    let credential = (id.to_owned(), fingerprint.to_owned());
+                    results.pairs.entry(credential).or_insert(pair);
+                }
                 results.findings.push(finding);
             } else {
                 results.untold(&finding.id);
@@ -318,6 +376,21 @@ impl Examiner<'_> {
             }
         }
     }
+}
+
+/// What signs, where all of it was found and using it raises no alarm.
+fn pair(found: &Match) -> Option<Credentials> {
+    let id = found.access_key_id.as_ref()?;
+    let is_whole = match found.rule {
+        Rule::AccessKeyPair => true,
+        Rule::TemporaryCredentials => found.session_token.is_some(),
+        _ => false,
+    };
+    (is_whole && !id.is_canary()).then_some(Credentials {
+        access_key_id: id.as_str().to_owned(),
+        secret_access_key: found.secret.clone()?,
+        session_token: found.session_token.clone(),
+    })
 }
 
 fn finding(
@@ -336,6 +409,9 @@ fn finding(
         .as_ref()
         .zip(instance.account_id.as_ref())
         .map(|(theirs, ours)| theirs == ours);
+    let is_pair = found.access_key_id.is_some()
+        && found.secret.is_some()
+        && matches!(found.rule, Rule::AccessKeyPair | Rule::TemporaryCredentials);
     let severity = judge(&Evidence {
         rule: found.rule,
         confidence: found.confidence,
@@ -362,6 +438,7 @@ fn finding(
         same_account,
         canary,
         secret_fingerprint,
+        verified: (settings.keep_pairs && is_pair).then_some(Verified::Unknown),
         location: Location {
             line: found.line,
             column: found.column,
@@ -372,8 +449,10 @@ fn finding(
                 .collect(),
             ..location.clone()
         },
+        also_in: Vec::new(),
         occurrences: found.occurrences,
         file: facts.cloned(),
+        usage: Usage::default(),
         controls: controls(found.rule),
         remediation: remediation(found.rule, found.access_key_id.as_ref(), instance),
         access_key_id: found.access_key_id,
@@ -397,6 +476,9 @@ fn title(
     .to_owned();
     if location.source == SourceKind::Process {
         title += ", in a process environment or command line";
+    }
+    if location.source == SourceKind::UserData {
+        title += ", in user-data";
     }
     if let Some(state) = location.git_state {
         title += ", ";

@@ -30,6 +30,15 @@ impl Secret {
     }
 }
 
+/// What signs a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub access_key_id: String,
+    pub secret_access_key: Secret,
+    /// Of temporary credentials.
+    pub session_token: Option<Secret>,
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(redacted)")

@@ -4,15 +4,19 @@
 pub mod archive;
 pub mod files;
 pub mod git;
+mod memory;
 pub mod mounts;
 pub mod process;
 pub mod repositories;
 mod sparing;
+pub mod tail;
+pub mod user_data;
 
 use std::io::Read;
 use std::ops::Range;
 
 use crate::finding::{Coverage, FileFacts, Location};
+pub use memory::{FileState, Memory};
 
 /// Bytes and where they are from.
 pub struct Blob<'a> {
@@ -32,6 +36,11 @@ impl std::fmt::Debug for Blob<'_> {
 /// The provenance of a blob.
 pub trait Origin {
     fn location(&self) -> Location;
+
+    /// Lines of the place that the blob leaves out at its start.
+    fn lines_before(&self) -> u64 {
+        0
+    }
 
     /// What the file system says, for blobs that are files.
     fn facts(&self) -> Option<FileFacts> {
@@ -80,6 +89,9 @@ pub trait Visitor: Send {
     /// Reads the blob to its end, or fails as the read failed. Adds what it
     /// read to the coverage.
     fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> std::io::Result<()>;
+
+    /// How often something was found so far.
+    fn found(&self) -> u64;
 
     /// Whether the run has to end.
     fn is_over(&self) -> bool;

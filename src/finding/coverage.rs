@@ -29,6 +29,8 @@ pub enum SkipReason {
     PermissionDenied,
     /// The host has nothing of the kind: a mounted image runs no processes.
     Absent,
+    /// Processes that this `/proc` does not number: it belongs to a container.
+    OtherNamespace,
     /// A named root does not exist.
     NotFound,
     IoError,
@@ -52,6 +54,8 @@ pub enum SkipReason {
     ArchiveEncrypted,
     /// Of a format or with a compression that is not read.
     ArchiveUnsupported,
+    /// What user-data includes by URL is not on this host.
+    NotFetched,
 }
 
 impl SkipReason {
@@ -84,6 +88,7 @@ impl SkipReason {
             Self::Vanished => "vanished",
             Self::PermissionDenied => "permission-denied",
             Self::Absent => "absent",
+            Self::OtherNamespace => "other-namespace",
             Self::NotFound => "not-found",
             Self::IoError => "io-error",
             Self::FindingLimit => "finding-limit",
@@ -96,6 +101,7 @@ impl SkipReason {
             Self::ArchiveCorrupt => "archive-corrupt",
             Self::ArchiveEncrypted => "archive-encrypted",
             Self::ArchiveUnsupported => "archive-unsupported",
+            Self::NotFetched => "not-fetched",
         }
     }
 }
@@ -116,6 +122,10 @@ pub struct Coverage {
     pub scanned: u64,
     /// Bytes read.
     pub bytes: u64,
+    /// Not read again: an earlier scan did, found nothing, and they have not
+    /// changed since.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unchanged: u64,
     #[serde(serialize_with = "skips_in_order")]
     skipped: BTreeMap<SkipReason, Skip>,
 }
@@ -126,6 +136,7 @@ impl Coverage {
             source,
             scanned: 0,
             bytes: 0,
+            unchanged: 0,
             skipped: BTreeMap::new(),
         }
     }
@@ -152,6 +163,7 @@ impl Coverage {
     pub fn merge(&mut self, other: Self) {
         self.scanned += other.scanned;
         self.bytes += other.bytes;
+        self.unchanged += other.unchanged;
         for (reason, theirs) in other.skipped {
             let Some(ours) = self.skipped.get_mut(&reason) else {
                 self.skipped.insert(reason, theirs);
@@ -167,10 +179,20 @@ impl Coverage {
         self.skipped.values()
     }
 
+    /// How often something was left out, for whatever reason.
+    pub fn skipped(&self) -> u64 {
+        self.skipped.values().map(|skip| skip.count).sum()
+    }
+
     /// Whether everything that was asked for was looked at.
     pub fn is_complete(&self) -> bool {
         !self.skipped.keys().any(|reason| reason.leaves_a_gap())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+pub(super) const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn skips_in_order<S: Serializer>(

@@ -1,5 +1,7 @@
 //! What to do about a finding, in words that can be followed at night.
 
+use std::borrow::Cow;
+
 use super::{AccessKeyId, Instance, PostureCheck, Rule};
 
 /// The remediation for `rule`. Commands can be pasted; what is not known is a
@@ -10,7 +12,7 @@ pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &I
     let group = instance
         .auto_scaling_group
         .as_deref()
-        .unwrap_or("<auto-scaling-group>");
+        .map_or("<auto-scaling-group>".into(), quoted);
     let options = |option: &str| {
         format!(
             "aws ec2 modify-instance-metadata-options --instance-id {instance_id} {option}; \
@@ -55,8 +57,12 @@ pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &I
             .into(),
         Rule::RoleMissing => format!(
             "add an instance profile to the launch template of {group} and start an instance \
-             refresh; for this instance at once: aws ec2 associate-iam-instance-profile \
-             --instance-id {instance_id} --iam-instance-profile Name=<instance-profile>"
+             refresh: aws ec2 create-launch-template-version --launch-template-name \
+             <launch-template> --source-version '$Latest' --launch-template-data \
+             '{{\"IamInstanceProfile\":{{\"Name\":\"<instance-profile>\"}}}}' && aws autoscaling \
+             start-instance-refresh --auto-scaling-group-name {group}; for this instance at once: \
+             aws ec2 associate-iam-instance-profile --instance-id {instance_id} \
+             --iam-instance-profile Name=<instance-profile>"
         ),
         Rule::RoleCredentialsUnusable => format!(
             "check that the role of the instance profile still exists and trusts \
@@ -74,9 +80,40 @@ pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &I
     }
 }
 
+/// What comes first where a key is in user-data or a copy of it.
+pub fn user_data_remediation(instance: &Instance) -> String {
+    let group = instance
+        .auto_scaling_group
+        .as_deref()
+        .unwrap_or("<auto-scaling-group>");
+    format!(
+        "user-data is readable by everything that runs on the instance and by whoever may \
+         describe it: take the key out in a new version of the launch template of {group} (aws ec2 \
+         create-launch-template-version, then modify-launch-template --default-version) and \
+         replace the instances (aws autoscaling start-instance-refresh --auto-scaling-group-name \
+         {group}); where an image has brought a copy along, run cloud-init clean in its build"
+    )
+}
+
 /// The remediation for a failed posture check: the one for its rule, or a
 /// closer one where what was observed tells the cause.
 pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String {
+    let told = remediation_of_cause(check, instance);
+    // The commands are the same for the other address, but for one flag.
+    if check.check == Rule::ImdsUnreachable && check.reason.contains(IMDS_IPV6) {
+        told.replace("ip route get", "ip -6 route get")
+            .replace(IMDS_IPV4, IMDS_IPV6)
+            .replace("iptables", "ip6tables")
+    } else {
+        told
+    }
+}
+
+/// Where IMDS is on every instance, and where it may be as well.
+const IMDS_IPV4: &str = "169.254.169.254";
+const IMDS_IPV6: &str = "fd00:ec2::254";
+
+fn remediation_of_cause(check: &PostureCheck, instance: &Instance) -> String {
     let role = instance.role.as_deref().unwrap_or("<role>");
     let instance_id = instance.instance_id.as_deref().unwrap_or("<instance-id>");
     let cause = check.observed.as_deref().unwrap_or_default();
@@ -123,12 +160,73 @@ pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String 
              profile: aws ec2 describe-iam-instance-profile-associations --filters \
              Name=instance-id,Values={instance_id}"
         ),
-        (Rule::RoleCredentialsUnusable, "expired") => {
+        (Rule::RoleCredentialsUnusable, "clock-skew") => {
+            "set this host's clock: timedatectl set-ntp true, or chronyc makestep with chrony; on \
+             EC2 the time is at 169.254.169.123 (chronyc sources should show it)"
+                .into()
+        }
+        (Rule::RoleCredentialsUnusable, "InvalidClientTokenId" | "UnrecognizedClientException") => {
+            format!(
+                "see whether the role is still there (aws iam get-role --role-name {role}); one that \
+                 was deleted and made anew is another role: attach its instance profile again, or \
+                 stop and start the instance (aws ec2 stop-instances --instance-ids {instance_id})"
+            )
+        }
+        (Rule::RoleCredentialsUnusable, "AccessDenied" | "AccessDeniedException") => {
+            "look for a Deny that holds for the role: in the service control policies of the \
+             organization (aws organizations list-policies --filter SERVICE_CONTROL_POLICY), and in \
+             the policy of the VPC endpoint for STS (aws ec2 describe-vpc-endpoints)"
+                .into()
+        }
+        (
+            Rule::RoleCredentialsUnusable,
+            "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature",
+        ) => {
+            "find what changes requests on the way to STS (ship.proxy, a TLS inspection); without \
+             one, stop and start the instance so that it gets new credentials"
+                .into()
+        }
+        (
+            Rule::RoleCredentialsUnusable,
+            "expired" | "not-rotated" | "ExpiredToken" | "ExpiredTokenException",
+        ) => {
             "check this host's clock (timedatectl) first; if it is right, IMDS has stopped \
              renewing: see that the role of the instance profile still exists, then stop and start \
              the instance"
                 .into()
         }
         _ => remediation(check.check, None, instance),
+    }
+}
+
+/// A name as a shell takes it for one word: that of a group may hold anything.
+fn quoted(name: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=+@,".contains(&b);
+    if !name.is_empty() && name.bytes().all(plain) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(format!("'{}'", name.replace('\'', r"'\''")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_group_runs_nothing_when_the_command_is_pasted() {
+        for (name, word) in [
+            ("web-asg", "web-asg"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("a'; reboot; '", r"'a'\''; reboot; '\'''"),
+        ] {
+            let instance = Instance {
+                auto_scaling_group: Some(name.into()),
+                ..Instance::default()
+            };
+            let told = remediation(Rule::RoleMissing, None, &instance);
+            let command = format!("--auto-scaling-group-name {word};");
+            assert!(told.contains(&command), "{told}");
+        }
     }
 }

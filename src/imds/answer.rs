@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, Visitor};
 
 use super::Error;
 use crate::sanitize;
+use crate::secret::{Credentials, Secret};
 
 /// `iam/info`: which instance profile is attached, and whether it works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +31,8 @@ pub struct CredentialsStatus {
     pub last_updated: Option<Timestamp>,
     /// The kind of credentials, `AWS-HMAC`.
     pub kind: Option<String>,
-    pub access_key_id: Option<String>,
-    /// Whether an ID, a secret and a session token are all there.
-    pub complete: bool,
+    /// Where an ID, a secret and a session token are all there.
+    pub credentials: Option<Credentials>,
 }
 
 /// The instance identity document, as far as it is used.
@@ -103,20 +103,24 @@ pub(super) fn parse_credentials_status(
         r#type: Option<String>,
         access_key_id: Option<String>,
         #[serde(default)]
-        secret_access_key: Presence,
+        secret_access_key: Text,
         #[serde(default)]
-        token: Presence,
+        token: Text,
     }
     let raw: Raw = parse_json(what, body)?;
     let time = |text: Option<String>| text.and_then(|text| text.parse::<Timestamp>().ok());
     let access_key_id = raw.access_key_id.filter(|id| held_to(id, 128, b""));
+    let all = access_key_id.zip(raw.secret_access_key.0.zip(raw.token.0));
     Ok(CredentialsStatus {
         code: code(what, &raw.code)?,
         expiration: time(raw.expiration),
         last_updated: time(raw.last_updated),
         kind: raw.r#type.filter(|kind| held_to(kind, 32, b"-_")),
-        complete: access_key_id.is_some() && raw.secret_access_key.0 && raw.token.0,
-        access_key_id,
+        credentials: all.map(|(access_key_id, (secret, token))| Credentials {
+            access_key_id,
+            secret_access_key: secret,
+            session_token: Some(token),
+        }),
     })
 }
 
@@ -183,30 +187,27 @@ fn parse_json<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T,
     }
 }
 
-/// Whether a string is there and not empty; the string itself is not kept.
+/// A string that is there and not empty; anything else is none.
 #[derive(Default)]
-struct Presence(bool);
+struct Text(Option<Secret>);
 
-impl<'de> Deserialize<'de> for Presence {
+impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Seen;
         impl<'de> Visitor<'de> for Seen {
-            type Value = Presence;
+            type Value = Text;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a string")
             }
-            fn visit_str<E>(self, text: &str) -> Result<Presence, E> {
-                Ok(Presence(!text.is_empty()))
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text((!text.is_empty()).then(|| Secret::new(text))))
             }
-            fn visit_unit<E>(self) -> Result<Presence, E> {
-                Ok(Presence(false))
+            fn visit_unit<E>(self) -> Result<Text, E> {
+                Ok(Text(None))
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Presence, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Presence(false))
+                Ok(Text(None))
             }
         }
         deserializer.deserialize_any(Seen)
@@ -235,16 +236,20 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_dropped_while_reading() {
+    fn secrets_are_read_and_never_shown() {
         let secret = "s".repeat(40);
         let body = format!(
             r#"{{"Code":"Success","AccessKeyId":"ASIAX","SecretAccessKey":"{secret}",
                 "Token":"t","Expiration":"2030-01-01T00:00:00Z","Type":"AWS-HMAC"}}"#
         );
         let status = parse_credentials_status(WHAT, body.as_bytes()).unwrap();
-        assert!(status.complete);
-        assert_eq!(status.access_key_id.as_deref(), Some("ASIAX"));
         assert!(!format!("{status:?}").contains(&secret));
+        let credentials = status.credentials.unwrap();
+        assert_eq!(credentials.access_key_id, "ASIAX");
+        assert_eq!(
+            credentials.secret_access_key.expose_str(),
+            Some(secret.as_str())
+        );
     }
 
     #[test]
@@ -255,7 +260,7 @@ mod tests {
             r#"{"Code":"Success","AccessKeyId":"A","SecretAccessKey":null,"Token":{"a":1}}"#,
         ] {
             let status = parse_credentials_status(WHAT, body.as_bytes()).unwrap();
-            assert!(!status.complete, "{body}");
+            assert_eq!(status.credentials, None, "{body}");
             assert_eq!(status.expiration, None);
         }
     }

@@ -1,5 +1,7 @@
 //! One request and its answer, held to limits and to what IMDS can be.
 
+use std::time::Duration;
+
 use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, StatusCode};
 
@@ -9,8 +11,29 @@ use crate::secret::Secret;
 /// Bytes; AWS's longest item, user-data, has at most 16 KiB.
 pub(super) const MAX_BODY: usize = 64 << 10;
 
-/// Sends `request` and reads the whole answer if it is a 200.
+/// How long to wait, at most, before the second try: long enough for a throttle
+/// of packets a second, and short enough for a run by hand.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Sends `request`, once more where the answer says nothing of the matter, and
+/// reads the whole answer if it is a 200.
 pub(super) async fn send(
+    request: RequestBuilder,
+    what: &'static str,
+) -> Result<(HeaderMap, Secret), Error> {
+    let again = request.try_clone();
+    match (send_once(request, what).await, again) {
+        (Err(error), Some(again)) if error.is_transient() => {
+            log::debug!("{error}; trying again");
+            tokio::time::sleep(PAUSE.mul_f64(fastrand::f64().midpoint(1.0))).await;
+            send_once(again, what).await
+        }
+        (answer, _) => answer,
+    }
+}
+
+/// Sends `request` and reads the whole answer if it is a 200.
+async fn send_once(
     request: RequestBuilder,
     what: &'static str,
 ) -> Result<(HeaderMap, Secret), Error> {

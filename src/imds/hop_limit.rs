@@ -77,7 +77,23 @@ struct Round {
     took: Duration,
 }
 
+/// What the limit is when a request for a token is turned down.
+const TURNED_DOWN: HopLimit = HopLimit::Unknown("not every request for a token was granted");
+
+/// After which a throttle or a reset may be over.
+const PAUSE: Duration = Duration::from_millis(200);
+
 pub(super) async fn measure(base: &Url) -> HopLimit {
+    match measure_once(base).await {
+        TURNED_DOWN => {
+            tokio::time::sleep(PAUSE).await;
+            measure_once(base).await
+        }
+        limit => limit,
+    }
+}
+
+async fn measure_once(base: &Url) -> HopLimit {
     let mut pace = BRISK;
     let mut first = Round::run(base, pace).await;
     if first.is_too_slow_for(pace) {
@@ -133,9 +149,7 @@ impl Round {
             [Answered, Answered, Answered] => HopLimit::ThreeOrMore,
             [Answered, Answered, Refused | Silent] => HopLimit::Two,
             [Answered, Refused | Silent, Refused | Silent] => HopLimit::One,
-            probes if probes.contains(&Odd) => {
-                HopLimit::Unknown("not every request for a token was granted")
-            }
+            probes if probes.contains(&Odd) => TURNED_DOWN,
             [Silent | Refused, ..] => HopLimit::Unknown("the control was not answered"),
             _ => HopLimit::Unknown("the answers contradict each other"),
         }

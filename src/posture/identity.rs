@@ -21,7 +21,11 @@ pub(super) async fn fetch_facts(client: &Client, clock: Clock) -> Facts {
             client.fetch_target_lifecycle_state()
         ),
     );
-    let identity = told(identity).unwrap_or_default();
+    let mut identity = told(identity).unwrap_or_default();
+    if identity.region.is_none() {
+        let region = clock.within("the region", client.fetch_region()).await;
+        identity.region = told(region).flatten().filter(|region| is_region(region));
+    }
     Facts {
         instance: Instance {
             instance_id: identity.instance_id,
@@ -35,6 +39,14 @@ pub(super) async fn fetch_facts(client: &Client, clock: Clock) -> Facts {
         partition: told(partition).flatten(),
         target_lifecycle_state: told(lifecycle).flatten(),
     }
+}
+
+/// It goes into names of hosts and pasted commands.
+fn is_region(text: &str) -> bool {
+    text.len() <= 63
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn told<T>(fetched: Result<T, Error>) -> Option<T> {

@@ -1,12 +1,14 @@
 //! `role.missing` and `role.credentials-unusable`: is a role attached, and do
 //! its credentials work?
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Clock;
+use super::shadow::Attached;
 use super::wait::Backoff;
-use crate::finding::{PostureCheck, Rule, Verdict};
+use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, CredentialsStatus, Error, IamInfo};
+use crate::secret::Credentials;
 
 /// What IMDS says of the role.
 #[derive(Debug)]
@@ -29,13 +31,50 @@ impl Role {
         }
     }
 
-    pub(super) fn access_key_id(&self) -> Option<&str> {
+    /// Whether there is a role that another key could stand before.
+    pub(super) fn attached(&self) -> Attached<'_> {
         match self {
-            Self::Named { credentials, .. } => credentials.as_ref().ok()?.access_key_id.as_deref(),
+            Self::Named { name, .. } => Attached::Role(name),
+            Self::None(Ok(Some(_))) => Attached::No("the instance profile gives no role"),
+            Self::None(_) => Attached::No("no role is attached"),
+            Self::Untold(error) => Attached::Untold(format!(
+                "whether there is a role could not be told: {error}"
+            )),
+        }
+    }
+
+    /// What the role signs with, as far as IMDS calls it good.
+    pub(super) fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::Named {
+                credentials: Ok(status),
+                ..
+            } if status.code == SUCCESS => status.credentials.as_ref(),
             _ => None,
         }
     }
+
+    /// Whether IMDS gives out credentials that have not expired.
+    pub(super) fn can_sign(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Named {
+                credentials: Ok(status),
+                ..
+            } => {
+                self.credentials().is_some()
+                    && status.expiration.is_some_and(|expiration| now < expiration)
+            }
+            _ => false,
+        }
+    }
 }
+
+/// The code of credentials that are in order.
+const SUCCESS: &str = "Success";
+
+/// IMDS gives out new credentials this long before the old ones expire, at the
+/// latest. Source: AWS, "Retrieve security credentials from instance metadata".
+const RENEWED_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Asks for the role until its credentials are in order or the wait is over:
 /// at boot they appear some seconds after IMDS itself.
@@ -128,6 +167,21 @@ pub(super) fn check_role(role: &Role, now: Timestamp) -> (PostureCheck, PostureC
     }
 }
 
+/// A missing role is missing in what the instance was launched from, and in
+/// every other one launched from there.
+pub(super) fn name_origin(mut missing: PostureCheck, instance: &Instance) -> PostureCheck {
+    if missing.verdict == Verdict::Fail {
+        let group = instance.auto_scaling_group.as_ref();
+        let group = group.map(|name| format!("Auto Scaling group {name}"));
+        let image = instance.image_id.as_ref().map(|id| format!("image {id}"));
+        let origin: Vec<String> = group.into_iter().chain(image).collect();
+        if !origin.is_empty() {
+            missing.reason = format!("{} ({})", missing.reason, origin.join(", "));
+        }
+    }
+    missing
+}
+
 fn check_credentials(
     name: &str,
     credentials: &Result<CredentialsStatus, Error>,
@@ -175,16 +229,22 @@ fn check_credentials(
             "cannot be had: EC2 may not assume the role (AssumeRoleUnauthorizedAccess); its trust \
              policy does not let ec2.amazonaws.com in, or the role was deleted and made anew",
         ),
-        (code, _) if code != "Success" => fail(code, &format!("cannot be had: {code}")),
-        _ if !status.complete => fail("incomplete", "are incomplete"),
+        (code, _) if code != SUCCESS => fail(code, &format!("cannot be had: {code}")),
+        _ if status.credentials.is_none() => fail("incomplete", "are incomplete"),
         (_, None) => fail("no-expiration", "carry no time at which they expire"),
         (_, Some(expiration)) if expiration <= now => fail(
             "expired",
             &format!(
                 "expired at {expiration} and were not renewed (last at {})",
-                status
-                    .last_updated
-                    .map_or_else(|| "an unknown time".to_owned(), |time| time.to_string()),
+                told(status.last_updated),
+            ),
+        ),
+        (_, Some(expiration)) if should_be_renewed(expiration, status.last_updated, now) => fail(
+            "not-rotated",
+            &format!(
+                "expire at {expiration} and should have been renewed 5 minutes before that (last \
+                 at {})",
+                told(status.last_updated),
             ),
         ),
         (_, Some(expiration)) => check(
@@ -195,9 +255,27 @@ fn check_credentials(
     }
 }
 
+/// Not where they are newer than what is left of them: then they are merely
+/// short-lived.
+fn should_be_renewed(
+    expiration: Timestamp,
+    last_updated: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let left = expiration.duration_since(now);
+    left < RENEWED_BEFORE && last_updated.is_none_or(|updated| now.duration_since(updated) > left)
+}
+
+fn told(time: Option<Timestamp>) -> String {
+    time.map_or_else(|| "an unknown time".into(), |time| time.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
+
+    const NOW: &str = "2026-03-01T12:00:00Z";
 
     fn status(code: &str, expiration: Option<&str>) -> Role {
         Role::Named {
@@ -207,23 +285,44 @@ mod tests {
                 expiration: expiration.map(|time| time.parse().unwrap()),
                 last_updated: None,
                 kind: None,
-                access_key_id: Some("ASIAX".into()),
-                complete: true,
+                credentials: Some(Credentials {
+                    access_key_id: "ASIAX".into(),
+                    secret_access_key: Secret::new("s"),
+                    session_token: Some(Secret::new("t")),
+                }),
             }),
         }
     }
 
     fn verdicts(role: &Role) -> (Verdict, Verdict, Option<String>) {
-        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        let now = NOW.parse().unwrap();
         let (missing, unusable) = check_role(role, now);
         (missing.verdict, unusable.verdict, unusable.observed)
     }
 
     #[test]
-    fn credentials_are_usable_until_the_second_they_expire() {
-        let at = |time| verdicts(&status("Success", Some(time))).1;
-        assert_eq!(at("2026-03-01T12:00:01Z"), Verdict::Pass);
-        assert_eq!(at("2026-03-01T12:00:00Z"), Verdict::Fail);
+    fn credentials_sign_until_the_second_they_expire() {
+        let at = |time| {
+            let role = status("Success", Some(time));
+            (role.can_sign(NOW.parse().unwrap()), verdicts(&role).2)
+        };
+        let observed = |word: &str| Some(word.to_owned());
+        assert_eq!(at("2026-03-01T12:05:00Z"), (true, observed("Success")));
+        assert_eq!(at("2026-03-01T12:04:59Z"), (true, observed("not-rotated")));
+        assert_eq!(at("2026-03-01T12:00:01Z"), (true, observed("not-rotated")));
+        assert_eq!(at("2026-03-01T12:00:00Z"), (false, observed("expired")));
+    }
+
+    #[test]
+    fn credentials_that_were_just_renewed_are_not_late() {
+        for (updated, late) in [("11:58:00Z", false), ("06:00:00Z", true)] {
+            let [expiration, updated, now] =
+                ["12:03:00Z", updated, "12:00:00Z"].map(|time| format!("2026-03-01T{time}"));
+            let updated = Some(updated.parse().unwrap());
+            let told =
+                should_be_renewed(expiration.parse().unwrap(), updated, now.parse().unwrap());
+            assert_eq!(told, late);
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The report for a person, often at night and often through a console that
 //! cuts after 2,000 characters: so what matters stands first, by credential.
 
+mod credential;
+
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
 use super::{Credential, Exporter, Report, credentials};
-use crate::finding::{Finding, Location, SourceKind, Verdict};
+use crate::finding::{Finding, Rule, SourceKind, Verdict};
 use crate::sanitize;
+use credential::{credential_block, credential_line};
 
 /// Plain text, no colours.
 #[derive(Debug)]
@@ -21,9 +24,6 @@ const HEAD_LISTS: usize = 1_300;
 
 /// Longest line of a list in the head.
 const HEAD_LINE: usize = 150;
-
-/// Places listed for one credential; the JSON report has them all.
-const MAX_PLACES: usize = 20;
 
 impl Exporter for Text {
     fn write(&self, report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
@@ -129,7 +129,10 @@ fn verdict_line(report: &Report) -> String {
     } else if report.coverage.is_empty() {
         counts.join(", ")
     } else {
-        let places = summary.findings - posture_findings(report).count() as u64;
+        let places = report.findings.iter().filter(|finding| {
+            finding.location.source != SourceKind::Posture && finding.rule != Rule::RoleShadowed
+        });
+        let places = places.count() as u64;
         format!(
             "{} ({} in {})",
             counts.join(", "),
@@ -166,7 +169,8 @@ fn role_line(report: &Report) -> String {
         .all(|check| check.verdict == Verdict::Pass);
     match &report.instance.role {
         Some(role) if all_pass => format!(
-            "the role {} is there and usable, over IMDSv2 only and from this host only",
+            "the role {} is there and usable, over IMDSv2 only and from this host only, and no \
+             static key stands in its place",
             sanitize::line(role)
         ),
         _ => "no posture check failed".to_owned(),
@@ -191,9 +195,15 @@ fn posture_line(report: &Report) -> Option<String> {
             sanitize::line(&first.reason)
         ));
     }
-    let parts: Vec<String> = report
-        .posture
-        .iter()
+    // A console cuts the end, which nobody needs when it is all right.
+    let mut worst_first: Vec<_> = report.posture.iter().collect();
+    worst_first.sort_by_key(|check| match check.verdict {
+        Verdict::Fail => 0,
+        Verdict::Unknown => 1,
+        Verdict::Pass | Verdict::NotApplicable => 2,
+    });
+    let parts: Vec<String> = worst_first
+        .into_iter()
         .filter(|check| check.verdict != Verdict::NotApplicable)
         .map(|check| {
             let name = check.check.name();
@@ -207,121 +217,6 @@ fn posture_line(report: &Report) -> Option<String> {
         })
         .collect();
     Some(format!("posture: {}", parts.join(", ")))
-}
-
-fn credential_line(credential: &Credential<'_>) -> String {
-    let worst = credential.worst();
-    format!(
-        "{:<8} {} in {}{}: {}",
-        worst.severity.name(),
-        name(worst),
-        many(credential.findings.len() as u64, "place"),
-        holders(credential),
-        place(&worst.location)
-    )
-}
-
-fn credential_block(text: &mut String, credential: &Credential<'_>) {
-    let worst = credential.worst();
-    let account = match (&worst.account_id, worst.same_account) {
-        (Some(account), Some(true)) => format!(", account {account} (this instance's)"),
-        (Some(account), Some(false)) => format!(", account {account} (FOREIGN)"),
-        (Some(account), None) => format!(", account {account}"),
-        (None, _) => String::new(),
-    };
-    let secret = worst
-        .secret_fingerprint
-        .as_deref()
-        .filter(|_| worst.access_key_id.is_some())
-        .map_or_else(String::new, |fingerprint| format!(", secret {fingerprint}"));
-    let _ = writeln!(
-        text,
-        "{} {}{account}{secret}\n  {} ({} confidence), {}{}:",
-        worst.severity.name().to_uppercase(),
-        name(worst),
-        sanitize::line(&worst.title),
-        format!("{:?}", worst.confidence).to_lowercase(),
-        many(credential.findings.len() as u64, "place"),
-        holders(credential)
-    );
-    for finding in credential.findings.iter().take(MAX_PLACES) {
-        let _ = writeln!(text, "    {}", place_with_facts(finding));
-    }
-    let more = credential.findings.len().saturating_sub(MAX_PLACES);
-    if more > 0 {
-        let _ = writeln!(text, "    … and {more} more (--format json has all)");
-    }
-    let _ = writeln!(text, "  fix: {}", sanitize::line(&worst.remediation));
-}
-
-/// What the credential is called: its ID, else its fingerprint.
-fn name(finding: &Finding) -> String {
-    match finding.credential() {
-        ("", "") => finding.rule.to_string(),
-        ("", fingerprint) => format!("{} {fingerprint}", finding.rule),
-        (id, _) => id.to_owned(),
-    }
-}
-
-fn holders(credential: &Credential<'_>) -> String {
-    let mut pids: Vec<u32> = credential
-        .findings
-        .iter()
-        .filter_map(|finding| finding.location.pid)
-        .collect();
-    pids.sort_unstable();
-    pids.dedup();
-    match pids.len() as u64 {
-        0 => String::new(),
-        count => format!(", held by {}", many_es(count, "process")),
-    }
-}
-
-/// The place in one line, safe for a terminal.
-fn place(location: &Location) -> String {
-    let mut text = location.path.clone().unwrap_or_default();
-    if let Some(member) = &location.member {
-        let _ = write!(text, "!{member}");
-    }
-    if let Some(pid) = location.pid {
-        let exe = location.exe.as_deref().unwrap_or("?");
-        text = format!("process {pid} ({exe}), {text}");
-    } else if let Some(line) = location.line {
-        let _ = write!(text, ":{line}");
-    }
-    if let Some(commit) = &location.commit {
-        let _ = write!(text, " in commit {commit}");
-    }
-    sanitize::line(&text).into_owned()
-}
-
-fn place_with_facts(finding: &Finding) -> String {
-    let mut text = place(&finding.location);
-    let location = &finding.location;
-    let mut facts = Vec::new();
-    if !location.encoding.is_empty() {
-        facts.push(format!("in {}", location.encoding.join(" in ")));
-    }
-    if finding.occurrences > 1 {
-        facts.push(format!("{} times", finding.occurrences));
-    }
-    if let Some(unit) = &location.unit {
-        facts.push(unit.clone());
-    }
-    if let Some(file) = &finding.file {
-        facts.push(format!("mode {}, uid {}", file.mode, file.uid));
-        match file.baked_into_image {
-            Some(true) => facts.push("came with the image".into()),
-            Some(false) => facts.push("arrived at run time".into()),
-            None => {}
-        }
-    } else if let Some(uid) = location.uid {
-        facts.push(format!("uid {uid}"));
-    }
-    if !facts.is_empty() {
-        let _ = write!(text, "  [{}]", sanitize::line(&facts.join(", ")));
-    }
-    text
 }
 
 /// What was asked for and not checked.

@@ -17,38 +17,42 @@ pub const MAX_BATCH_EVENTS: usize = 10_000;
 /// the limit itself is inside is not written down, so it is left out.
 pub const MAX_BATCH_SPAN_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Events in batches, and those that fit none.
+/// Events in batches, and those that fit none, by their places among those
+/// given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batches {
     /// None empty; chronological, within each and from one to the next.
-    pub batches: Vec<Vec<Event>>,
+    pub batches: Vec<Vec<usize>>,
     /// Larger than any batch may be: they can never be delivered.
-    pub too_large: Vec<Event>,
+    pub too_large: Vec<usize>,
 }
 
 /// Every event into exactly one place, in the order of time; events of one
 /// moment keep their order.
-pub fn split(events: Vec<Event>) -> Batches {
-    let (mut events, too_large): (Vec<_>, Vec<_>) = events
-        .into_iter()
-        .partition(|event| size(event) <= MAX_EVENT_BYTES);
-    events.sort_by_key(|event| event.timestamp_ms);
+pub fn split(events: &[Event]) -> Batches {
+    let (mut places, too_large): (Vec<usize>, Vec<usize>) =
+        (0..events.len()).partition(|place| size(&events[*place]) <= MAX_EVENT_BYTES);
+    places.sort_by_key(|place| events[*place].timestamp_ms);
 
     let mut batches = Vec::new();
-    let mut batch: Vec<Event> = Vec::new();
+    let mut batch: Vec<usize> = Vec::new();
     let mut bytes = 0;
-    for event in events {
+    for place in places {
+        let event = &events[place];
         let full = batch.len() == MAX_BATCH_EVENTS
-            || bytes + size(&event) > MAX_BATCH_BYTES
+            || bytes + size(event) > MAX_BATCH_BYTES
             || batch.first().is_some_and(|first| {
-                event.timestamp_ms.saturating_sub(first.timestamp_ms) >= MAX_BATCH_SPAN_MS
+                let span = event
+                    .timestamp_ms
+                    .saturating_sub(events[*first].timestamp_ms);
+                span >= MAX_BATCH_SPAN_MS
             });
         if full && !batch.is_empty() {
             batches.push(std::mem::take(&mut batch));
             bytes = 0;
         }
-        bytes += size(&event);
-        batch.push(event);
+        bytes += size(event);
+        batch.push(place);
     }
     if !batch.is_empty() {
         batches.push(batch);
@@ -66,18 +70,19 @@ mod tests {
 
     use super::*;
 
-    fn event(id: usize, timestamp_ms: i64, bytes: usize) -> Event {
+    fn event(timestamp_ms: i64, bytes: usize) -> Event {
         Event {
-            id: id.to_string(),
+            id: String::new(),
             timestamp_ms,
             body: "x".repeat(bytes),
         }
     }
 
-    fn assert_within_limits(batches: &[Vec<Event>]) {
+    fn assert_within_limits(events: &[Event], batches: &[Vec<usize>]) {
         for batch in batches {
+            let batch: Vec<_> = batch.iter().map(|place| &events[*place]).collect();
             assert!((1..=MAX_BATCH_EVENTS).contains(&batch.len()));
-            assert!(batch.iter().map(size).sum::<usize>() <= MAX_BATCH_BYTES);
+            assert!(batch.iter().map(|event| size(event)).sum::<usize>() <= MAX_BATCH_BYTES);
             assert!(batch.is_sorted_by_key(|event| event.timestamp_ms));
             let span = batch[batch.len() - 1].timestamp_ms - batch[0].timestamp_ms;
             assert!(span < MAX_BATCH_SPAN_MS);
@@ -100,71 +105,53 @@ mod tests {
         fn every_event_is_placed_once_and_every_limit_kept(
             shapes in prop::collection::vec((0..4 * MAX_BATCH_SPAN_MS, sizes()), 0..40),
         ) {
-            let events: Vec<_> = shapes
-                .iter()
-                .enumerate()
-                .map(|(id, (at, bytes))| event(id, *at, *bytes))
-                .collect();
-            let split = split(events);
-            assert_within_limits(&split.batches);
-            prop_assert!(split.too_large.iter().all(|e| size(e) > MAX_EVENT_BYTES));
-            prop_assert!(split.batches.concat().is_sorted_by_key(|e| e.timestamp_ms));
-            let mut ids: Vec<usize> = split
-                .batches
-                .concat()
-                .iter()
-                .chain(&split.too_large)
-                .map(|e| e.id.parse().unwrap())
-                .collect();
-            ids.sort_unstable();
-            prop_assert_eq!(ids, (0..shapes.len()).collect::<Vec<_>>());
+            let events: Vec<_> = shapes.iter().map(|(at, bytes)| event(*at, *bytes)).collect();
+            let split = split(&events);
+            assert_within_limits(&events, &split.batches);
+            let large = |place: &usize| size(&events[*place]) > MAX_EVENT_BYTES;
+            prop_assert!(split.too_large.iter().all(large));
+            let time = |place: &usize| events[*place].timestamp_ms;
+            prop_assert!(split.batches.concat().is_sorted_by_key(time));
+            let mut places = [split.batches.concat(), split.too_large].concat();
+            places.sort_unstable();
+            prop_assert_eq!(places, (0..shapes.len()).collect::<Vec<_>>());
         }
 
         #[test]
         fn any_clock_is_survived(times in prop::collection::vec(any::<i64>(), 0..20)) {
-            let events: Vec<_> = times
-                .iter()
-                .enumerate()
-                .map(|(id, at)| event(id, *at, 1))
-                .collect();
-            prop_assert_eq!(split(events).batches.concat().len(), times.len());
+            let events: Vec<_> = times.iter().map(|at| event(*at, 1)).collect();
+            prop_assert_eq!(split(&events).batches.concat().len(), times.len());
         }
     }
 
     #[test]
     fn the_count_is_bounded() {
-        let events = (0..=MAX_BATCH_EVENTS).map(|id| event(id, 0, 1)).collect();
-        let lengths: Vec<_> = split(events).batches.iter().map(Vec::len).collect();
+        let events: Vec<_> = (0..=MAX_BATCH_EVENTS).map(|_| event(0, 1)).collect();
+        let lengths: Vec<_> = split(&events).batches.iter().map(Vec::len).collect();
         assert_eq!(lengths, [MAX_BATCH_EVENTS, 1]);
     }
 
     #[test]
     fn an_event_at_the_limit_goes_alone_and_one_byte_more_goes_nowhere() {
         let limit = MAX_EVENT_BYTES - EVENT_OVERHEAD_BYTES;
-        let split = split(vec![
-            event(0, 0, limit),
-            event(1, 0, limit + 1),
-            event(2, 0, 1),
-        ]);
-        assert_eq!(split.batches.len(), 2);
-        assert_eq!(split.too_large[0].id, "1");
+        let split = split(&[event(0, limit), event(0, limit + 1), event(0, 1)]);
+        assert_eq!(split.batches, [[0], [2]]);
+        assert_eq!(split.too_large, [1]);
     }
 
     #[test]
     fn a_batch_ends_before_a_day_is_over() {
-        let events = vec![
-            event(0, 0, 1),
-            event(1, MAX_BATCH_SPAN_MS - 1, 1),
-            event(2, MAX_BATCH_SPAN_MS, 1),
-        ];
-        let lengths: Vec<_> = split(events).batches.iter().map(Vec::len).collect();
-        assert_eq!(lengths, [2, 1]);
+        let split = split(&[
+            event(0, 1),
+            event(MAX_BATCH_SPAN_MS - 1, 1),
+            event(MAX_BATCH_SPAN_MS, 1),
+        ]);
+        assert_eq!(split.batches, [vec![0, 1], vec![2]]);
     }
 
     #[test]
     fn events_of_one_moment_keep_their_order() {
-        let split = split(vec![event(2, 5, 1), event(1, 5, 1), event(0, 4, 1)]);
-        let ids: Vec<_> = split.batches[0].iter().map(|e| e.id.as_str()).collect();
-        assert_eq!(ids, ["0", "2", "1"]);
+        let split = split(&[event(5, 1), event(5, 1), event(4, 1)]);
+        assert_eq!(split.batches, [[2, 0, 1]]);
     }
 }

@@ -4,24 +4,31 @@
 //! environment or from `~/.aws`, so nothing but the credentials given here can
 //! sign. Whoever calls decides about retries, see [`super::decision`].
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use aws_credential_types::provider::future;
 use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
 use aws_sdk_cloudwatchlogs::config::timeout::TimeoutConfig;
 use aws_sdk_cloudwatchlogs::config::{
-    AppName, BehaviorVersion, Credentials, IdentityCache, ProvideCredentials, Region,
+    AppName, BehaviorVersion, ConfigBag, Credentials, IdentityCache, ProvideCredentials, Region,
     SharedCredentialsProvider, StalledStreamProtectionConfig,
 };
 use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatchlogs::operation::put_log_events::PutLogEventsOutput;
 use aws_sdk_cloudwatchlogs::types::{InputLogEvent, RejectedLogEventsInfo};
 use aws_sdk_cloudwatchlogs::{Client, Config};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::Response;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::decision::{Call, Fault};
-use super::transport::{self, TransportError};
-use super::{Event, Rejected, Settings};
+use super::{Event, Fate, Reason, Settings};
+use crate::aws::{self, TransportError};
 
 /// The role's credentials of the moment. They are swapped beneath the client,
 /// so that what it has learnt of the service's clock and its connections stay.
@@ -53,6 +60,40 @@ impl ProvideCredentials for Current {
     }
 }
 
+/// How far the service's clock is ahead of this host's, in milliseconds, by
+/// the date of its last answer.
+#[derive(Debug, Clone, Default)]
+struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    fn now_ms(&self) -> i64 {
+        let ahead = self.0.load(Ordering::Relaxed);
+        Timestamp::now().as_millisecond().saturating_add(ahead)
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Clock {
+    fn name(&self) -> &'static str {
+        "Clock"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").unwrap_or_default();
+        // One that cannot be read teaches nothing.
+        if let Ok(told) = DateTimeParser::new().parse_timestamp(date) {
+            let ahead = told.as_millisecond() - Timestamp::now().as_millisecond();
+            self.0.store(ahead, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
 /// Why a call failed, and what was said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -64,6 +105,7 @@ pub(super) struct Failure {
 pub(super) struct Logs {
     client: Client,
     current: Current,
+    clock: Clock,
     log_group: String,
     log_stream: String,
 }
@@ -74,21 +116,25 @@ impl Logs {
         region: &str,
         credentials: Credentials,
     ) -> Result<Self, TransportError> {
+        let endpoint = aws::endpoint("ship.endpoint", settings.endpoint.as_ref())?;
         let current = Current(Arc::new(RwLock::new(credentials)));
+        let clock = Clock::default();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(current.clone()))
             .identity_cache(IdentityCache::no_cache())
-            .http_client(transport::to_logs(settings)?)
+            .http_client(aws::client(&settings.network, endpoint.as_deref())?)
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(clock.clone());
         config.set_app_name(AppName::new("rolecall").ok());
-        config.set_endpoint_url(transport::endpoint(settings)?);
+        config.set_endpoint_url(endpoint);
         Ok(Self {
             client: Client::from_conf(config.build()),
             current,
+            clock,
             log_group: settings.log_group.clone(),
             log_stream: settings.log_stream.clone(),
         })
@@ -98,9 +144,18 @@ impl Logs {
         self.current.set(credentials);
     }
 
+    /// The present time as the service tells it, or else this host.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     /// Makes one call, once. Only `PutLogEvents` looks at the events and
-    /// rejects any.
-    pub(super) async fn perform(&self, call: Call, events: &[Event]) -> Result<Rejected, Failure> {
+    /// decides their fates.
+    pub(super) async fn perform(
+        &self,
+        call: Call,
+        events: &[&Event],
+    ) -> Result<Vec<Fate>, Failure> {
         match call {
             Call::PutLogEvents => self.put(events).await,
             Call::CreateLogStream => self
@@ -110,7 +165,7 @@ impl Logs {
                 .log_stream_name(&self.log_stream)
                 .send()
                 .await
-                .map(|_| Rejected::default())
+                .map(|_| Vec::new())
                 .map_err(|error| self.failure(&error)),
             Call::CreateLogGroup => self
                 .client
@@ -118,12 +173,12 @@ impl Logs {
                 .log_group_name(&self.log_group)
                 .send()
                 .await
-                .map(|_| Rejected::default())
+                .map(|_| Vec::new())
                 .map_err(|error| self.failure(&error)),
         }
     }
 
-    async fn put(&self, events: &[Event]) -> Result<Rejected, Failure> {
+    async fn put(&self, events: &[&Event]) -> Result<Vec<Fate>, Failure> {
         let mut request = self
             .client
             .put_log_events()
@@ -136,64 +191,41 @@ impl Logs {
                 .build()
                 .map_err(|error| Failure {
                     fault: Fault::InvalidRequest,
-                    cause: transport::causes(&error),
+                    cause: aws::causes(&error),
                 })?;
             request = request.log_events(input);
         }
         let output = request.send().await.map_err(|error| self.failure(&error))?;
-        Ok(rejected(&output, events.len()))
+        Ok(fates(&output, events.len()))
     }
 
     fn failure<E>(&self, error: &SdkError<E, Response>) -> Failure
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let (fault, cause) = match error {
-            SdkError::ServiceError(answer) => {
-                let status = answer.raw().status().as_u16();
-                let body = answer.raw().body().bytes();
-                let code = answer.err().code().or_else(|| in_xml(body, "Code"));
-                let message = answer.err().message().or_else(|| in_xml(body, "Message"));
-                let message = message.unwrap_or("");
-                let fault = Fault::of_answer(code, status, message);
-                let code = code.unwrap_or("no error code");
+        let (fault, cause) = match aws::Failure::of(error) {
+            aws::Failure::Refused {
+                code,
+                status,
+                message,
+            } => {
+                let fault = Fault::of_answer(code.as_deref(), status, &message);
+                let code = code.as_deref().unwrap_or("no error code");
                 (fault, format!("{code} (HTTP {status}): {message}"))
             }
-            SdkError::ResponseError(answer) => {
-                let status = answer.raw().status().as_u16();
-                let fault = Fault::of_answer(None, status, "");
-                (
-                    fault,
-                    format!("HTTP {status}: {}", transport::causes(error)),
-                )
-            }
-            SdkError::TimeoutError(_) => (Fault::TimedOut, transport::causes(error)),
-            SdkError::DispatchFailure(failure) => {
-                let fault = if failure.is_timeout() {
-                    Fault::TimedOut
-                } else if transport::causes(error).contains(transport::PROXY_DENIED) {
-                    Fault::ProxyDenied
-                } else if transport::is_untrusted(error) {
-                    Fault::Untrusted
-                } else if failure.is_user() {
-                    Fault::Misconfigured
-                } else if failure.is_io() {
-                    Fault::Unreachable
-                } else if failure.as_other().is_some() {
-                    Fault::LostAnswer
-                } else {
-                    Fault::Unreachable
-                };
-                (fault, transport::causes(error))
-            }
-            _ => (Fault::Misconfigured, transport::causes(error)),
+            aws::Failure::LostAnswer { cause } => (Fault::LostAnswer, cause),
+            aws::Failure::TimedOut { cause } => (Fault::TimedOut, cause),
+            aws::Failure::ProxyDenied { cause } => (Fault::ProxyDenied, cause),
+            aws::Failure::Untrusted { cause } => (Fault::Untrusted, cause),
+            aws::Failure::Unreachable { cause } => (Fault::Unreachable, cause),
+            aws::Failure::Misconfigured { cause } => (Fault::Misconfigured, cause),
         };
         // A refusal of a signature quotes what should have been signed, which
         // includes the session token.
         let cause = if fault == Fault::BadSignature || self.quotes_a_secret(&cause) {
             String::new()
         } else {
-            transport::shortened(cause.trim_end_matches([':', ' ']))
+            aws::shortened(cause.trim_end_matches([':', ' ']))
         };
         Failure { fault, cause }
     }
@@ -207,86 +239,76 @@ impl Logs {
     }
 }
 
-/// What the error format of the older APIs says: gateways speak it that stand
-/// before the service and check who calls.
-fn in_xml<'a>(body: Option<&'a [u8]>, element: &str) -> Option<&'a str> {
-    let (_, rest) = std::str::from_utf8(body?)
-        .ok()?
-        .split_once(&format!("<{element}>"))?;
-    rest.split_once("</").map(|(text, _)| text.trim())
-}
-
-fn rejected(output: &PutLogEventsOutput, events: usize) -> Rejected {
-    output
-        .rejected_log_events_info()
-        .map_or_else(Rejected::default, |info| counted(info, events))
+fn fates(output: &PutLogEventsOutput, events: usize) -> Vec<Fate> {
+    output.rejected_log_events_info().map_or_else(
+        || vec![Fate::Accepted; events],
+        |info| fates_of(info, events),
+    )
 }
 
 /// The events of the batch are in the order of time, so that the rejected
 /// ones stand at its ends: `[0, tooOldEnd)`, `[0, expiredEnd)` and
-/// `[tooNewStart, n)`. The two at the front overlap; an event is counted once,
-/// and nothing that the service says makes the sum larger than the batch.
-fn counted(info: &RejectedLogEventsInfo, events: usize) -> Rejected {
+/// `[tooNewStart, n)`. The two at the front overlap, and nothing keeps a
+/// service from letting all of them.
+fn fates_of(info: &RejectedLogEventsInfo, events: usize) -> Vec<Fate> {
     let index = |value: Option<i32>, otherwise: usize| {
-        value.map_or(otherwise, |v| usize::try_from(v).unwrap_or(0).min(events))
+        value.map_or(otherwise, |v| usize::try_from(v).unwrap_or(0))
     };
-    let too_old = index(info.too_old_log_event_end_index(), 0);
-    let expired_end = index(info.expired_log_event_end_index(), 0).max(too_old);
-    let too_new_start = index(info.too_new_log_event_start_index(), events).max(expired_end);
-    Rejected {
-        too_old: too_old as u64,
-        expired: (expired_end - too_old) as u64,
-        too_new: (events - too_new_start) as u64,
-        too_large: 0,
-    }
+    let too_old_end = index(info.too_old_log_event_end_index(), 0);
+    let expired_end = index(info.expired_log_event_end_index(), 0);
+    let too_new_start = index(info.too_new_log_event_start_index(), events);
+    (0..events)
+        .map(|place| match place {
+            _ if place < too_old_end => Fate::Rejected(Reason::TooOld),
+            _ if place < expired_end => Fate::Rejected(Reason::Expired),
+            _ if place >= too_new_start => Fate::Rejected(Reason::TooNew),
+            _ => Fate::Accepted,
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn info(too_old: Option<i32>, expired: Option<i32>, too_new: Option<i32>) -> Rejected {
+    /// Of ten events: `o` too old, `x` expired, `n` too new, `.` accepted.
+    fn fates(too_old: Option<i32>, expired: Option<i32>, too_new: Option<i32>) -> String {
         let info = RejectedLogEventsInfo::builder()
             .set_too_old_log_event_end_index(too_old)
             .set_expired_log_event_end_index(expired)
             .set_too_new_log_event_start_index(too_new)
             .build();
-        counted(&info, 10)
+        fates_of(&info, 10)
+            .into_iter()
+            .map(|fate| match fate {
+                Fate::Rejected(Reason::TooOld) => 'o',
+                Fate::Rejected(Reason::Expired) => 'x',
+                Fate::Rejected(Reason::TooNew) => 'n',
+                _ => '.',
+            })
+            .collect()
     }
 
     #[test]
     fn ends_are_exclusive_and_the_start_is_inclusive() {
-        let rejected = info(Some(2), Some(3), Some(9));
+        assert_eq!(fates(Some(2), Some(3), Some(9)), "oox......n");
+        assert_eq!(fates(None, None, None), "..........");
+    }
+
+    #[test]
+    fn an_event_that_is_both_too_old_and_expired_is_too_old() {
+        assert_eq!(fates(Some(4), Some(3), None), "oooo......");
+        assert_eq!(fates(None, Some(3), None), "xxx.......");
+    }
+
+    #[test]
+    fn no_answer_decides_more_events_than_were_sent() {
         assert_eq!(
-            (rejected.too_old, rejected.expired, rejected.too_new),
-            (2, 1, 1)
+            fates(Some(i32::MIN), Some(-1), Some(i32::MAX)),
+            ".........."
         );
-    }
-
-    #[test]
-    fn an_event_that_is_both_too_old_and_expired_is_counted_once() {
-        let rejected = info(Some(4), Some(3), None);
-        assert_eq!((rejected.too_old, rejected.expired), (4, 0));
-        assert_eq!(info(None, Some(3), None).expired, 3);
-    }
-
-    #[test]
-    fn no_answer_rejects_more_than_was_sent() {
-        for extreme in [
-            None,
-            Some(i32::MIN),
-            Some(-1),
-            Some(0),
-            Some(10),
-            Some(i32::MAX),
-        ] {
-            for other in [None, Some(-7), Some(5), Some(11)] {
-                for third in [None, Some(i32::MIN), Some(3), Some(i32::MAX)] {
-                    assert!(info(extreme, other, third).total() <= 10);
-                    assert!(info(third, extreme, other).total() <= 10);
-                    assert!(info(other, third, extreme).total() <= 10);
-                }
-            }
-        }
+        assert_eq!(fates(Some(i32::MAX), Some(5), Some(-7)), "oooooooooo");
+        assert_eq!(fates(Some(0), Some(11), Some(0)), "xxxxxxxxxx");
+        assert_eq!(fates(Some(1), None, Some(i32::MIN)), "onnnnnnnnn");
     }
 }

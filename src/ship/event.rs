@@ -3,29 +3,42 @@
 //!
 //! A body is `schema`, `type` and the fields of the record, and beside them
 //!
-//! * `event`: `opened` for a finding, `posture`, `coverage`, or `heartbeat`
-//!   for the summary;
+//! * `event`: `opened`, `changed` or `resolved` for a finding, `posture`,
+//!   `coverage`, or `heartbeat` for the summary;
 //! * `event_id`: 32 hex digits, made once. A resend after a lost answer keeps
 //!   it, so that a reader can tell a duplicate from a second event;
 //! * `instance`: who speaks;
+//! * for `opened`, where the finding was there before, `reopened`: how often
+//!   it was resolved;
+//! * for `changed`, `changed`: the fields that differ, and `opened_at`;
+//! * for `resolved`, `opened_at`, `resolved_at`, `open_seconds`, and
+//!   `resolution`: `clean` where the place was looked at again, `gone` where
+//!   it is no more;
+//! * `original_timestamp`, where the event was sent again for its time (see
+//!   [`super::restamp()`]);
 //! * for a heartbeat, the embedded metrics (see [`super::metrics`]);
 //! * `truncated`, only where the record had to be cut: how many values were.
 
 use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
 use std::hash::BuildHasher;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::metrics::{Emf, Metrics};
-use crate::finding::{Coverage, Finding, Instance, PostureCheck, Record, Summary, Versioned};
+use super::restamp::MAX_ADDED_BYTES;
+use crate::finding::{
+    Coverage, Finding, Instance, PostureCheck, Record, SCHEMA_VERSION, Summary, Versioned,
+};
 use crate::sanitize;
 
 /// What CloudWatch extracts fields and metrics from; the overhead of an event
-/// is kept free, so that the bound holds however it is counted.
-pub const MAX_BODY_BYTES: usize = 256 * 1024 - 26;
+/// and a new stamp are kept free, so that the bound holds however it is counted.
+pub const MAX_BODY_BYTES: usize = 256 * 1024 - 26 - MAX_ADDED_BYTES;
 
 /// Lengths that strings of an oversized record are cut to, until it fits.
 const CUTS: [usize; 4] = [8192, 1024, 128, 16];
@@ -61,48 +74,124 @@ impl<'a> From<&'a Instance> for Speaker<'a> {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct Body<'a, R> {
     #[serde(flatten)]
-    record: Versioned<'a>,
+    record: R,
     event: &'static str,
     event_id: &'a str,
     instance: Speaker<'a>,
     #[serde(flatten)]
+    history: History<'a>,
+    #[serde(flatten)]
     metrics: Option<Emf<'a>>,
+}
+
+/// What is known of a finding's past.
+#[derive(Default, Serialize)]
+struct History<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reopened: Option<u64>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    changed: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opened_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolved_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolution: Option<&'a str>,
+}
+
+/// How a finding came to its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Resolution<'a> {
+    pub opened_at: Timestamp,
+    pub resolved_at: Timestamp,
+    pub open_for: Duration,
+    /// `clean` or `gone`.
+    pub standing: &'a str,
+}
+
+/// A finding of which only the JSON is left.
+#[derive(Serialize)]
+struct Kept {
+    schema: u32,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    finding: Map<String, Value>,
 }
 
 impl Event {
     /// A finding was made, or is told for the first time.
     pub fn opened(finding: &Finding, instance: &Instance, timestamp_ms: i64) -> Self {
-        Self::new(
-            Record::Finding(finding),
-            "opened",
-            None,
-            instance,
-            timestamp_ms,
-        )
+        Self::reopened(finding, 0, instance, timestamp_ms)
+    }
+
+    /// A finding was made that was resolved `times` before.
+    pub fn reopened(finding: &Finding, times: u64, instance: &Instance, timestamp_ms: i64) -> Self {
+        let history = History {
+            reopened: (times > 0).then_some(times),
+            ..History::default()
+        };
+        let record = Versioned::from(Record::Finding(finding));
+        Self::new(record, "opened", history, None, instance, timestamp_ms)
+    }
+
+    /// A finding that is open says something else in `fields`.
+    pub fn changed(
+        finding: &Finding,
+        fields: &[&str],
+        opened_at: Timestamp,
+        instance: &Instance,
+        timestamp_ms: i64,
+    ) -> Self {
+        let history = History {
+            changed: fields,
+            opened_at: Some(rfc3339(opened_at)),
+            ..History::default()
+        };
+        let record = Versioned::from(Record::Finding(finding));
+        Self::new(record, "changed", history, None, instance, timestamp_ms)
+    }
+
+    /// A finding is no more. `finding` is its JSON as it was last seen,
+    /// without `schema` and `type`.
+    pub fn resolved(
+        finding: &str,
+        resolution: &Resolution<'_>,
+        instance: &Instance,
+        timestamp_ms: i64,
+    ) -> Self {
+        let history = History {
+            opened_at: Some(rfc3339(resolution.opened_at)),
+            resolved_at: Some(rfc3339(resolution.resolved_at)),
+            open_seconds: Some(resolution.open_for.as_secs_f64()),
+            resolution: Some(resolution.standing),
+            ..History::default()
+        };
+        let record = Kept {
+            schema: SCHEMA_VERSION,
+            kind: "finding",
+            // That it is resolved is told even if no more is known of it.
+            finding: serde_json::from_str(finding).unwrap_or_default(),
+        };
+        Self::new(record, "resolved", history, None, instance, timestamp_ms)
     }
 
     /// The result of a posture check.
     pub fn posture(check: &PostureCheck, instance: &Instance, timestamp_ms: i64) -> Self {
-        Self::new(
-            Record::Posture(check),
-            "posture",
-            None,
-            instance,
-            timestamp_ms,
-        )
+        let record = Versioned::from(Record::Posture(check));
+        let history = History::default();
+        Self::new(record, "posture", history, None, instance, timestamp_ms)
     }
 
     /// What one source looked at.
     pub fn coverage(coverage: &Coverage, instance: &Instance, timestamp_ms: i64) -> Self {
-        Self::new(
-            Record::Coverage(coverage),
-            "coverage",
-            None,
-            instance,
-            timestamp_ms,
-        )
+        let record = Versioned::from(Record::Coverage(coverage));
+        let history = History::default();
+        Self::new(record, "coverage", history, None, instance, timestamp_ms)
     }
 
     /// The sign of life after a sweep, with its metrics.
@@ -113,9 +202,12 @@ impl Event {
         timestamp_ms: i64,
     ) -> Self {
         let emf = Emf::new(summary, metrics, instance, timestamp_ms);
+        let record = Versioned::from(Record::Summary(summary));
+        let history = History::default();
         Self::new(
-            Record::Summary(summary),
+            record,
             "heartbeat",
+            history,
             Some(emf),
             instance,
             timestamp_ms,
@@ -123,18 +215,20 @@ impl Event {
     }
 
     fn new(
-        record: Record<'_>,
+        record: impl Serialize,
         event: &'static str,
+        history: History<'_>,
         metrics: Option<Emf<'_>>,
         instance: &Instance,
         timestamp_ms: i64,
     ) -> Self {
         let id = new_event_id(instance, timestamp_ms);
         let body = Body {
-            record: record.into(),
+            record,
             event,
             event_id: &id,
             instance: instance.into(),
+            history,
             metrics,
         };
         // Nothing in a record can fail to serialise: no maps with keys that
@@ -150,6 +244,10 @@ impl Event {
             body,
         }
     }
+}
+
+fn rfc3339(time: Timestamp) -> String {
+    format!("{time:.3}")
 }
 
 /// Random by the operating system's randomness, which `RandomState` draws
@@ -258,6 +356,32 @@ mod tests {
             Some(5)
         );
         assert_eq!(body.get("truncated"), None);
+    }
+
+    #[test]
+    fn a_resolved_finding_is_told_as_it_was_and_how_long_it_stood_open() {
+        let opened_at = Timestamp::UNIX_EPOCH;
+        let open_for = Duration::from_millis(90_500);
+        let resolution = Resolution {
+            opened_at,
+            resolved_at: opened_at + open_for,
+            open_for,
+            standing: "gone",
+        };
+        let kept = r#"{"id":"1","location":{"path":"/a"}}"#;
+        let body = parsed(&Event::resolved(kept, &resolution, &instance(), 5));
+        assert_eq!(body["schema"], SCHEMA_VERSION);
+        assert_eq!(
+            (&body["type"], &body["event"]),
+            (&"finding".into(), &"resolved".into())
+        );
+        assert_eq!(body["location"]["path"], "/a");
+        assert_eq!(body["opened_at"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(body["resolved_at"], "1970-01-01T00:01:30.500Z");
+        assert_eq!(body["open_seconds"], 90.5);
+        assert_eq!(body["resolution"], "gone");
+        let unreadable = parsed(&Event::resolved("{", &resolution, &instance(), 5));
+        assert_eq!(unreadable["event"], "resolved");
     }
 
     #[test]

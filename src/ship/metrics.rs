@@ -7,6 +7,8 @@
 //! the dimensions are the Auto Scaling group and the image, and never the
 //! instance. What is not known is left out: a zero would be a statement.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::finding::{Instance, Summary};
@@ -18,8 +20,11 @@ const IMAGE_ID: &str = "ImageId";
 /// Longest value of a dimension.
 const MAX_DIMENSION_VALUE: usize = 1024;
 
+/// Values that a metric may have in one event.
+const MAX_VALUES: usize = 100;
+
 /// What the summary does not hold.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
     /// Distinct long-term credentials on this host.
     pub static_credentials: u64,
@@ -27,6 +32,10 @@ pub struct Metrics {
     pub role_present: Option<bool>,
     /// `None` where it could not be told.
     pub imds_v1_enabled: Option<bool>,
+    /// How long each finding was open that was resolved since the previous
+    /// heartbeat; the first hundred are told, so that an average over the
+    /// fleet weighs each finding alike.
+    pub time_to_resolve: Vec<Duration>,
 }
 
 /// The members that a heartbeat has beside its record.
@@ -77,6 +86,8 @@ struct Values {
     role_present: Option<u8>,
     #[serde(rename = "ImdsV1Enabled", skip_serializing_if = "Option::is_none")]
     imds_v1_enabled: Option<u8>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    time_to_resolve: Vec<f64>,
     sweep_seconds: f64,
     undelivered: u64,
 }
@@ -99,6 +110,12 @@ impl<'a> Emf<'a> {
             findings_info: summary.info,
             role_present: metrics.role_present.map(u8::from),
             imds_v1_enabled: metrics.imds_v1_enabled.map(u8::from),
+            time_to_resolve: metrics
+                .time_to_resolve
+                .iter()
+                .take(MAX_VALUES)
+                .map(Duration::as_secs_f64)
+                .collect(),
             // Milliseconds fit a double exactly for 285,000 years.
             #[expect(clippy::cast_precision_loss)]
             sweep_seconds: summary.duration_ms as f64 / 1000.0,
@@ -132,6 +149,7 @@ impl Values {
             // Averages over a group: the part of it that has a role.
             ("RolePresent", "None", self.role_present.is_some()),
             ("ImdsV1Enabled", "None", self.imds_v1_enabled.is_some()),
+            ("TimeToResolve", "Seconds", !self.time_to_resolve.is_empty()),
             ("SweepSeconds", "Seconds", true),
             ("Undelivered", "Count", true),
         ]
@@ -213,7 +231,14 @@ mod tests {
             assert!((1..=100).contains(&metrics.len()));
             for metric in metrics {
                 let name = metric["Name"].as_str().expect("a metric name");
-                assert!(root[name].as_f64().is_some_and(f64::is_finite), "{name}");
+                let values = match &root[name] {
+                    Value::Array(values) => values.clone(),
+                    value => vec![value.clone()],
+                };
+                assert!((1..=100).contains(&values.len()), "{name}");
+                for value in values {
+                    assert!(value.as_f64().is_some_and(f64::is_finite), "{name}");
+                }
                 assert!(UNITS.contains(&metric["Unit"].as_str().expect("a unit")));
             }
         }
@@ -240,15 +265,17 @@ mod tests {
     fn every_heartbeat_follows_the_format_whatever_is_known() {
         for group in [None, Some("web"), Some(" ")] {
             for image in [None, Some("ami-1"), Some("")] {
-                for known in [None, Some(false), Some(true)] {
+                for (known, resolved) in [(None, 0), (Some(false), 1), (Some(true), 500)] {
                     let metrics = Metrics {
                         static_credentials: 1,
                         role_present: known,
                         imds_v1_enabled: known,
+                        time_to_resolve: vec![Duration::from_millis(1500); resolved],
                     };
                     let root = emf(group, image, &metrics);
                     assert_is_emf(&root);
                     assert_eq!(root.get("RolePresent").is_some(), known.is_some());
+                    assert_eq!(root.get("TimeToResolve").is_some(), resolved > 0);
                 }
             }
         }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::cloudwatch::Failure;
 use super::decision::{Call, Fault};
-use super::{Rejected, Settings};
+use super::{Delivery, Settings};
+use crate::aws;
 
 /// What a sentence about a failed call speaks of.
 pub(super) struct Context<'a> {
@@ -103,7 +104,7 @@ impl Context<'_> {
         let group = &self.settings.log_group;
         let resource = format!(
             "arn:{}:logs:{}:*:log-group:{group}:*",
-            partition(self.region),
+            aws::partition(self.region),
             self.region
         );
         let statement =
@@ -128,9 +129,11 @@ impl Context<'_> {
     }
 }
 
-/// One sentence for each reason for which events were rejected for good.
-pub(super) fn rejections(rejected: &Rejected) -> Vec<String> {
-    [
+/// One sentence for each reason for which events were rejected for good, and
+/// one for those that were only for their time.
+pub(super) fn rejections(delivery: &Delivery) -> Vec<String> {
+    let rejected = delivery.rejected();
+    let told = [
         (
             rejected.too_old,
             "older than the 14 days that CloudWatch Logs takes",
@@ -144,14 +147,28 @@ pub(super) fn rejections(rejected: &Rejected) -> Vec<String> {
             "more than 2 hours ahead of CloudWatch Logs: check this host's clock",
         ),
         (rejected.too_large, "larger than CloudWatch Logs takes"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, reason)| match count {
-        1 => format!("1 event was rejected for good: it is {reason}"),
-        _ => format!("{count} events were rejected for good: they are {reason}"),
-    })
-    .collect()
+        (rejected.invalid, "invalid to CloudWatch Logs"),
+    ];
+    let restamped = match delivery.restamped {
+        0 => None,
+        1 => Some(
+            "1 event had a time that CloudWatch Logs does not take, and was sent with the \
+             present time"
+                .to_owned(),
+        ),
+        count => Some(format!(
+            "{count} events had a time that CloudWatch Logs does not take, and were sent with the \
+             present time"
+        )),
+    };
+    told.into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, reason)| match count {
+            1 => format!("1 event was rejected for good: it is {reason}"),
+            _ => format!("{count} events were rejected for good: they are {reason}"),
+        })
+        .chain(restamped)
+        .collect()
 }
 
 fn with_cause(head: String, failure: &Failure) -> String {
@@ -162,23 +179,11 @@ fn with_cause(head: String, failure: &Failure) -> String {
     }
 }
 
-/// The partition that a region's ARNs name.
-fn partition(region: &str) -> &'static str {
-    match region {
-        r if r.starts_with("cn-") => "aws-cn",
-        r if r.starts_with("us-gov-") => "aws-us-gov",
-        r if r.starts_with("us-isob-") => "aws-iso-b",
-        r if r.starts_with("us-isof-") => "aws-iso-f",
-        r if r.starts_with("eu-isoe-") => "aws-iso-e",
-        r if r.starts_with("us-iso-") => "aws-iso",
-        r if r.starts_with("eusc-") => "aws-eusc",
-        _ => "aws",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::Network;
+    use crate::ship::{Fate, Reason};
 
     fn settings() -> Settings {
         Settings {
@@ -187,8 +192,7 @@ mod tests {
             region: None,
             endpoint: None,
             imds_endpoint: String::new(),
-            proxy: None,
-            ca_bundle: None,
+            network: Network::default(),
         }
     }
 
@@ -232,12 +236,13 @@ mod tests {
 
     #[test]
     fn rejections_are_told_by_reason() {
-        let rejected = Rejected {
-            too_old: 1,
-            too_new: 2,
-            ..Rejected::default()
+        let delivery = Delivery {
+            fates: [Reason::TooOld, Reason::TooNew, Reason::TooNew]
+                .map(Fate::Rejected)
+                .into(),
+            ..Delivery::default()
         };
-        let sentences = rejections(&rejected);
+        let sentences = rejections(&delivery);
         assert_eq!(sentences.len(), 2);
         assert!(sentences[0].starts_with("1 event was"));
         assert!(sentences[1].starts_with("2 events were"));

@@ -62,6 +62,11 @@ pub fn at_start(head: &[u8]) -> bool {
     kind::recognise(&head[..head.len().min(HEAD)]).is_some()
 }
 
+/// Whether `head` begins as gzip does.
+pub fn is_gzip(head: &[u8]) -> bool {
+    kind::is_gzip(head)
+}
+
 /// Whether a file that begins with `head` may have a zip behind a program, so
 /// that it is worth a look at its end.
 pub fn may_have_prefix(head: &[u8], size: u64) -> bool {

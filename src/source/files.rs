@@ -5,6 +5,7 @@
 //! checked again after the opening.
 
 mod content;
+mod growth;
 mod origin;
 
 use std::fs::{File, OpenOptions};
@@ -19,10 +20,13 @@ use rustix::fs::{FileType, OFlags};
 
 use super::mounts::Mounts;
 use super::repositories::Repositories;
-use super::{Blob, Visitor, archive};
+use super::tail::Tails;
+use super::user_data::Copies;
+use super::{Blob, FileState, Memory, Origin, Visitor, archive};
 use crate::finding::{Coverage, SkipReason, SourceKind};
 use crate::sanitize;
 use content::Content;
+use growth::{Followed, Growth};
 use origin::FileOrigin;
 
 /// What is walked, and how.
@@ -40,6 +44,12 @@ pub struct Files<'a> {
     /// What the walk comes across of git's is left here; `None` reads it as
     /// plain files.
     pub git: Option<&'a Repositories>,
+    /// The copies of user-data that the walk comes across are left here.
+    pub user_data: Option<&'a Copies>,
+    /// What earlier walks read already; `None` reads everything.
+    pub memory: Option<&'a dyn Memory>,
+    /// How far files that grow were read; `None` reads all of each.
+    pub tails: Option<&'a Mutex<Tails>>,
     /// When this instance was first started; files born earlier came with the
     /// image.
     pub pending_time: Option<Timestamp>,
@@ -150,12 +160,28 @@ impl Files<'_> {
             files: self,
             path,
             file,
+            lines_before: 0,
         };
         let blob = Blob {
-            content: &mut Content::new(file, size, false),
+            content: &mut Content::new(file, size, 0, false),
             origin: &origin,
         };
         visitor.visit(blob, coverage)
+    }
+
+    /// Where an opened file is.
+    pub(super) fn origin<'o>(&'o self, path: &'o Path, file: &'o File) -> impl Origin + 'o {
+        FileOrigin {
+            files: self,
+            path,
+            file,
+            lines_before: 0,
+        }
+    }
+
+    /// The path as the host knows it, for showing.
+    pub(super) fn show(&self, path: &Path) -> String {
+        show(&self.on_host(path))
     }
 
     /// Whether the operator left this path out.
@@ -233,7 +259,12 @@ impl Worker<'_, '_> {
                 return WalkState::Skip;
             }
         } else if kind.is_file() {
-            if let Err(error) = self.file(path) {
+            if let Some(copies) = self.files.user_data {
+                copies.note(path, &self.files.on_host(path));
+            }
+            if self.is_unchanged(path) {
+                self.coverage.unchanged += 1;
+            } else if let Err(error) = self.file(path) {
                 self.coverage.skip(reason(&error), self.show(path));
             }
         } else if !kind.is_symlink() {
@@ -243,48 +274,89 @@ impl Worker<'_, '_> {
         WalkState::Continue
     }
 
+    /// Whether there is no need to open it.
+    fn is_unchanged(&self, path: &Path) -> bool {
+        let Some(memory) = self.files.memory else {
+            return false;
+        };
+        let known = rustix::fs::lstat(path).is_ok_and(|stat| memory.knows(&[(&stat).into()]));
+        if known {
+            memory.looked_through(&self.files.on_host(path));
+        }
+        known
+    }
+
     fn file(&mut self, path: &Path) -> io::Result<()> {
-        let Some((file, size)) = open_regular(path)? else {
+        let Some((file, state)) = open_regular(path)? else {
             self.coverage.skip(SkipReason::SpecialFile, self.show(path));
             return Ok(());
         };
+        let Some(memory) = self.files.memory else {
+            return self.read(path, &file, &state).map(|_| ());
+        };
+        let omitted = |worker: &Self| worker.coverage.skipped() + worker.archives.skipped();
+        let (found, skipped) = (self.visitor.found(), omitted(self));
+        let whole = self.read(path, &file, &state)?;
+        if whole && omitted(self) == skipped {
+            memory.looked_through(&self.files.on_host(path));
+            if self.visitor.found() == found {
+                memory.learn(&[state]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file as what it is. Whether all of it was: not what an earlier
+    /// reading of a file that grows has seen, nor what is in a git pack.
+    fn read(&mut self, path: &Path, file: &File, state: &FileState) -> io::Result<bool> {
         let files = self.files;
+        let size = state.size;
+        let mut growth = files.tails.map(|tails| Growth::begin(tails, file, state));
+        let (offset, lines_before) = growth.as_ref().map_or((0, 0), Growth::start);
         let origin = FileOrigin {
             files,
             path,
-            file: &file,
+            file,
+            lines_before,
         };
-        let mut content = Content::new(&file, size, files.archives.is_some());
+        let mut content = Content::new(file, size, offset, files.archives.is_some());
         let blob = Blob {
-            content: &mut content,
+            content: &mut Followed {
+                content: &mut content,
+                growth: growth.as_mut(),
+            },
             origin: &origin,
         };
         self.visitor.visit(blob, &mut self.coverage)?;
-        if content.is_pack()
-            && let Some(git) = files.git
-        {
+        if let Some(growth) = growth {
+            growth.end(!content.is_archive() && !content.is_pack());
+        }
+        let git = files.git.filter(|_| content.is_pack());
+        if let Some(git) = git {
             git.note_pack(path);
         }
+        let whole = git.is_none() && offset == 0;
         let (Some(settings), true) = (files.archives, content.is_archive()) else {
-            return Ok(());
+            return Ok(whole);
         };
         let outer = archive::Outer {
-            file: &file,
+            file,
             size,
             origin: &origin,
             scanned: content.is_read(),
         };
         let outcome = archive::read(outer, settings, &mut *self.visitor, &mut self.archives)?;
         if content.is_read() {
-            return Ok(());
+            return Ok(whole);
         }
         if outcome == archive::Outcome::Read {
             self.coverage.bytes += size;
-            return Ok(());
+            return Ok(whole);
         }
         // It was counted when its archive was found.
         self.coverage.scanned -= 1;
-        files.visit(path, &file, size, &mut *self.visitor, &mut self.coverage)
+        files.visit(path, file, size, &mut *self.visitor, &mut self.coverage)?;
+        Ok(whole)
     }
 
     fn show(&self, path: &Path) -> String {
@@ -292,12 +364,12 @@ impl Worker<'_, '_> {
     }
 }
 
-/// Opens a regular file and tells its size; `None` for what is none.
-pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, u64)>> {
+/// Opens a regular file and tells its state; `None` for what is none.
+pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, FileState)>> {
     let file = open(path)?;
     let stat = rustix::fs::fstat(&file)?;
     let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    Ok(regular.then(|| (file, u64::try_from(stat.st_size).unwrap_or(0))))
+    Ok(regular.then(|| (file, (&stat).into())))
 }
 
 /// Opens without blocking on what is no regular file, without following a

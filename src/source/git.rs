@@ -20,10 +20,13 @@ mod odb;
 mod pack;
 mod refs;
 mod seen;
+mod state;
 mod store;
 mod text;
 mod traverse;
 mod worker;
+
+use std::path::PathBuf;
 
 use super::Holder;
 use super::files::{Files, Walked};
@@ -49,14 +52,17 @@ pub fn read<'v>(
         .map(|_| Worker::new(visitors(), files.archives))
         .collect();
     let groups = alternates::groups(files, stores, &mut coverage);
-    for group in groups {
-        if let Some(place) = group.first() {
-            Group::new(files, &mut workers, place).read_stores(&group);
-        }
+    for stores in groups {
+        read_unless_known(files, &stores, &mut workers, &mut coverage, |group| {
+            group.read_stores(&stores);
+        });
     }
     packs.sort_unstable();
     for path in packs {
-        Group::new(files, &mut workers, &path).read_pack(&path);
+        let pack = std::slice::from_ref(&path);
+        read_unless_known(files, pack, &mut workers, &mut coverage, |group| {
+            group.read_pack(&path);
+        });
     }
     for worker in workers {
         coverage.merge(worker.coverage);
@@ -66,4 +72,47 @@ pub fn read<'v>(
         }
     }
     coverage
+}
+
+/// Reads what is at `paths`, a pack or stores that share objects, unless that
+/// was done before and they have not changed.
+fn read_unless_known<'v>(
+    files: &Files<'_>,
+    paths: &[PathBuf],
+    workers: &mut [Worker<'v>],
+    coverage: &mut Coverage,
+    read: impl FnOnce(Group<'_, 'v>),
+) {
+    let Some(place) = paths.first() else {
+        return;
+    };
+    let Some(memory) = files.memory else {
+        return read(Group::new(files, workers, place));
+    };
+    let state = state::of(paths);
+    let looked_through = || {
+        for path in paths {
+            memory.looked_through(&files.on_host(state::told_at(path)));
+        }
+    };
+    if state.as_ref().is_some_and(|state| memory.knows(state)) {
+        coverage.unchanged += 1;
+        return looked_through();
+    }
+    let count = |workers: &[Worker<'_>]| {
+        let found: u64 = workers.iter().map(|worker| worker.visitor.found()).sum();
+        let skipped = |worker: &Worker<'_>| {
+            worker.coverage.skipped() + worker.plain.skipped() + worker.archives.skipped()
+        };
+        (found, workers.iter().map(skipped).sum::<u64>())
+    };
+    let (found, skipped) = count(workers);
+    read(Group::new(files, workers, place));
+    let (found_now, skipped_now) = count(workers);
+    if skipped_now == skipped {
+        looked_through();
+        if let (Some(state), true) = (state, found_now == found) {
+            memory.learn(&state);
+        }
+    }
 }

@@ -8,31 +8,56 @@ use std::path::{Path, PathBuf};
 /// What each module may import of the others. The composition root, `main`,
 /// is not listed: it alone sees everything.
 const IMPORTS: &[(&str, &[&str])] = &[
+    ("alarm", &["finding", "sanitize"]),
+    ("aws", &["sanitize", "secret"]),
     (
         "check",
         &[
-            "config", "deadline", "finding", "outcome", "posture", "report", "scan", "ship",
+            "alarm", "config", "deadline", "finding", "outcome", "posture", "report", "scan",
+            "secret", "settings", "ship", "verify",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
     ("config", &["finding", "sanitize"]),
+    (
+        "daemon",
+        &[
+            "alarm", "config", "deadline", "finding", "ledger", "posture", "report", "sanitize",
+            "scan", "settings", "ship", "source", "status",
+        ],
+    ),
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
+    ("host", &["sanitize", "secret"]),
     ("imds", &["sanitize", "secret"]),
+    ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
-    ("posture", &["finding", "imds", "sanitize"]),
+    (
+        "posture",
+        &["aws", "finding", "host", "imds", "sanitize", "secret"],
+    ),
     ("progress", &["scan"]),
     ("report", &["finding", "sanitize"]),
     ("sanitize", &[]),
     (
         "scan",
-        &["config", "deadline", "detect", "finding", "source"],
+        &[
+            "config", "deadline", "detect", "finding", "host", "sanitize", "secret", "source",
+        ],
     ),
     ("secret", &[]),
-    ("ship", &["finding", "sanitize"]),
-    ("source", &["finding", "sanitize"]),
+    (
+        "settings",
+        &[
+            "aws", "config", "deadline", "finding", "posture", "scan", "ship", "verify",
+        ],
+    ),
+    ("ship", &["aws", "finding", "sanitize"]),
+    ("source", &["finding", "host", "sanitize", "secret"]),
+    ("status", &["finding", "ledger", "sanitize"]),
+    ("verify", &["aws", "finding", "secret"]),
 ];
 
 /// Words that stand in one place only.
@@ -42,7 +67,21 @@ const CONFINED: &[(&str, &[&str])] = &[
         "aws_sdk_cloudwatchlogs::",
         &["ship/cloudwatch.rs", "ship/decision.rs"],
     ),
+    ("aws_sdk_iam::", &["aws/iam.rs"]),
+    ("aws_sdk_sts::", &["aws/sts.rs"]),
     ("anyhow::", &["main.rs", "check.rs"]),
+    (
+        "rusqlite::",
+        &[
+            "ledger.rs",
+            "ledger/error.rs",
+            "ledger/facts.rs",
+            "ledger/findings.rs",
+            "ledger/open.rs",
+            "ledger/outbox.rs",
+            "ledger/scan_cache.rs",
+        ],
+    ),
     ("std::env::", &["main.rs"]),
     ("println!", &[]),
 ];

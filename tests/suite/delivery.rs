@@ -1,11 +1,15 @@
 //! Delivery to CloudWatch Logs, against a double with every limit and fault.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rolecall::aws::Network;
 use rolecall::finding::{Instance, PostureCheck, Rule, Verdict};
-use rolecall::ship::{self, Delivery, Event, Rejected, Settings};
+use rolecall::ship::{
+    self, Call, Delivery, Event, Fate, Fault, Obstacle, Reason, Settings, Shipper,
+};
 use serde_json::Value;
 
 use crate::support::http::{Reply, Response, Server};
@@ -29,12 +33,11 @@ fn settings(logs: &str, metadata: &str) -> Settings {
         region: Some("eu-central-1".into()),
         endpoint: Some(logs.into()),
         imds_endpoint: metadata.into(),
-        proxy: None,
-        ca_bundle: None,
+        network: Network::default(),
     }
 }
 
-fn deliver(settings: &Settings, events: Vec<Event>, deadline: Duration) -> Delivery {
+fn deliver(settings: &Settings, events: &[Event], deadline: Duration) -> Delivery {
     let given = events.len() as u64;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -42,27 +45,30 @@ fn deliver(settings: &Settings, events: Vec<Event>, deadline: Duration) -> Deliv
         .expect("a runtime");
     let delivery = runtime.block_on(ship::deliver(settings, events, deadline));
     runtime.shutdown_background();
-    let told = delivery.accepted + delivery.rejected.total() + delivery.undelivered;
+    assert_eq!(delivery.fates.len(), events.len());
+    let told = delivery.accepted() + delivery.rejected().total() + delivery.undelivered();
     assert_eq!(told, given, "every event is accounted for");
     assert_eq!(
         delivery.problems.is_empty(),
-        delivery.is_complete(),
+        delivery.is_complete() && delivery.restamped == 0,
         "what is lost is told, and nothing else: {delivery:?}"
     );
     delivery
 }
 
 /// Delivers to `logs` as the role of [`Key::temporary`] number 0.
-fn deliver_to(logs: &LogsDouble, events: Vec<Event>, deadline: Duration) -> Delivery {
+fn deliver_to(logs: &LogsDouble, events: &[Event], deadline: Duration) -> Delivery {
     let role = RoleService::start(vec![Key::temporary(0)]);
     deliver(&settings(&logs.url(), &role.url()), events, deadline)
 }
 
 fn events(count: usize) -> Vec<Event> {
+    (0..count).map(|_| checked_event(now_ms())).collect()
+}
+
+fn checked_event(timestamp_ms: i64) -> Event {
     let check = PostureCheck::new(Rule::RoleMissing, Verdict::Pass, "the role is there");
-    (0..count)
-        .map(|_| Event::posture(&check, &Instance::default(), now_ms()))
-        .collect()
+    Event::posture(&check, &Instance::default(), timestamp_ms)
 }
 
 fn plain_event(id: usize, timestamp_ms: i64, bytes: usize) -> Event {
@@ -96,8 +102,8 @@ fn events_are_put_into_the_stream_as_the_role() {
     let logs = ready().start();
     let events = events(3);
     let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
-    let delivery = deliver_to(&logs, events, AMPLE);
-    assert_eq!(delivery.accepted, 3);
+    let delivery = deliver_to(&logs, &events, AMPLE);
+    assert_eq!(delivery.accepted(), 3);
     assert_eq!(stored_ids(&logs), ids);
     let requests = logs.requests();
     assert_eq!(requests.len(), 1, "put first, ask for nothing else");
@@ -108,7 +114,7 @@ fn events_are_put_into_the_stream_as_the_role() {
 #[test]
 fn a_missing_stream_is_created() {
     let logs = LogsDouble::builder().group(GROUP).start();
-    assert_eq!(deliver_to(&logs, events(1), AMPLE).accepted, 1);
+    assert_eq!(deliver_to(&logs, &events(1), AMPLE).accepted(), 1);
     let actions: Vec<_> = logs.requests().into_iter().map(|r| r.action).collect();
     assert_eq!(actions, [PUT, "CreateLogStream", PUT]);
 }
@@ -116,7 +122,7 @@ fn a_missing_stream_is_created() {
 #[test]
 fn a_missing_group_is_created_where_that_is_allowed() {
     let logs = LogsDouble::builder().start();
-    assert_eq!(deliver_to(&logs, events(1), AMPLE).accepted, 1);
+    assert_eq!(deliver_to(&logs, &events(1), AMPLE).accepted(), 1);
     assert_eq!(logs.streams(GROUP), [STREAM]);
 }
 
@@ -128,13 +134,13 @@ fn who_loses_the_race_to_create_goes_on() {
         .trouble("CreateLogStream", exists(), 1)
         .stream(GROUP, STREAM)
         .start();
-    assert_eq!(deliver_to(&logs, events(1), AMPLE).accepted, 1);
+    assert_eq!(deliver_to(&logs, &events(1), AMPLE).accepted(), 1);
 }
 
 #[test]
 fn a_stream_that_is_slow_to_be_seen_is_waited_for() {
     let logs = LogsDouble::builder().group(GROUP).slow_to_see(3).start();
-    assert_eq!(deliver_to(&logs, events(2), AMPLE).accepted, 2);
+    assert_eq!(deliver_to(&logs, &events(2), AMPLE).accepted(), 2);
 }
 
 #[test]
@@ -143,7 +149,7 @@ fn a_stream_that_never_appears_ends_with_the_deadline() {
         .group(GROUP)
         .slow_to_see(FOREVER)
         .start();
-    assert_eq!(deliver_to(&logs, events(2), BRIEF).undelivered, 2);
+    assert_eq!(deliver_to(&logs, &events(2), BRIEF).undelivered(), 2);
     assert!(logs.requests().len() < 200, "it pauses between attempts");
 }
 
@@ -165,13 +171,13 @@ fn passing_faults_are_retried_until_the_deadline() {
         for trouble in rows {
             scope.spawn(move || {
                 let logs = ready().trouble(PUT, trouble.clone(), 2).start();
-                let delivery = deliver_to(&logs, events(2), AMPLE);
-                assert_eq!(delivery.accepted, 2, "{trouble:?} twice");
+                let delivery = deliver_to(&logs, &events(2), AMPLE);
+                assert_eq!(delivery.accepted(), 2, "{trouble:?} twice");
                 assert_eq!(logs.calls(PUT), 3, "{trouble:?} twice");
 
                 let logs = ready().trouble(PUT, trouble.clone(), FOREVER).start();
-                let delivery = deliver_to(&logs, events(2), BRIEF);
-                assert_eq!(delivery.undelivered, 2, "{trouble:?} for ever");
+                let delivery = deliver_to(&logs, &events(2), BRIEF);
+                assert_eq!(delivery.undelivered(), 2, "{trouble:?} for ever");
                 assert!(logs.calls(PUT) > 1, "{trouble:?} for ever");
                 assert_eq!(delivery.problems.len(), 1, "{:?}", delivery.problems);
                 assert!(
@@ -202,8 +208,8 @@ fn lasting_faults_end_the_run_and_say_what_is_missing() {
         (Trouble::Page(403), "HTTP 403"),
     ] {
         let logs = ready().trouble(PUT, trouble.clone(), 1).start();
-        let delivery = deliver_to(&logs, events(2), AMPLE);
-        assert_eq!(delivery.undelivered, 2, "{trouble:?}");
+        let delivery = deliver_to(&logs, &events(2), AMPLE);
+        assert_eq!(delivery.undelivered(), 2, "{trouble:?}");
         assert_eq!(logs.calls(PUT), 1, "{trouble:?}");
         assert_eq!(delivery.problems.len(), 1);
         assert!(
@@ -223,8 +229,8 @@ fn refused_credentials_are_fetched_again_and_not_for_ever() {
     ] {
         let logs = ready().trouble(PUT, error(400, code), 1).start();
         let role = RoleService::start(vec![Key::temporary(0), Key::temporary(1)]);
-        let delivery = deliver(&settings(&logs.url(), &role.url()), events(1), AMPLE);
-        assert_eq!(delivery.accepted, 1, "{code} once");
+        let delivery = deliver(&settings(&logs.url(), &role.url()), &events(1), AMPLE);
+        assert_eq!(delivery.accepted(), 1, "{code} once");
         let signers: Vec<_> = logs
             .requests()
             .into_iter()
@@ -234,8 +240,8 @@ fn refused_credentials_are_fetched_again_and_not_for_ever() {
         assert_eq!(signers, keys, "{code} once");
 
         let logs = ready().trouble(PUT, error(400, code), FOREVER).start();
-        let delivery = deliver_to(&logs, events(1), AMPLE);
-        assert_eq!(delivery.undelivered, 1, "{code} for ever");
+        let delivery = deliver_to(&logs, &events(1), AMPLE);
+        assert_eq!(delivery.undelivered(), 1, "{code} for ever");
         assert!(
             delivery.problems[0].contains("role web"),
             "{:?}",
@@ -250,8 +256,8 @@ fn expired_credentials_are_replaced_by_the_next_ones() {
     let old = Key::temporary(0);
     let logs = ready().expired(&old.access_key_id).start();
     let role = RoleService::start(vec![old, Key::temporary(1)]);
-    let delivery = deliver(&settings(&logs.url(), &role.url()), events(1), AMPLE);
-    assert_eq!(delivery.accepted, 1);
+    let delivery = deliver(&settings(&logs.url(), &role.url()), &events(1), AMPLE);
+    assert_eq!(delivery.accepted(), 1);
     assert_eq!(role.fetched(), 2);
 }
 
@@ -260,8 +266,8 @@ fn credentials_that_are_not_known_yet_are_replaced_by_known_ones() {
     let new = Key::temporary(1);
     let logs = ready().knows(&new.access_key_id).start();
     let role = RoleService::start(vec![Key::temporary(0), new]);
-    let delivery = deliver(&settings(&logs.url(), &role.url()), events(1), AMPLE);
-    assert_eq!(delivery.accepted, 1);
+    let delivery = deliver(&settings(&logs.url(), &role.url()), &events(1), AMPLE);
+    assert_eq!(delivery.accepted(), 1);
 }
 
 #[test]
@@ -269,7 +275,7 @@ fn a_wrong_clock_is_corrected_from_the_services_answer() {
     for ahead_ms in [-40 * 60 * 1000, 40 * 60 * 1000] {
         let logs = ready().clock_ahead_ms(ahead_ms).start();
         assert_eq!(
-            deliver_to(&logs, events(1), AMPLE).accepted,
+            deliver_to(&logs, &events(1), AMPLE).accepted(),
             1,
             "{ahead_ms}"
         );
@@ -287,7 +293,7 @@ fn a_denied_stream_or_group_names_its_statement() {
             FOREVER,
         )
         .start();
-    let delivery = deliver_to(&logs, events(1), AMPLE);
+    let delivery = deliver_to(&logs, &events(1), AMPLE);
     assert!(
         delivery.problems[0].contains(
             r#"{"Effect":"Allow","Action":"logs:CreateLogStream","Resource":"arn:aws:logs:eu-central-1:*:log-group:/rolecall:*"}"#
@@ -299,8 +305,8 @@ fn a_denied_stream_or_group_names_its_statement() {
     let logs = LogsDouble::builder()
         .trouble("CreateLogGroup", Trouble::denied("CreateLogGroup"), FOREVER)
         .start();
-    let delivery = deliver_to(&logs, events(1), AMPLE);
-    assert_eq!(delivery.undelivered, 1);
+    let delivery = deliver_to(&logs, &events(1), AMPLE);
+    assert_eq!(delivery.undelivered(), 1);
     assert!(
         delivery.problems[0].contains(r#""Action":"logs:CreateLogGroup""#)
             && delivery.problems[0].contains("does not exist"),
@@ -315,7 +321,7 @@ fn a_throttled_creation_is_retried() {
         .group(GROUP)
         .trouble("CreateLogStream", Trouble::throttle(), 3)
         .start();
-    assert_eq!(deliver_to(&logs, events(1), AMPLE).accepted, 1);
+    assert_eq!(deliver_to(&logs, &events(1), AMPLE).accepted(), 1);
     assert_eq!(logs.calls("CreateLogStream"), 4);
 }
 
@@ -332,7 +338,7 @@ fn instances_that_start_together_all_get_their_stream() {
                 log_stream: format!("i-{n:02}"),
                 ..settings(&logs.url(), &role.url())
             };
-            scope.spawn(move || assert_eq!(deliver(&settings, events(1), AMPLE).accepted, 1));
+            scope.spawn(move || assert_eq!(deliver(&settings, &events(1), AMPLE).accepted(), 1));
         }
     });
     assert_eq!(logs.streams(GROUP).len(), 15);
@@ -343,7 +349,7 @@ fn a_lost_answer_leaves_duplicates_that_can_be_told_apart() {
     let logs = ready().trouble(PUT, Trouble::LostAnswer, 1).start();
     let events = events(2);
     let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
-    assert_eq!(deliver_to(&logs, events, AMPLE).accepted, 2);
+    assert_eq!(deliver_to(&logs, &events, AMPLE).accepted(), 2);
     assert_eq!(stored_ids(&logs), [ids.clone(), ids].concat());
 }
 
@@ -363,9 +369,9 @@ fn any_number_of_events_keeps_every_limit() {
     events.push(plain_event(0, now_ms(), ship::MAX_EVENT_BYTES - 25));
     let given = events.len() as u64;
     let logs = ready().start();
-    let delivery = deliver_to(&logs, events, AMPLE);
-    assert_eq!(delivery.accepted, given - 1);
-    assert_eq!(delivery.rejected.too_large, 1);
+    let delivery = deliver_to(&logs, &events, AMPLE);
+    assert_eq!(delivery.accepted(), given - 1);
+    assert_eq!(delivery.rejected().too_large, 1);
     assert!(delivery.problems[0].contains("larger"));
     let stored = logs.events(GROUP, STREAM);
     assert_eq!(stored.len() as u64, given - 1);
@@ -375,30 +381,66 @@ fn any_number_of_events_keeps_every_limit() {
 }
 
 #[test]
-fn rejected_events_are_counted_by_reason_and_the_others_stay() {
+fn what_outlived_the_window_is_sent_with_the_present_time_and_its_own_in_the_body() {
     let now = now_ms();
     let ages = [-20, -15, -8, -1, 0, 0, 1];
-    let events = ages
+    let events: Vec<_> = ages
         .iter()
-        .enumerate()
-        .map(|(id, age)| plain_event(id, now + age * DAY_MS, 5))
+        .map(|age| checked_event(now + age * DAY_MS))
         .collect();
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id.clone()).collect();
     let logs = ready().retention_days(7).start();
-    let delivery = deliver_to(&logs, events, AMPLE);
-    let rejected = Rejected {
-        too_old: 2,
-        expired: 1,
-        too_new: 1,
-        too_large: 0,
-    };
-    assert_eq!(delivery.rejected, rejected);
-    assert_eq!(delivery.accepted, 3);
-    assert_eq!(logs.events(GROUP, STREAM).len(), 3);
-    assert_eq!(delivery.problems.len(), 3);
+    let delivery = deliver_to(&logs, &events, AMPLE);
+    assert_eq!((delivery.accepted(), delivery.restamped), (7, 4));
+    assert_eq!(delivery.problems.len(), 1, "{:?}", delivery.problems);
+    let stored = logs.events(GROUP, STREAM);
+    assert_eq!(stored_ids(&logs).into_iter().collect::<BTreeSet<_>>(), ids);
+    let originals: Vec<_> = stored
+        .iter()
+        .map(|event| serde_json::from_str::<Value>(&event.message).unwrap())
+        .filter_map(|body| body["original_timestamp"].as_str()?.parse().ok())
+        .map(|time: jiff::Timestamp| time.as_millisecond())
+        .collect();
+    assert_eq!(originals, [-20, -15, -8, 1].map(|age| now + age * DAY_MS));
 }
 
 #[test]
-fn one_batch_that_is_refused_does_not_stop_the_others() {
+fn a_clock_that_is_days_off_does_not_lose_an_event() {
+    for ahead in [20 * DAY_MS, -20 * DAY_MS] {
+        let logs = ready().clock_ahead_ms(ahead).start();
+        let delivery = deliver_to(&logs, &events(2), AMPLE);
+        assert_eq!((delivery.accepted(), delivery.restamped), (2, 2), "{ahead}");
+        for stored in logs.events(GROUP, STREAM) {
+            let off = stored.timestamp_ms - (now_ms() + ahead);
+            assert!(off.abs() < 60_000, "stamped by the clock of the service");
+        }
+    }
+}
+
+#[test]
+fn what_is_rejected_twice_for_its_time_is_rejected_for_good() {
+    // A service that takes nothing from more than 0 days ago: the second
+    // stamp is rejected like the first.
+    let logs = ready().retention_days(-1).start();
+    let delivery = deliver_to(&logs, &[checked_event(now_ms())], AMPLE);
+    assert_eq!(delivery.fates, [Fate::Rejected(Reason::Expired)]);
+    assert_eq!(logs.calls(PUT), 2);
+}
+
+#[test]
+fn a_new_stamp_that_could_not_be_put_leaves_the_event_to_be_sent_again() {
+    let logs = ready().trouble(PUT, Trouble::Slow(Duration::ZERO), 1);
+    let logs = logs.trouble(PUT, Trouble::denied(PUT), FOREVER).start();
+    let delivery = deliver_to(&logs, &[checked_event(now_ms() - 15 * DAY_MS)], AMPLE);
+    assert_eq!(delivery.fates, [Fate::Undelivered]);
+    assert_eq!(
+        delivery.obstacle,
+        Some(Obstacle::Refused(Call::PutLogEvents, Fault::AccessDenied))
+    );
+}
+
+#[test]
+fn one_batch_that_is_refused_once_does_not_stop_the_others_and_is_tried_again() {
     let logs = ready()
         .trouble(PUT, error(400, "InvalidParameterException"), 1)
         .start();
@@ -406,8 +448,61 @@ fn one_batch_that_is_refused_does_not_stop_the_others() {
         plain_event(0, now_ms() - 2 * DAY_MS, 5),
         plain_event(1, now_ms(), 5),
     ];
-    let delivery = deliver_to(&logs, events, AMPLE);
-    assert_eq!((delivery.accepted, delivery.undelivered), (1, 1));
+    let delivery = deliver_to(&logs, &events, AMPLE);
+    assert_eq!((delivery.accepted(), delivery.undelivered()), (2, 0));
+}
+
+#[test]
+fn an_invalid_event_among_thousands_is_found_and_holds_up_no_other() {
+    let mut events: Vec<_> = (0..5000).map(|id| plain_event(id, now_ms(), 5)).collect();
+    events[1234].body.clear();
+    events[4321].body.clear();
+    let logs = ready().start();
+    let delivery = deliver_to(&logs, &events, AMPLE);
+    assert_eq!(delivery.rejected().invalid, 2);
+    assert_eq!(delivery.accepted(), 4998);
+    assert_eq!(delivery.fates[1234], Fate::Rejected(Reason::Invalid));
+    assert_eq!(delivery.obstacle, None);
+    assert!(logs.calls(PUT) < 60, "{}", logs.calls(PUT));
+}
+
+#[test]
+fn where_every_event_is_called_invalid_the_settings_are_to_blame() {
+    let logs = ready()
+        .trouble(PUT, error(400, "InvalidParameterException"), FOREVER)
+        .start();
+    let delivery = deliver_to(&logs, &events(1000), AMPLE);
+    assert_eq!(delivery.undelivered(), 1000);
+    assert!(logs.calls(PUT) < 200, "{}", logs.calls(PUT));
+    assert!(delivery.problems[0].contains("check the names"));
+}
+
+#[test]
+fn a_shipper_keeps_its_connection_and_follows_the_role() {
+    let role = RoleService::start(vec![Key::temporary(0), Key::temporary(1)]);
+    let logs = ready().start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let mut shipper = Shipper::new(settings(&logs.url(), &role.url()));
+    for _ in 0..2 {
+        let delivery = runtime.block_on(shipper.deliver(&events(1), AMPLE));
+        assert!(delivery.is_complete(), "{delivery:?}");
+    }
+    let nothing = runtime.block_on(shipper.deliver(&[], AMPLE));
+    assert!(nothing.is_complete());
+    let signers: Vec<_> = logs
+        .requests()
+        .into_iter()
+        .map(|request| request.access_key_id)
+        .collect();
+    assert_eq!(
+        signers,
+        [0, 1].map(|n| Key::temporary(n).access_key_id),
+        "one call a delivery, and none for nothing"
+    );
+    runtime.shutdown_background();
 }
 
 #[test]
@@ -418,15 +513,15 @@ fn what_was_accepted_before_a_failure_is_not_taken_back() {
         plain_event(0, now_ms() - 2 * DAY_MS, 5),
         plain_event(1, now_ms(), 5),
     ];
-    let delivery = deliver_to(&logs, events, AMPLE);
-    assert_eq!((delivery.accepted, delivery.undelivered), (1, 1));
+    let delivery = deliver_to(&logs, &events, AMPLE);
+    assert_eq!((delivery.accepted(), delivery.undelivered()), (1, 1));
 }
 
 #[test]
 fn a_hung_call_is_given_up_and_made_again() {
     let logs = ready().trouble(PUT, Trouble::Hang, 1).start();
-    let delivery = deliver_to(&logs, events(1), Duration::from_secs(8));
-    assert_eq!(delivery.accepted, 1);
+    let delivery = deliver_to(&logs, &events(1), Duration::from_secs(8));
+    assert_eq!(delivery.accepted(), 1);
 }
 
 #[test]
@@ -446,8 +541,8 @@ fn nothing_outlasts_the_deadline() {
         (logs.url(), format!("http://{address}")),
     ] {
         let started = Instant::now();
-        let delivery = deliver(&settings(&endpoint, &metadata), events(1), BRIEF);
-        assert_eq!(delivery.undelivered, 1);
+        let delivery = deliver(&settings(&endpoint, &metadata), &events(1), BRIEF);
+        assert_eq!(delivery.undelivered(), 1);
         assert!(
             started.elapsed() < BRIEF + Duration::from_secs(20),
             "{endpoint} {metadata}"
@@ -459,8 +554,8 @@ fn nothing_outlasts_the_deadline() {
 fn an_endpoint_that_cannot_be_reached_is_said_to_be_so() {
     let role = RoleService::start(vec![Key::temporary(0)]);
     for endpoint in ["http://127.0.0.1:1", "http://logs.invalid"] {
-        let delivery = deliver(&settings(endpoint, &role.url()), events(2), BRIEF);
-        assert_eq!(delivery.undelivered, 2);
+        let delivery = deliver(&settings(endpoint, &role.url()), &events(2), BRIEF);
+        assert_eq!(delivery.undelivered(), 2);
         assert!(
             delivery.problems[0].contains("cannot be reached"),
             "{:?}",
@@ -474,8 +569,8 @@ fn an_endpoint_that_does_not_speak_tls_is_not_trusted() {
     let logs = ready().start();
     let role = RoleService::start(vec![Key::temporary(0)]);
     let endpoint = logs.url().replace("http:", "https:");
-    let delivery = deliver(&settings(&endpoint, &role.url()), events(1), AMPLE);
-    assert_eq!(delivery.undelivered, 1);
+    let delivery = deliver(&settings(&endpoint, &role.url()), &events(1), AMPLE);
+    assert_eq!(delivery.undelivered(), 1);
     assert!(
         delivery.problems[0].contains("ca_bundle"),
         "{:?}",
@@ -495,8 +590,8 @@ fn an_endpoint_that_is_no_address_ends_the_run() {
         "http://a:b:c",
         "ftp://logs.example",
     ] {
-        let delivery = deliver(&settings(endpoint, &role.url()), events(1), BRIEF);
-        assert_eq!(delivery.undelivered, 1, "{endpoint}");
+        let delivery = deliver(&settings(endpoint, &role.url()), &events(1), BRIEF);
+        assert_eq!(delivery.undelivered(), 1, "{endpoint}");
     }
 }
 
@@ -504,16 +599,16 @@ fn an_endpoint_that_is_no_address_ends_the_run() {
 fn without_a_role_no_connection_is_made() {
     let logs = ready().start();
     let role = RoleService::without_role();
-    let delivery = deliver(&settings(&logs.url(), &role.url()), events(2), AMPLE);
-    assert_eq!(delivery.undelivered, 2);
+    let delivery = deliver(&settings(&logs.url(), &role.url()), &events(2), AMPLE);
+    assert_eq!(delivery.undelivered(), 2);
     assert!(
         delivery.problems[0].contains("no IAM role"),
         "{:?}",
         delivery.problems
     );
     for metadata in ["http://127.0.0.1:1", "not a url"] {
-        let delivery = deliver(&settings(&logs.url(), metadata), events(2), AMPLE);
-        assert_eq!(delivery.undelivered, 2);
+        let delivery = deliver(&settings(&logs.url(), metadata), &events(2), AMPLE);
+        assert_eq!(delivery.undelivered(), 2);
     }
     assert_eq!(logs.requests().len(), 0);
 }
@@ -545,8 +640,8 @@ fn a_role_that_gives_no_credentials_is_told_by_cause() {
                 _ => Response::new(200, document),
             })
         });
-        let delivery = deliver(&settings(&logs.url(), &metadata.url()), events(1), AMPLE);
-        assert_eq!(delivery.undelivered, 1);
+        let delivery = deliver(&settings(&logs.url(), &metadata.url()), &events(1), AMPLE);
+        assert_eq!(delivery.undelivered(), 1);
         assert!(delivery.problems[0].contains(sentence), "{delivery:?}");
         assert!(!delivery.problems[0].contains("a secret"), "{delivery:?}");
     }
@@ -556,11 +651,7 @@ fn a_role_that_gives_no_credentials_is_told_by_cause() {
 #[test]
 fn without_events_nobody_is_asked() {
     let role = RoleService::start(vec![Key::temporary(0)]);
-    let delivery = deliver(
-        &settings("http://127.0.0.1:1", &role.url()),
-        Vec::new(),
-        AMPLE,
-    );
+    let delivery = deliver(&settings("http://127.0.0.1:1", &role.url()), &[], AMPLE);
     assert_eq!(delivery, Delivery::default());
     assert_eq!(role.fetched(), 0);
 }
@@ -573,7 +664,7 @@ fn the_region_comes_from_the_metadata_service_where_none_is_set() {
         region: None,
         ..settings(&logs.url(), &role.url())
     };
-    let delivery = deliver(&settings, events(1), AMPLE);
+    let delivery = deliver(&settings, &events(1), AMPLE);
     assert!(delivery.problems[0].contains("arn:aws:logs:eu-central-1:*"));
 }
 
@@ -583,10 +674,13 @@ fn a_proxy_is_for_logs_and_never_for_the_metadata_service() {
     let proxy = ready().start();
     let role = RoleService::start(vec![Key::temporary(0)]);
     let settings = Settings {
-        proxy: Some(proxy.url()),
+        network: Network {
+            proxy: Some(proxy.url()),
+            ca_bundle: None,
+        },
         ..settings("http://logs.invalid", &role.url())
     };
-    assert_eq!(deliver(&settings, events(1), AMPLE).accepted, 1);
+    assert_eq!(deliver(&settings, &events(1), AMPLE).accepted(), 1);
     assert_eq!(role.fetched(), 1);
     assert_eq!(proxy.requests().len(), 1);
 }
@@ -601,7 +695,7 @@ fn no_problem_quotes_a_secret() {
         );
         let trouble = Trouble::Error(400, code, quoting);
         let logs = ready().trouble(PUT, trouble, FOREVER).start();
-        let told = format!("{:?}", deliver_to(&logs, events(1), AMPLE));
+        let told = format!("{:?}", deliver_to(&logs, &events(1), AMPLE));
         assert!(!told.contains(&key.session_token), "{told}");
         assert!(!told.contains(&key.secret_access_key), "{told}");
     }
@@ -611,7 +705,7 @@ fn no_problem_quotes_a_secret() {
 fn a_problem_is_safe_for_a_terminal() {
     let trouble = Trouble::Error(400, "Odd", "\u{1b}[2J\u{202e}told\n".into());
     let logs = ready().trouble(PUT, trouble, FOREVER).start();
-    let delivery = deliver_to(&logs, events(1), AMPLE);
+    let delivery = deliver_to(&logs, &events(1), AMPLE);
     assert!(!delivery.problems[0].contains(rolecall::sanitize::is_unsafe));
 }
 
@@ -676,7 +770,7 @@ fn delivers_for_its_parent() {
         return;
     };
     assert_eq!(
-        deliver(&settings(&logs, &metadata), events(1), AMPLE).accepted,
+        deliver(&settings(&logs, &metadata), &events(1), AMPLE).accepted(),
         1
     );
 }

@@ -68,7 +68,8 @@ fn main() -> anyhow::Result<()> {
         scan: true,
         posture: true,
         ship: true,
-        boot: false,
+        verify: false,
+        boot: None,
     };
     let (report, outcome) = run(&request, &loaded, &[], &Progress::default())?;
     let mut text = Vec::new();

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rolecall::imds::{Client, Error, HopLimit, Timeouts};
+use rolecall::secret::Secret;
 
 use crate::support::imds_double::{
     Builder, Fault, GROUP, IDENTITY, ImdsDouble, LISTING, PARTITION, ROLES, TOKEN, USER_DATA,
@@ -39,7 +40,12 @@ fn everything_is_fetched_with_one_token() {
         assert_eq!(info.code, "Success");
         let status = client.fetch_credentials_status("web").await.unwrap();
         assert_eq!(status.code, "Success");
-        assert!(status.complete && status.expiration.is_some());
+        assert!(status.expiration.is_some());
+        let credentials = status.credentials.unwrap();
+        assert_eq!(
+            credentials.access_key_id,
+            double.credentials().access_key_id
+        );
         let identity = client.fetch_identity().await.unwrap();
         assert_eq!(identity.instance_id.as_deref(), Some("i-0123456789abcdef0"));
         assert_eq!(
@@ -53,7 +59,7 @@ fn everything_is_fetched_with_one_token() {
         );
         assert_eq!(
             client.fetch_user_data().await,
-            Ok(Some(b"\x1f\x8b\x00\xff".to_vec()))
+            Ok(Some(Secret::new(b"\x1f\x8b\x00\xff")))
         );
     });
     assert_eq!(double.count("PUT", TOKEN), 1);
@@ -430,7 +436,10 @@ fn any_doubt_about_the_hop_limit_is_unknown() {
 fn user_data_at_its_largest_is_whole() {
     let data: Vec<u8> = (0..=u8::MAX).cycle().take(64 << 10).collect();
     let double = ImdsDouble::builder().user_data(data.as_slice()).start();
-    assert_eq!(run(client(&double).fetch_user_data()), Ok(Some(data)));
+    assert_eq!(
+        run(client(&double).fetch_user_data()),
+        Ok(Some(Secret::new(data)))
+    );
     let double = ImdsDouble::builder()
         .fault(USER_DATA, Fault::EndlessBody)
         .start();

@@ -3,21 +3,32 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
+mod alarm;
 mod architecture;
 mod archives;
+mod caller;
 mod check;
+mod daemon;
 mod delivery;
 mod detection;
 mod git;
 mod hostile;
 mod imds;
+mod ledger;
 mod memory;
 mod moto;
 mod namespaces;
 mod neighbour;
 mod posture;
 mod private_network;
+mod privilege;
 mod properties;
 mod report;
+mod shadow;
 mod support;
+mod units;
+mod usage;
+mod user_data;
+mod verify;
 mod walk;
+mod watching;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rolecall::aws::Network;
 use rolecall::finding::{Instance, PostureCheck, Rule, Summary, Verdict};
 use rolecall::ship::{self, Delivery, Event, Metrics, Settings};
 use serde_json::Value;
@@ -15,7 +16,7 @@ const GROUP: &str = "/rolecall";
 const STREAM: &str = "i-0123456789abcdef0";
 const SHIP: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
-fn deliver(moto: &Moto, key: Key, events: Vec<Event>) -> Delivery {
+fn deliver(moto: &Moto, key: Key, events: &[Event]) -> Delivery {
     let role = RoleService::start(vec![key]);
     let settings = Settings {
         log_group: GROUP.into(),
@@ -23,8 +24,7 @@ fn deliver(moto: &Moto, key: Key, events: Vec<Event>) -> Delivery {
         region: Some(REGION.into()),
         endpoint: Some(moto.url()),
         imds_endpoint: role.url(),
-        proxy: None,
-        ca_bundle: None,
+        network: Network::default(),
     };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -58,8 +58,8 @@ fn what_is_delivered_can_be_read_back() {
     moto.create_log_group(GROUP);
     let events = events();
     let bodies: Vec<_> = events.iter().map(|event| event.body.clone()).collect();
-    let delivery = deliver(&moto, Key::temporary(0), events);
-    assert_eq!(delivery.accepted, 2, "{delivery:?}");
+    let delivery = deliver(&moto, Key::temporary(0), &events);
+    assert_eq!(delivery.accepted(), 2, "{delivery:?}");
     assert_eq!(moto.messages(GROUP, STREAM), bodies);
     let heartbeat: Value = serde_json::from_str(&bodies[1]).expect("JSON");
     assert_eq!(heartbeat["event"], "heartbeat");
@@ -71,8 +71,8 @@ fn the_two_actions_of_the_documented_policy_are_enough() {
     moto.create_log_group(GROUP);
     let key = moto.role("web", &SHIP);
     moto.enforce_iam(true);
-    let delivery = deliver(&moto, key, events());
-    assert_eq!(delivery.accepted, 2, "{delivery:?}");
+    let delivery = deliver(&moto, key, &events());
+    assert_eq!(delivery.accepted(), 2, "{delivery:?}");
     moto.enforce_iam(false);
     assert_eq!(moto.messages(GROUP, STREAM).len(), 2);
 }
@@ -84,7 +84,7 @@ fn one_action_is_enough_where_the_stream_is_there() {
     moto.create_log_stream(GROUP, STREAM);
     let key = moto.role("web", &["logs:PutLogEvents"]);
     moto.enforce_iam(true);
-    assert_eq!(deliver(&moto, key, events()).accepted, 2);
+    assert_eq!(deliver(&moto, key, &events()).accepted(), 2);
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn without_the_policy_the_missing_statement_is_named() {
         moto.create_log_group(GROUP);
         let key = moto.role("web", allowed);
         moto.enforce_iam(true);
-        let delivery = deliver(&moto, key, events());
-        assert_eq!(delivery.undelivered, 2, "{delivery:?}");
+        let delivery = deliver(&moto, key, &events());
+        assert_eq!(delivery.undelivered(), 2, "{delivery:?}");
         let statement = format!(
             r#"{{"Effect":"Allow","Action":"{missing}","Resource":"arn:aws:logs:{REGION}:*:log-group:{GROUP}:*"}}"#
         );
@@ -112,8 +112,8 @@ fn a_key_that_the_service_does_not_know_is_said_to_be_refused() {
     let moto = Moto::start();
     moto.create_log_group(GROUP);
     moto.enforce_iam(true);
-    let delivery = deliver(&moto, Key::temporary(0), events());
-    assert_eq!(delivery.undelivered, 2);
+    let delivery = deliver(&moto, Key::temporary(0), &events());
+    assert_eq!(delivery.undelivered(), 2);
     assert!(
         delivery.problems[0].contains("does not accept the credentials of the role web"),
         "{delivery:?}"
@@ -127,7 +127,7 @@ fn a_wrong_secret_is_said_to_be_a_wrong_signature() {
     let mut key = moto.role("web", &SHIP);
     key.secret_access_key = key.secret_access_key.chars().rev().collect();
     moto.enforce_iam(true);
-    let delivery = deliver(&moto, key, events());
-    assert_eq!(delivery.undelivered, 2);
+    let delivery = deliver(&moto, key, &events());
+    assert_eq!(delivery.undelivered(), 2);
     assert!(delivery.problems[0].contains("signature"), "{delivery:?}");
 }

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rolecall::finding::{Rule, Verdict};
+use rolecall::finding::{Rule, Verdict, posture_remediation};
 use rolecall::posture::{Posture, Settings};
 
 use crate::posture::{assert_verdict, check, posture};
-use crate::support::imds_double::{Builder, ImdsDouble};
+use crate::support::host::Host;
+use crate::support::imds_double::{Builder, Fault, ImdsDouble, TOKEN};
 use crate::support::netns::Network;
+use crate::support::rolecall::Rolecall;
 
 const IPV4: &str = "169.254.169.254:80";
 const IPV6: &str = "[fd00:ec2::254]:80";
@@ -76,13 +78,20 @@ fn a_locked_host_is_told_from_a_refusal() {
         let reason = &check(&posture, Rule::ImdsUnreachable).reason;
         assert!(reason.contains(errno), "{kind}: {reason}");
     }
-    network.replace_route("prohibit fd00:ec2::254/128");
-    assert_verdict(
-        &on_host(&network, IPV6),
-        Rule::ImdsUnreachable,
-        Verdict::Fail,
-        Some("locked-by-host"),
-    );
+    for (kind, errno) in [
+        ("prohibit", "EACCES"),
+        ("unreachable", "EHOSTUNREACH"),
+        ("blackhole", "EINVAL"),
+        ("throw", "ENETUNREACH"),
+    ] {
+        network.replace_route(&format!("{kind} fd00:ec2::254/128"));
+        let posture = on_host(&network, IPV6);
+        let check = check(&posture, Rule::ImdsUnreachable);
+        assert_eq!(check.observed.as_deref(), Some("locked-by-host"), "{kind}");
+        assert!(check.reason.contains(errno), "{kind}: {check:?}");
+        let remedy = posture_remediation(check, &posture.instance);
+        assert!(remedy.contains("ip -6 route get fd00:ec2::254"), "{remedy}");
+    }
 }
 
 #[test]
@@ -102,4 +111,69 @@ fn dropped_packets_time_out_within_five_seconds() {
         Verdict::Fail,
         Some("timed-out"),
     );
+}
+
+/// A subnet without a way out: whatever leaves it is never heard of again.
+fn private_subnet() -> Option<Network> {
+    let network = Network::new()?;
+    network.replace_route("default via 10.77.0.9");
+    network.add_neighbour("10.77.0.9");
+    Some(network)
+}
+
+#[test]
+fn in_a_private_subnet_a_healthy_role_is_reassuring_within_a_second() {
+    let (hanging_dns, hanging_sts) = (
+        ("resolv.conf", "nameserver 10.99.0.53\n"),
+        ("hosts", "10.99.0.1 sts.eu-central-1.amazonaws.com\n"),
+    );
+    for (name, text) in [hanging_dns, hanging_sts] {
+        let Some(network) = private_subnet() else {
+            return;
+        };
+        network.write_etc(name, text);
+        let _double = in_place(&network, IPV4, ImdsDouble::builder().role("web"));
+        let host = Host::new();
+        let posture = |format| {
+            let args = ["posture", "--imds-endpoint", "http://169.254.169.254"];
+            Rolecall::new(args)
+                .arg("--root")
+                .arg(host.root())
+                .arg("--format")
+                .arg(format)
+                .in_namespace(&network.host())
+                .run()
+        };
+        let started = Instant::now();
+        let text = posture("text");
+        assert!(started.elapsed() < Duration::from_secs(1));
+        assert_eq!((text.status, text.stderr.as_str()), (0, ""));
+        assert_eq!(text.stdout.lines().count(), 1, "{}", text.stdout);
+        assert!(text.stdout.contains("the role web is there and usable"));
+        let checks = posture("json").of_type("posture");
+        let reason = checks
+            .iter()
+            .find(|check| check["check"] == "role.credentials-unusable")
+            .map(|check| check["reason"].to_string())
+            .unwrap();
+        assert!(reason.contains("STS could not be reached"), "{reason}");
+    }
+}
+
+#[test]
+fn the_time_of_the_metadata_service_gives_a_wrong_clock_away() {
+    let Some(network) = Network::new() else {
+        return;
+    };
+    let date = Fault::Header("Date", "Sun, 01 Mar 2026 10:00:00 GMT");
+    let builder = ImdsDouble::builder().role("web").fault(TOKEN, date);
+    let _double = in_place(&network, IPV4, builder);
+    let posture = on_host(&network, IPV4);
+    assert_verdict(
+        &posture,
+        Rule::RoleCredentialsUnusable,
+        Verdict::Fail,
+        Some("clock-skew"),
+    );
+    assert!(posture.role_usable);
 }

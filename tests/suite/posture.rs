@@ -69,7 +69,7 @@ fn a_healthy_instance_passes_every_check_in_under_a_second() {
     for check in &posture.checks {
         assert_eq!(check.verdict, Verdict::Pass, "{check:?}");
     }
-    assert_eq!(posture.checks.len(), 6);
+    assert_eq!(posture.checks.len(), 8);
     assert!(posture.role_usable);
     let instance = &posture.instance;
     assert_eq!(instance.instance_id.as_deref(), Some("i-0123456789abcdef0"));
@@ -215,6 +215,24 @@ fn each_way_of_not_answering_has_its_cause() {
 }
 
 #[test]
+fn what_fails_in_passing_is_asked_again() {
+    let passing = [Fault::Status(429), Fault::Status(503), Fault::Reset];
+    let paths = [TOKEN, LISTING, ROLES, CREDENTIALS, IDENTITY];
+    let cases: Vec<_> = passing
+        .iter()
+        .flat_map(|fault| paths.map(|path| (path, fault.clone())))
+        .collect();
+    side_by_side(cases, |(path, fault)| {
+        let web = ImdsDouble::builder().role("web");
+        let posture = by_hand(web.fault_times(path, fault.clone(), 1));
+        for check in &posture.checks {
+            assert_eq!(check.verdict, Verdict::Pass, "{path}, {fault:?}: {check:?}");
+        }
+        assert!(posture.instance.instance_id.is_some());
+    });
+}
+
+#[test]
 fn nobody_listening_is_refused() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let settings = Settings {
@@ -312,7 +330,10 @@ fn one_hanging_path_costs_its_own_check_only_and_no_more_than_five_seconds() {
             for check in &posture.checks {
                 let expected = match (rule, check.check) {
                     (Some(rule), check) if check == rule => Verdict::Unknown,
-                    (Some(Rule::RoleMissing), Rule::RoleCredentialsUnusable) => Verdict::Unknown,
+                    (
+                        Some(Rule::RoleMissing),
+                        Rule::RoleCredentialsUnusable | Rule::RoleShadowed,
+                    ) => Verdict::Unknown,
                     _ => Verdict::Pass,
                 };
                 assert_eq!(check.verdict, expected, "{path}: {check:?}");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rolecall::aws::Network;
 use rolecall::finding::{Instance, PostureCheck, Rule, Verdict};
 use rolecall::ship::{self, Delivery, Event, Settings};
 
@@ -21,11 +22,7 @@ fn deliver(settings: &Settings) -> Delivery {
         .enable_all()
         .build()
         .expect("a runtime")
-        .block_on(ship::deliver(
-            settings,
-            vec![event],
-            Duration::from_secs(20),
-        ))
+        .block_on(ship::deliver(settings, &[event], Duration::from_secs(20)))
 }
 
 #[test]
@@ -35,32 +32,41 @@ fn a_proxy_and_a_private_authority_are_taken_from_the_settings() {
     let moto = Moto::start_with_tls(&authority.certificate, &authority.private_key);
     let proxy = ConnectProxy::start(moto.address(), "user", "pass-word");
     let role = RoleService::start(vec![Key::temporary(0)]);
+    let network = Network {
+        proxy: Some(format!("http://user:pass-word@{}", proxy.address())),
+        ca_bundle: Some(authority.bundle),
+    };
     let settings = Settings {
         log_group: "/rolecall".into(),
         log_stream: "i-0".into(),
         region: Some(REGION.into()),
         endpoint: Some(format!("https://{HOST}")),
         imds_endpoint: role.url(),
-        proxy: Some(format!("http://user:pass-word@{}", proxy.address())),
-        ca_bundle: Some(authority.bundle),
+        network: network.clone(),
     };
 
     let delivery = deliver(&settings);
-    assert_eq!(delivery.accepted, 1, "{delivery:?}");
+    assert_eq!(delivery.accepted(), 1, "{delivery:?}");
     let tunnels = proxy.tunnels();
     let through = format!("{HOST}:443");
     assert!(tunnels.iter().all(|host| *host == through), "{tunnels:?}");
     assert!(!tunnels.is_empty());
 
     let untrusting = Settings {
-        ca_bundle: None,
+        network: Network {
+            ca_bundle: None,
+            ..network.clone()
+        },
         ..settings.clone()
     };
     let problems = deliver(&untrusting).problems;
     assert!(problems[0].contains("ship.ca_bundle"), "{problems:?}");
 
     let unknown = Settings {
-        proxy: Some(format!("http://user:other-word@{}", proxy.address())),
+        network: Network {
+            proxy: Some(format!("http://user:other-word@{}", proxy.address())),
+            ..network
+        },
         ..settings.clone()
     };
     let problems = deliver(&unknown).problems;

@@ -2,7 +2,9 @@
 //! the real ones where they run here, and hosts to be scanned.
 
 pub(crate) mod authority;
+pub(crate) mod cgroup;
 pub(crate) mod corpus;
+pub(crate) mod daemon;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod imds_double;
@@ -13,3 +15,4 @@ pub(crate) mod proxy;
 pub(crate) mod role;
 pub(crate) mod rolecall;
 pub(crate) mod side_by_side;
+pub(crate) mod sts_double;

@@ -32,6 +32,10 @@ impl Visitor for Keeper {
         read.map(|_| ())
     }
 
+    fn found(&self) -> u64 {
+        0
+    }
+
     fn is_over(&self) -> bool {
         false
     }

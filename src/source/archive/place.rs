@@ -43,20 +43,29 @@ impl<'a> Place<'a> {
 
     /// As an example of what was left out.
     pub(super) fn show(&self) -> String {
-        let file = self.file.location().path.unwrap_or_default();
-        match self.path() {
-            Some(member) => format!("{file}!{member}"),
-            None => file,
-        }
+        let file = self.file.location();
+        joined(file.path, joined(file.member, self.path())).unwrap_or_default()
+    }
+}
+
+fn joined(outer: Option<String>, inner: Option<String>) -> Option<String> {
+    match (outer, inner) {
+        (Some(outer), Some(inner)) => Some(format!("{outer}!{inner}")),
+        (outer, inner) => outer.or(inner),
     }
 }
 
 impl Origin for Place<'_> {
     fn location(&self) -> Location {
+        let file = self.file.location();
+        let source = match file.source {
+            SourceKind::File => SourceKind::Archive,
+            other => other,
+        };
         Location {
-            source: SourceKind::Archive,
-            member: self.path(),
-            ..self.file.location()
+            source,
+            member: joined(file.member.clone(), self.path()),
+            ..file
         }
     }
 

@@ -63,7 +63,8 @@ pub(super) struct IndexFile {
 impl IndexFile {
     /// Opens an index. Which hash it is made with is told by its length.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let (file, length) = open_regular(path)?.ok_or_else(|| invalid("not a file"))?;
+        let (file, state) = open_regular(path)?.ok_or_else(|| invalid("not a file"))?;
+        let length = state.size;
         let mut head = vec![0; 8 + FAN_OUT * 4];
         file.read_exact_at(&mut head, 0)?;
         let version = if head.starts_with(MAGIC) { 2 } else { 1 };

@@ -100,9 +100,10 @@ impl<'a> Store<'a> {
     }
 
     fn file(&self, worker: &mut Worker<'_>, path: &Path) -> io::Result<()> {
-        let Some((file, size)) = open_regular(path)? else {
+        let Some((file, state)) = open_regular(path)? else {
             return Ok(());
         };
+        let size = state.size;
         let mut head = [0; 8];
         let count = file.read_at(&mut head, 0)?;
         if is_pack(&head[..count]) {

@@ -28,6 +28,10 @@ impl Visitor for Members<'_> {
         look.outcome
     }
 
+    fn found(&self) -> u64 {
+        self.holder.found()
+    }
+
     fn is_over(&self) -> bool {
         self.holder.is_over()
     }

@@ -33,11 +33,20 @@ pub(super) struct GitDir {
     pub(super) known: bool,
 }
 
+/// The working tree beside a git directory.
+fn worktree(path: &Path) -> Option<&Path> {
+    path.parent()
+        .filter(|_| path.file_name().is_some_and(|name| name == ".git"))
+}
+
 impl GitDir {
+    /// Where a git directory is told to be: its working tree, if it has one.
+    pub(super) fn place(path: &Path) -> &Path {
+        worktree(path).unwrap_or(path)
+    }
+
     pub(super) fn read(path: &Path, files: &Files<'_>) -> Self {
-        let worktree = path
-            .parent()
-            .filter(|_| path.file_name().is_some_and(|name| name == ".git"));
+        let worktree = worktree(path);
         let shown = show(&files.on_host(worktree.unwrap_or(path)));
         let mut refs = Refs {
             directory: path,

@@ -20,7 +20,7 @@ fn pack(folder: &std::path::Path, command: &str) -> bool {
     let absent = output.status.code() == Some(127);
     assert!(output.status.success() || absent, "{command}: {told}");
     if absent {
-        eprintln!("skipped, a tool is not installed: {command}");
+        eprintln!("skipped: a tool is not installed: {command}");
     }
     !absent
 }

@@ -1,8 +1,9 @@
 //! Two network namespaces with a cable between them: a host, and the place
 //! where 169.254.169.254 is. Nothing sent in there leaves this machine.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -69,6 +70,17 @@ impl Network {
         assert!(ip(&words(&command)), "ip {command} failed");
     }
 
+    /// Gives the host's side a file of `/etc` of its own.
+    pub(crate) fn write_etc(&self, name: &str, text: &str) {
+        let directory = self.etc();
+        fs::create_dir_all(&directory).expect("root may write below /etc/netns");
+        fs::write(directory.join(name), text).expect("a file below /etc/netns");
+    }
+
+    fn etc(&self) -> PathBuf {
+        Path::new("/etc/netns").join(self.host())
+    }
+
     /// Runs `work` on a thread inside the host's namespace.
     pub(crate) fn on_host<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         within(&self.host(), work)
@@ -91,6 +103,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.etc());
         for name in [self.host(), self.metadata()] {
             let _ = Command::new("ip").args(["netns", "del", &name]).output();
         }

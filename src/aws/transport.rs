@@ -2,8 +2,9 @@
 //! where one is configured, a trust store.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -17,7 +18,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 
-use super::Settings;
 use crate::sanitize;
 
 /// Connecting, which includes the name, the proxy's tunnel and the TLS
@@ -33,16 +33,35 @@ const MAX_CAUSE_CHARS: usize = 300;
 /// How the HTTP client tells of a 407 to its CONNECT; its type is private.
 pub(super) const PROXY_DENIED: &str = "proxy authorization required";
 
+/// How AWS services are reached. The metadata service never is this way.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    pub proxy: Option<String>,
+    /// PEM; in place of the system's certificates.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            // A password may stand in it.
+            .field("proxy", &self.proxy.is_some())
+            .field("ca_bundle", &self.ca_bundle)
+            .finish()
+    }
+}
+
+/// What keeps a client from being made; nothing was sent.
 #[derive(Debug, Error)]
-pub(super) enum TransportError {
+pub(crate) enum TransportError {
     #[error("ship.ca_bundle {path} cannot be read: {source}")]
     ReadCaBundle { path: String, source: io::Error },
     #[error("ship.ca_bundle {path} is larger than 16 MiB")]
     CaBundleTooLarge { path: String },
     #[error("ship.ca_bundle {path} holds no certificate in PEM form that can be trusted")]
     ParseCaBundle { path: String },
-    #[error("ship.endpoint is not a URL of the form https://HOST")]
-    Endpoint,
+    #[error("{key} is not a URL of the form https://HOST")]
+    Endpoint { key: &'static str },
     // What it says is not repeated: a password may stand in it.
     #[error("ship.proxy is not a URL of the form http://HOST:PORT")]
     Proxy,
@@ -57,15 +76,19 @@ pub(super) fn plain() -> SharedHttpClient {
         .build_https()
 }
 
-/// For CloudWatch Logs: through the proxy of the settings if there is one,
-/// trusting the bundle of the settings or else the system's certificates.
-pub(super) fn to_logs(settings: &Settings) -> Result<SharedHttpClient, TransportError> {
-    let trust_store = match &settings.ca_bundle {
+/// For a service at `endpoint`, or at its public one: through the network's
+/// proxy if there is one, trusting its bundle or else the system's
+/// certificates.
+pub(crate) fn client(
+    network: &Network,
+    endpoint: Option<&str>,
+) -> Result<SharedHttpClient, TransportError> {
+    let trust_store = match &network.ca_bundle {
         Some(path) => TrustStore::empty().with_pem_certificate(read_ca_bundle(path)?),
-        None if needs_no_tls(settings) => TrustStore::empty(),
+        None if needs_no_tls(network, endpoint) => TrustStore::empty(),
         None => TrustStore::default(),
     };
-    let proxy = match non_empty(settings.proxy.as_ref()) {
+    let proxy = match non_empty(network.proxy.as_ref()) {
         // The client would panic later on what it cannot parse now.
         Some(url) => ProxyConfig::all(url.as_str()).map_err(|_| TransportError::Proxy)?,
         None => ProxyConfig::disabled(),
@@ -86,10 +109,13 @@ pub(super) fn to_logs(settings: &Settings) -> Result<SharedHttpClient, Transport
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
-/// The endpoint of the settings, if one is set. The SDK panics on some text
-/// that is none.
-pub(super) fn endpoint(settings: &Settings) -> Result<Option<String>, TransportError> {
-    let Some(url) = non_empty(settings.endpoint.as_ref()) else {
+/// The endpoint that `key` of the configuration gives, if it is set. The SDK
+/// panics on some text that is none.
+pub(crate) fn endpoint(
+    key: &'static str,
+    url: Option<&String>,
+) -> Result<Option<String>, TransportError> {
+    let Some(url) = non_empty(url) else {
         return Ok(None);
     };
     let host = ["http://", "https://"]
@@ -99,18 +125,18 @@ pub(super) fn endpoint(settings: &Settings) -> Result<Option<String>, TransportE
         Some(host) if !host.is_empty() && url.bytes().all(|b| b.is_ascii_graphic()) => {
             Ok(Some(url.clone()))
         }
-        _ => Err(TransportError::Endpoint),
+        _ => Err(TransportError::Endpoint { key }),
     }
 }
 
 /// Configuration writes "not set" as an empty string.
-pub(super) fn non_empty(value: Option<&String>) -> Option<&String> {
+pub(crate) fn non_empty(value: Option<&String>) -> Option<&String> {
     value.filter(|value| !value.is_empty())
 }
 
 /// The errors of a chain, outermost first, without repetition, in one safe
 /// line.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for error in chain(error) {
         let text = error.to_string();
@@ -122,7 +148,7 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
 }
 
 /// One safe line of bounded length.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let short: String = text.trim().chars().take(MAX_CAUSE_CHARS).collect();
     sanitize::line(&short).into_owned()
 }
@@ -143,10 +169,10 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     })
 }
 
-fn needs_no_tls(settings: &Settings) -> bool {
-    let plain = |url: &String| url.starts_with("http://");
-    non_empty(settings.endpoint.as_ref()).is_some_and(plain)
-        && non_empty(settings.proxy.as_ref()).is_none_or(plain)
+fn needs_no_tls(network: &Network, endpoint: Option<&str>) -> bool {
+    let plain = |url: &str| url.starts_with("http://");
+    endpoint.is_some_and(plain)
+        && non_empty(network.proxy.as_ref()).is_none_or(|proxy| plain(proxy))
 }
 
 fn trusting(trust_store: TrustStore) -> TlsContext {
@@ -187,21 +213,9 @@ fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, TransportError> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
-    fn settings() -> Settings {
-        Settings {
-            log_group: "/rolecall".into(),
-            log_stream: "i-0".into(),
-            region: None,
-            endpoint: Some("http://127.0.0.1:1".into()),
-            imds_endpoint: String::new(),
-            proxy: None,
-            ca_bundle: None,
-        }
-    }
+    const ENDPOINT: Option<&str> = Some("http://127.0.0.1:1");
 
     #[test]
     fn a_bad_proxy_is_an_error_that_does_not_repeat_its_password() {
@@ -210,11 +224,12 @@ mod tests {
             "user:hidden-word@host",
             "ftp://user:hidden-word@host",
         ] {
-            let settings = Settings {
+            let network = Network {
                 proxy: Some(proxy.into()),
-                ..settings()
+                ca_bundle: None,
             };
-            let error = to_logs(&settings).expect_err("no proxy").to_string();
+            let error = client(&network, ENDPOINT).expect_err("no proxy");
+            let error = error.to_string();
             assert!(error.contains("ship.proxy") && !error.contains("hidden-word"));
         }
     }
@@ -237,11 +252,12 @@ mod tests {
             file("base64", &armour("!!!!")),
             file("der", &armour("AAAA")),
         ] {
-            let settings = Settings {
+            let network = Network {
+                proxy: None,
                 ca_bundle: Some(path),
-                ..settings()
             };
-            let error = to_logs(&settings).expect_err("no bundle").to_string();
+            let error = client(&network, ENDPOINT).expect_err("no bundle");
+            let error = error.to_string();
             assert!(error.contains("ship.ca_bundle"), "{error}");
         }
     }
@@ -250,5 +266,13 @@ mod tests {
     fn causes_are_one_safe_line() {
         let error = io::Error::other(io::Error::other("a\u{1b}[1mb"));
         assert_eq!(causes(&error), "a\\x1b[1mb");
+    }
+    #[test]
+    fn debug_output_hides_the_password_of_the_proxy() {
+        let network = Network {
+            proxy: Some("http://user:hidden-word@proxy".into()),
+            ca_bundle: None,
+        };
+        assert!(!format!("{network:?}").contains("hidden-word"));
     }
 }

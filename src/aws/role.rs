@@ -19,7 +19,7 @@ const REGION: &str = "/latest/meta-data/placement/region";
 
 /// Why there are no credentials.
 #[derive(Debug, Error)]
-pub(super) enum RoleError {
+pub(crate) enum RoleError {
     #[error("the metadata endpoint is not a URL")]
     Endpoint,
     #[error("the instance has no IAM role")]
@@ -37,9 +37,9 @@ pub(super) enum RoleError {
 }
 
 /// A role and what signs in its name.
-pub(super) struct Role {
-    pub(super) name: String,
-    pub(super) credentials: Credentials,
+pub(crate) struct Role {
+    pub(crate) name: String,
+    pub(crate) credentials: Credentials,
 }
 
 /// What lies below the role's name. No `Debug`: it holds secrets.
@@ -52,12 +52,12 @@ struct Document {
     token: Option<String>,
 }
 
-pub(super) struct Metadata {
+pub(crate) struct Metadata {
     client: Client,
 }
 
 impl Metadata {
-    pub(super) fn new(endpoint: &str) -> Result<Self, RoleError> {
+    pub(crate) fn new(endpoint: &str) -> Result<Self, RoleError> {
         let config = ProviderConfig::without_region().with_http_client(transport::plain());
         let client = Client::builder()
             .configure(&config)
@@ -67,7 +67,7 @@ impl Metadata {
         Ok(Self { client })
     }
 
-    pub(super) async fn fetch_role(&self) -> Result<Role, RoleError> {
+    pub(crate) async fn fetch_role(&self) -> Result<Role, RoleError> {
         let what = "the role";
         let listing = self.fetch(CREDENTIALS, what).await?;
         let name = listing.lines().next().unwrap_or("").trim();
@@ -104,7 +104,7 @@ impl Metadata {
         }
     }
 
-    pub(super) async fn fetch_region(&self) -> Result<String, RoleError> {
+    pub(crate) async fn fetch_region(&self) -> Result<String, RoleError> {
         let what = "the region";
         let region = self.fetch(REGION, what).await?;
         let region = region.trim();

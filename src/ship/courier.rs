@@ -1,0 +1,334 @@
+//! Puts batches of events, creates what is missing for it, and takes no for an
+//! answer where the table of decisions says so.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::cloudwatch::{Failure, Logs};
+use super::decision::{Call, Decision, Fault, decide};
+use super::delivery::{Delivery, Fate, Obstacle, Reason};
+use super::problem::Context;
+use super::restamp::restamp;
+use super::{Event, Settings, batch};
+use crate::aws::{self, Metadata, Role, RoleError};
+
+/// The longest that one call may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest first pause; it doubles with every failure up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// With less time left a further attempt would only be cut off.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(250);
+/// Credentials that were refused this often, fetched anew each time, are not
+/// going to be accepted.
+const MAX_RENEWALS: u32 = 3;
+/// Batches that are divided in a delivery to find the event that makes them
+/// invalid: enough for a few events among ten thousand.
+const MAX_DIVISIONS: u32 = 64;
+
+/// What lasts from one delivery to the next.
+pub(super) struct Link {
+    metadata: Metadata,
+    logs: Logs,
+    region: String,
+    role: String,
+}
+
+impl Link {
+    /// Everything up to, and without, the first connection to CloudWatch Logs.
+    pub(super) async fn prepare(settings: &Settings) -> Result<Self, (Obstacle, String)> {
+        let metadata = Metadata::new(&settings.imds_endpoint).map_err(no_credentials)?;
+        let Role { name, credentials } = metadata.fetch_role().await.map_err(no_credentials)?;
+        let region = match aws::non_empty(settings.region.as_ref()) {
+            Some(region) => region.clone(),
+            None => metadata.fetch_region().await.map_err(|error| {
+                let problem = format!("the region is not known: {error}; set ship.region");
+                (Obstacle::Settings, problem)
+            })?,
+        };
+        let logs = Logs::new(settings, &region, credentials)
+            .map_err(|error| (Obstacle::Settings, error.to_string()))?;
+        Ok(Self {
+            metadata,
+            logs,
+            region,
+            role: name,
+        })
+    }
+
+    /// The role may have been changed or taken away since the last delivery.
+    pub(super) async fn renew(&mut self) -> Result<(), (Obstacle, String)> {
+        let role = self.metadata.fetch_role().await.map_err(no_credentials)?;
+        self.role = role.name;
+        self.logs.renew(role.credentials);
+        Ok(())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn no_credentials(error: RoleError) -> (Obstacle, String) {
+    (Obstacle::Role, format!("no credentials of a role: {error}"))
+}
+
+/// Why a batch was not put.
+enum Stop {
+    /// The others can still be.
+    Batch(Failure),
+    /// None will be in this delivery.
+    Run(Obstacle, String),
+}
+
+/// One delivery.
+pub(super) struct Courier<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) link: &'a mut Link,
+    pub(super) deadline: Duration,
+    pub(super) end: Instant,
+    pub(super) delivery: &'a mut Delivery,
+    pub(super) renewals: u32,
+    pub(super) divisions: u32,
+}
+
+impl Courier<'_> {
+    /// Delivers the events, and once more those whose time was the reason for
+    /// their rejection.
+    pub(super) async fn deliver(mut self, events: &[Event]) {
+        let stopped = self.put_all(events).await.is_err();
+        let now_ms = self.link.logs.now_ms();
+        let (places, again): (Vec<usize>, Vec<Event>) = events
+            .iter()
+            .enumerate()
+            .filter_map(|(place, event)| {
+                let fate = *self.delivery.fates.get(place)?;
+                Some((place, restamp(event, fate, now_ms)?))
+            })
+            .unzip();
+        let first = std::mem::take(&mut self.delivery.fates);
+        if !stopped && !again.is_empty() {
+            let _ = self.put_all(&again).await;
+        }
+        let second = std::mem::replace(&mut self.delivery.fates, first);
+        for (n, place) in places.into_iter().enumerate() {
+            // One that was not tried again is still to be.
+            let fate = second.get(n).copied().unwrap_or(Fate::Undelivered);
+            self.delivery.restamped += u64::from(fate == Fate::Accepted);
+            if let Some(of_event) = self.delivery.fates.get_mut(place) {
+                *of_event = fate;
+            }
+        }
+    }
+
+    /// Puts the events, and leaves their fates, in their order, in the
+    /// delivery. Fails where none of those left can be put; the obstacle is
+    /// told then.
+    async fn put_all(&mut self, events: &[Event]) -> Result<(), ()> {
+        // What is not settled below stays so: no path can forget an event.
+        self.delivery.fates = vec![Fate::Undelivered; events.len()];
+        let split = batch::split(events);
+        for place in split.too_large {
+            self.delivery.fates[place] = Fate::Rejected(Reason::TooLarge);
+        }
+        let mut invalid = Vec::new();
+        let mut batches = split.batches;
+        batches.reverse();
+        while let Some(mut batch) = batches.pop() {
+            match self.put(events, &batch).await {
+                Ok(()) => {}
+                Err(Stop::Batch(failure)) if batch.len() == 1 => invalid.push((batch, failure)),
+                Err(Stop::Batch(failure)) if self.divisions == MAX_DIVISIONS => {
+                    self.refused(&failure);
+                }
+                Err(Stop::Batch(_)) => {
+                    self.divisions += 1;
+                    let rest = batch.split_off(batch.len() / 2);
+                    batches.extend([rest, batch]);
+                }
+                Err(Stop::Run(obstacle, problem)) => {
+                    self.stop(obstacle, &problem);
+                    return Err(());
+                }
+            }
+        }
+        // Where nothing is accepted, the events are not to blame.
+        let some_accepted = self.delivery.fates.contains(&Fate::Accepted);
+        for (batch, failure) in invalid {
+            if !some_accepted {
+                self.refused(&failure);
+                continue;
+            }
+            match self.put(events, &batch).await {
+                Ok(()) => {}
+                Err(Stop::Batch(_)) => {
+                    for place in batch {
+                        self.delivery.fates[place] = Fate::Rejected(Reason::Invalid);
+                    }
+                }
+                Err(Stop::Run(obstacle, problem)) => {
+                    self.stop(obstacle, &problem);
+                    return Err(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, failure: &Failure) {
+        let call = Call::PutLogEvents;
+        let problem = self.context().refused(call, failure);
+        self.stop(Obstacle::Refused(call, failure.fault), &problem);
+    }
+
+    fn stop(&mut self, obstacle: Obstacle, problem: &str) {
+        self.delivery.obstacle = Some(obstacle);
+        self.delivery.tell(problem);
+    }
+
+    /// Puts one batch, and creates on the way what is missing.
+    async fn put(&mut self, events: &[Event], batch: &[usize]) -> Result<(), Stop> {
+        let batched: Vec<&Event> = batch.iter().map(|place| &events[*place]).collect();
+        let mut call = Call::PutLogEvents;
+        let mut attempts = 0;
+        let mut failures = 0;
+        let mut created = Vec::new();
+        let mut last: Option<Failure> = None;
+        loop {
+            let Some(limit) = self.attempt_limit() else {
+                let problem =
+                    self.context()
+                        .out_of_time(call, attempts, self.deadline, last.as_ref());
+                let fault = last.map_or(Fault::TimedOut, |failure| failure.fault);
+                return Err(Stop::Run(Obstacle::OutOfTime(call, fault), problem));
+            };
+            attempts += 1;
+            let outcome = timeout(limit, self.link.logs.perform(call, &batched))
+                .await
+                .unwrap_or_else(|_| {
+                    Err(Failure {
+                        fault: Fault::TimedOut,
+                        cause: format!("no answer within {:.1} s", limit.as_secs_f64()),
+                    })
+                });
+            let failure = match outcome {
+                Ok(fates) => match done(call) {
+                    None => {
+                        for (place, fate) in batch.iter().zip(fates) {
+                            self.delivery.fates[*place] = fate;
+                        }
+                        return Ok(());
+                    }
+                    Some(next) => {
+                        call = next;
+                        continue;
+                    }
+                },
+                Err(failure) => failure,
+            };
+            match decide(call, failure.fault) {
+                Decision::Done => match done(call) {
+                    None => {
+                        for place in batch {
+                            self.delivery.fates[*place] = Fate::Accepted;
+                        }
+                        return Ok(());
+                    }
+                    Some(next) => call = next,
+                },
+                Decision::Retry => self.pause(&mut failures).await,
+                Decision::RenewCredentials => {
+                    if self.renewals == MAX_RENEWALS {
+                        return Err(self.give_up(call, &failure));
+                    }
+                    self.renewals += 1;
+                    self.pause(&mut failures).await;
+                    // A failure here is no reason to stop: the next attempt
+                    // tells whether those at hand are still refused.
+                    let _ = timeout_at(self.end, self.link.renew()).await;
+                }
+                missing @ (Decision::CreateStream | Decision::CreateGroup) => {
+                    // It was created, and is not there yet for everyone.
+                    if created.contains(&missing) {
+                        self.pause(&mut failures).await;
+                    } else {
+                        created.push(missing);
+                    }
+                    call = match missing {
+                        Decision::CreateStream => Call::CreateLogStream,
+                        _ => Call::CreateLogGroup,
+                    };
+                }
+                Decision::SkipBatch => return Err(Stop::Batch(failure)),
+                Decision::GiveUp => return Err(self.give_up(call, &failure)),
+            }
+            // An attempt that was cut short because the time was running out
+            // tells less than what went wrong before.
+            if last.is_none() || failure.fault != Fault::TimedOut {
+                last = Some(failure);
+            }
+        }
+    }
+
+    fn give_up(&self, call: Call, failure: &Failure) -> Stop {
+        Stop::Run(
+            Obstacle::Refused(call, failure.fault),
+            self.context().refused(call, failure),
+        )
+    }
+
+    /// How long the next attempt may take: never all that is left, so that a
+    /// hung connection leaves time for another one.
+    fn attempt_limit(&self) -> Option<Duration> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        (left >= SHORTEST_ATTEMPT).then(|| ATTEMPT_TIMEOUT.min(left / 2))
+    }
+
+    /// Full jitter: anything between nothing and a bound that doubles, so that
+    /// those who failed together do not return together.
+    async fn pause(&self, failures: &mut u32) {
+        let left = self.end.saturating_duration_since(Instant::now());
+        let bound = longest_pause(*failures, left);
+        *failures = failures.saturating_add(1);
+        sleep(bound.mul_f64(fastrand::f64())).await;
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            settings: self.settings,
+            region: &self.link.region,
+            role: &self.link.role,
+        }
+    }
+}
+
+/// The bound doubles with each failure, and leaves time for another attempt.
+fn longest_pause(failures: u32, left: Duration) -> Duration {
+    FIRST_PAUSE
+        .saturating_mul(2u32.saturating_pow(failures))
+        .min(LONGEST_PAUSE)
+        .min(left / 2)
+}
+
+/// The call that follows on success; none after the last.
+const fn done(call: Call) -> Option<Call> {
+    match call {
+        Call::CreateLogGroup => Some(Call::CreateLogStream),
+        Call::CreateLogStream => Some(Call::PutLogEvents),
+        Call::PutLogEvents => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_never_take_the_time_of_the_next_attempt() {
+        let hour = Duration::from_hours(1);
+        let bounds: Vec<_> = (0..5).map(|n| longest_pause(n, hour).as_millis()).collect();
+        assert_eq!(bounds, [200, 400, 800, 1600, 3200]);
+        assert_eq!(longest_pause(u32::MAX, hour), LONGEST_PAUSE);
+        let second = Duration::from_secs(1);
+        assert_eq!(longest_pause(9, second), second / 2);
+        assert_eq!(longest_pause(0, Duration::ZERO), Duration::ZERO);
+    }
+}

@@ -1,0 +1,168 @@
+//! What a part for cloud-init names: the files that `#cloud-config` writes,
+//! and what `#include` loads.
+
+use saphyr_parser::{Event, Parser};
+
+/// Files of one text that are looked at one by one.
+const MAX_FILES: usize = 1000;
+
+/// URLs of one text that are told.
+const MAX_URLS: usize = 100;
+
+/// Bytes of a cloud-config; YAML costs time.
+const MAX_TEXT: usize = 1024 * 1024;
+
+/// An entry of `write_files`. Its content is as it stands there, in whatever
+/// encoding it names: the detector reads those.
+#[derive(Debug, Default)]
+pub(super) struct WriteFile {
+    index: usize,
+    path: String,
+    pub(super) content: String,
+}
+
+impl WriteFile {
+    pub(super) fn name(&self) -> String {
+        format!("write_files[{}] {}", self.index, self.path)
+    }
+}
+
+/// The line that says what a text is; a template says so one line earlier.
+fn kind(text: &str) -> &str {
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    let first = lines.next().unwrap_or_default();
+    if first.starts_with("## template:") {
+        return lines.next().unwrap_or_default();
+    }
+    first
+}
+
+/// The entries of `write_files`, as far as the YAML can be read.
+pub(super) fn files(text: &str) -> Vec<WriteFile> {
+    let mut files = Vec::new();
+    if text.len() > MAX_TEXT || kind(text).trim_end() != "#cloud-config" {
+        return files;
+    }
+    // Keys are those of an entry at depth 3: document, list, entry.
+    let mut depth = 0;
+    let mut in_list = false;
+    let mut key: Option<String> = None;
+    let mut index = 0;
+    let mut file = WriteFile::default();
+    for event in Parser::new_from_str(text) {
+        // Behind an error only the whole text is read.
+        let Ok((event, _)) = event else { break };
+        match event {
+            Event::MappingStart(..) | Event::SequenceStart(..) => {
+                depth += 1;
+                in_list |= depth == 2 && key.as_deref() == Some("write_files");
+                key = None;
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                if in_list && depth == 3 {
+                    file.index = index;
+                    index += 1;
+                    let file = std::mem::take(&mut file);
+                    if !file.content.is_empty() && files.len() < MAX_FILES {
+                        files.push(file);
+                    }
+                }
+                in_list &= depth != 2;
+                depth -= 1;
+                key = None;
+            }
+            Event::Scalar(value, ..) if depth == 1 || (in_list && depth == 3) => {
+                match key.take().as_deref() {
+                    None => key = Some(value.into_owned()),
+                    Some("path") if in_list => file.path = value.into_owned(),
+                    Some("content") if in_list => file.content = value.into_owned(),
+                    Some(_) => {}
+                }
+            }
+            Event::Alias(_) => key = None,
+            _ => {}
+        }
+    }
+    files
+}
+
+/// The URLs that are loaded in place of the text, without what may be a
+/// password or a signature in them.
+pub(super) fn includes(text: &str) -> Vec<String> {
+    if !matches!(kind(text).trim_end(), "#include" | "#include-once") {
+        return Vec::new();
+    }
+    let urls = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#') && line.contains("://"));
+    urls.take(MAX_URLS).map(without_secrets).collect()
+}
+
+fn without_secrets(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let Some((scheme, rest)) = url[..end].split_once("://") else {
+        return String::new();
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let path = &rest[authority.len()..];
+    crate::sanitize::line(&format!("{scheme}://{host}{path}")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(text: &str) -> Vec<(String, String)> {
+        let files = files(text).into_iter();
+        files.map(|file| (file.name(), file.content)).collect()
+    }
+
+    #[test]
+    fn each_file_has_its_index_path_and_content() {
+        let text = "#cloud-config\n\
+            packages: [a, {path: /no, content: no}]\n\
+            write_files:\n\
+            - path: /etc/a.env\n  content: |\n    A=1\n    B=2\n\
+            - {path: /etc/empty}\n\
+            - encoding: gz+b64\n  content: !!binary |\n    QUJD\n    REVG\n  owner: {path: /x}\n  path: /etc/b\n\
+            - content: 'c'\n\
+            runcmd:\n- [path, content]\n";
+        assert_eq!(
+            named(text),
+            [
+                ("write_files[0] /etc/a.env", "A=1\nB=2\n"),
+                ("write_files[2] /etc/b", "QUJD\nREVG\n"),
+                ("write_files[3] ", "c"),
+            ]
+            .map(|(name, content)| (name.to_owned(), content.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_template_is_read_as_far_as_it_is_yaml() {
+        let text = "## template: jinja\n#cloud-config\nwrite_files:\n- path: /a\n  content: x\n\
+            {% if y %}\n- path: /b\n  content: z\n{% endif %}\n";
+        assert_eq!(named(text), [("write_files[0] /a".into(), "x".into())]);
+    }
+
+    #[test]
+    fn what_is_no_cloud_config_writes_no_files() {
+        for text in [
+            "",
+            "#!/bin/sh\nwrite_files:\n",
+            "#cloud-config\nwrite_files: [[]]\n",
+        ] {
+            assert_eq!(named(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_included_url_is_told_without_its_secrets() {
+        let text =
+            "#include\n# a comment\nhttps://user:pass@host/a/b?X-Amz-Signature=1#c\n\n  s3://b\n";
+        assert_eq!(includes(text), ["https://host/a/b", "s3://b"]);
+        assert_eq!(includes("#!/bin/sh\ncurl https://host\n"), [""; 0]);
+    }
+}
