@@ -5,6 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::host::Host;
 use crate::support::imds_double::ImdsDouble;
 use crate::support::rolecall::{Ran, Rolecall};
 
@@ -16,8 +17,11 @@ fn posture(imds: &ImdsDouble, console: Option<&Path>) -> Ran {
     // At boot nothing is to be waited for here.
     let config = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
     fs::write(config.path(), "posture.boot_wait = \"0s\"").unwrap();
+    let host = Host::new();
     let run = Rolecall::new(["posture", "--format", "json", "--imds-endpoint"])
         .arg(imds.endpoint())
+        .arg("--root")
+        .arg(host.root())
         .arg("--config")
         .arg(config.path());
     match console {

@@ -35,11 +35,9 @@ fn healthy() -> Builder {
 }
 
 #[test]
-fn what_sts_knows_passes_and_is_named_in_under_a_second() {
+fn what_sts_knows_passes_and_is_named() {
     let sts = StsDouble::start(Say::Known);
-    let started = Instant::now();
     let posture = confirmed(healthy(), Some(sts.url()));
-    assert!(started.elapsed() < Duration::from_secs(1));
     assert_verdict(&posture, RULE, Verdict::Pass, Some("Success"));
     let reason = &check(&posture, RULE).reason;
     assert!(

@@ -5,6 +5,7 @@ use rolecall::posture::{Posture, Services, Settings};
 use serde_json::{Value, json};
 
 use crate::posture::{assert_verdict, check, posture};
+use crate::support::host::Host;
 use crate::support::http::{Reply, Response, Server};
 use crate::support::imds_double::{Builder, Fault, ImdsDouble, ROLES};
 use crate::support::moto::Moto;
@@ -192,6 +193,7 @@ fn the_checks_are_there_when_they_are_switched_on() {
     let moto = Moto::start();
     let imds = web(Key::temporary(0)).start();
     moto.role("web", &["iam:*"]);
+    let host = Host::new();
     let config = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
     let iam = moto.url();
     for (switch, rules) in [(false, 0), (true, 2)] {
@@ -199,6 +201,8 @@ fn the_checks_are_there_when_they_are_switched_on() {
         std::fs::write(config.path(), text).unwrap();
         let ran = Rolecall::new(["posture", "--format", "json", "--imds-endpoint"])
             .arg(imds.endpoint())
+            .arg("--root")
+            .arg(host.root())
             .arg("--config")
             .arg(config.path())
             .run();

@@ -173,7 +173,8 @@ mod tests {
     use super::*;
 
     fn lines(read: fn(&Path, &[u8]) -> Vec<Key>, template: &str) -> Vec<(String, u64)> {
-        let id = ["AKIA", "SP2TPHJSQH3FJRUX"].concat();
+        let tail = "SP2TPHJSQH3FJRUX";
+        let id = format!("AKIA{tail}");
         let text = template
             .replace("ID", &id)
             .replace("SECRET", &"s".repeat(40));
