@@ -41,8 +41,9 @@ pub use memory::Recollection;
 /// Pairs that AWS can be asked about in a run.
 const MAX_PAIRS: usize = 500;
 
-/// Findings told one by one in a run; more are counted.
-const MAX_FINDINGS: usize = 20_000;
+/// Findings told one by one in a run, of 2 kB each with their report; more
+/// are counted.
+const MAX_FINDINGS: usize = 10_000;
 
 /// What is scanned, and how.
 #[derive(Debug)]

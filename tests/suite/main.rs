@@ -15,6 +15,7 @@ mod git;
 mod hostile;
 mod imds;
 mod ledger;
+mod memory;
 mod moto;
 mod namespaces;
 mod neighbour;

@@ -5,6 +5,7 @@
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::slice::from_ref;
 use std::sync::LazyLock;
 
 use base64::prelude::*;
@@ -159,14 +160,12 @@ proptest! {
         let text = &planted.text;
         let start = planted.at.saturating_sub(before).min(planted.at + 3);
         let end = (start + len).min(text.len());
-        let whole = 0..text.len();
-        let all = std::slice::from_ref(&whole);
+        let all = 0..text.len();
         let base = [&text[..start], &text[end..]].concat();
         let mut scanner = Scanner::new(&DETECTOR);
-        let (_, unmarked) = scanner.examine(&base, std::slice::from_ref(&(0..base.len())));
-        let part = start..end;
-        let changes = if unmarked { std::slice::from_ref(&part) } else { all };
-        let (found, _) = scanner.examine(text, changes);
+        let (_, unmarked) = scanner.examine(&base, from_ref(&(0..base.len())));
+        let changes = if unmarked { start..end } else { all };
+        let (found, _) = scanner.examine(text, from_ref(&changes));
         assert_found(&planted, &found, place_in(text, planted.at));
         prop_assert_eq!(told(&found), told(&DETECTOR.scan(text)));
     }

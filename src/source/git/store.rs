@@ -311,6 +311,7 @@ impl<'a, 'v> Group<'a, 'v> {
         }
         hits.sort_by_key(|(_, hit)| hit.id);
         hits.dedup_by_key(|(_, hit)| hit.id);
+        drop(self.seen);
         let mut odb = Odb::new(self.packs, stores);
         let places = {
             let is_over = || self.workers[0].visitor.is_over();

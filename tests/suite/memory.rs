@@ -1,0 +1,98 @@
+//! The most memory that a scan takes, with every source on, of a tree that
+//! has of everything that could make it grow.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::process::Command;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::support::host::Host;
+
+/// Kilobytes that a scan may take, whatever the files are.
+const MOST: u64 = 64 * 1024;
+
+/// Runs a command and tells how it ended and the most memory that it had.
+const MEASURE: &str = "
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+";
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A tar of one member, compressed; gzip streams may follow one another.
+fn large_archive(host: &Host) {
+    const MIB: usize = 1024 * 1024;
+    const PIECES: usize = 32;
+    let piece = gzip(&b"some text, 32 bytes of it or so\n".repeat(16 * MIB / 32));
+    let mut header = [0; 512];
+    header[..5].copy_from_slice(b"large");
+    let size = PIECES * 16 * MIB;
+    header[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+    header[148..156].fill(b' ');
+    header[156] = b'0';
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut archive = File::create(host.path("large.tar.gz")).unwrap();
+    archive.write_all(&gzip(&header)).unwrap();
+    for _ in 0..PIECES {
+        archive.write_all(&piece).unwrap();
+    }
+    archive.write_all(&gzip(&[0; 1024])).unwrap();
+}
+
+/// More findings than are told one by one, in files and in a repository that
+/// keeps them in versions of a large file.
+fn many_keys(host: &Host) {
+    let mut large = String::new();
+    for number in 0..12_000 {
+        let text = host.key_pair().env();
+        host.write(&format!("etc/{}/{number}.env", number / 100), &text);
+        if number % 24 == 0 {
+            large += &text;
+        }
+    }
+    let script = "git init -q -b main r && cd r && cp ../large . && git add large
+        for n in 1 2 3; do
+            echo $n >>large && git commit -qam v$n
+        done
+        git gc -q && rm ../large";
+    host.write("large", "a line of text\n".repeat(300_000) + &large);
+    let mut git = Command::new("sh");
+    git.args(["-ec", script]).current_dir(host.root());
+    for role in ["AUTHOR", "COMMITTER"] {
+        git.env(format!("GIT_{role}_NAME"), "a");
+        git.env(format!("GIT_{role}_EMAIL"), "a@b");
+    }
+    assert!(git.env("HOME", "/nonexistent").status().unwrap().success());
+}
+
+#[test]
+fn a_scan_takes_no_more_memory_than_it_may() {
+    let host = Host::new();
+    many_keys(&host);
+    large_archive(&host);
+    let sparse = File::create(host.path("sparse")).unwrap();
+    sparse.set_len(4 << 30).unwrap();
+    let zeros = gzip(&vec![0; 32 << 20]);
+    fs::write(host.path("bomb.gz.gz"), gzip(&zeros.repeat(64))).unwrap();
+    let output = Command::new("python3")
+        .args(["-c", MEASURE, env!("CARGO_BIN_EXE_rolecall"), "scan"])
+        .arg(host.root())
+        .output()
+        .expect("python3 runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let Some((status, peak)) = told.trim().split_once(' ') else {
+        panic!("{}", String::from_utf8_lossy(&output.stderr));
+    };
+    assert_eq!(status, "1", "keys are found");
+    let peak: u64 = peak.parse().unwrap();
+    assert!(peak <= MOST, "{peak} kB");
+}
