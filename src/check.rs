@@ -1,6 +1,7 @@
 //! One pass from end to end: posture and scan, the report, delivery.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -51,7 +52,7 @@ pub fn run(
     request: &Request<'_>,
     loaded: &Loaded,
     paths: &[PathBuf],
-    progress: &Progress,
+    progress: &Arc<Progress>,
 ) -> anyhow::Result<(Report, Outcome)> {
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -148,19 +149,19 @@ fn scan(
     paths: &[PathBuf],
     imds: Imds,
     deadline: Deadline,
-    progress: &Progress,
+    progress: &Arc<Progress>,
     report: &mut Report,
 ) {
-    let allow = AllowList::new(&config.allow, Timestamp::now());
+    let allow = Arc::new(AllowList::new(&config.allow, Timestamp::now()));
     let mut settings = settings::scan(config, request.root, &report.instance, &allow);
     settings.user_data = config.scan.user_data.then_some(imds.user_data);
-    settings.role_access_key_id = imds.role_key.as_deref();
+    settings.role_access_key_id = imds.role_key;
     settings.deadline = deadline;
     if !paths.is_empty() {
-        settings.roots = paths;
+        settings.roots = paths.to_vec();
         settings.processes = false;
     }
-    let scan = scan::run(&settings, progress);
+    let scan = scan::run(settings, progress);
     report.findings = scan.findings;
     report.coverage = scan.coverage;
     report.summary.allowed = scan.allowed;

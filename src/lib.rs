@@ -12,6 +12,7 @@ pub mod config;
 pub mod deadline;
 pub mod detect;
 pub mod finding;
+pub mod front;
 pub mod imds;
 pub mod ledger;
 pub mod logging;

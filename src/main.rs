@@ -1,9 +1,13 @@
 //! The binary: understands what is asked, runs it, says how it ended.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -12,10 +16,15 @@ use rolecall::cli::{self, Command, Format, Invocation, Run};
 use rolecall::config::{Config, Loaded};
 use rolecall::outcome::Outcome;
 use rolecall::report::{Exporter, Json, Text};
-use rolecall::{logging, progress, sanitize};
+use rolecall::source::mounts::Mounts;
+use rolecall::{front, logging, progress, sanitize};
+
+/// How long the file system of `--root` may take to answer at all.
+const ROOT_LIMIT: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    let invocation = match cli::parse(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let invocation = match cli::parse(arguments.clone()) {
         Ok(invocation) => invocation,
         Err(exit) => {
             exit.print();
@@ -23,13 +32,30 @@ fn main() -> ExitCode {
         }
     };
     logging::start(invocation.quiet, invocation.verbosity);
-    match run(&invocation) {
-        Ok(outcome) => outcome.into(),
-        Err(error) => {
-            complain(&format!("rolecall: {error:#}"));
-            Outcome::Usage.into()
-        }
+    let is_behind = front::is_behind(arguments.first().map(OsString::as_os_str));
+    if is_behind {
+        front::follow();
+    } else if may_hang(&invocation)
+        && let Ok(code) = front::run(&arguments[1..])
+    {
+        return code.into();
     }
+    let outcome = run(&invocation).unwrap_or_else(|error| {
+        complain(&format!("rolecall: {error:#}"));
+        Outcome::Usage
+    });
+    if is_behind {
+        front::let_go();
+    }
+    outcome.into()
+}
+
+/// Whether files are touched where a file system may stop answering.
+fn may_hang(invocation: &Invocation) -> bool {
+    matches!(
+        invocation.command,
+        Command::Check { .. } | Command::Scan { .. }
+    ) && Mounts::read(Path::new("/proc"), true).is_ok_and(|mounts| mounts.may_hang())
 }
 
 fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
@@ -100,10 +126,7 @@ fn examine(
     paths: &[PathBuf],
     quiet: bool,
 ) -> anyhow::Result<Outcome> {
-    let root = run
-        .root
-        .canonicalize()
-        .with_context(|| format!("--root {}", run.root.display()))?;
+    let root = resolve(&run.root).with_context(|| format!("--root {}", run.root.display()))?;
     let request = Request {
         root: &root,
         ..*request
@@ -135,6 +158,16 @@ fn examine(
             .and_then(|()| output.flush()),
     )?;
     Ok(outcome)
+}
+
+/// The root without links, if its file system answers.
+fn resolve(root: &Path) -> io::Result<PathBuf> {
+    let (sender, receiver) = mpsc::channel();
+    let root = root.to_owned();
+    thread::spawn(move || sender.send(root.canonicalize()));
+    receiver
+        .recv_timeout(ROOT_LIMIT)
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Paths as the host knows them: from here, unless another root is given.

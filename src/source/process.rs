@@ -42,6 +42,7 @@ pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
             coverage.skip(SkipReason::TimeLimit, format!("process {pid}"));
             break;
         }
+        visitor.enters(Some(&entry.path()));
         if let Err(error) = process(&entry.path(), pid, visitor, &mut coverage)
             && !is_kernel_thread(&entry.path())
         {

@@ -21,6 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
+    ("front", &[]),
     ("imds", &["sanitize", "secret"]),
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),

@@ -3,6 +3,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod corpus;
+pub(crate) mod fuse;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod imds_double;
