@@ -3,6 +3,7 @@
 //! there. Nothing here reads the environment or `~/.aws`.
 
 mod failure;
+mod iam;
 mod region;
 mod role;
 mod sts;
@@ -11,6 +12,7 @@ mod transport;
 pub use transport::Network;
 
 pub(crate) use failure::Failure;
+pub(crate) use iam::{Iam, IamError};
 pub(crate) use region::partition;
 pub(crate) use role::{Metadata, Role, RoleError};
 pub(crate) use sts::{Caller, Refusal, Sts};

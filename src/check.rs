@@ -1,26 +1,33 @@
 //! One pass from end to end: posture and scan, the report, delivery.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::alarm;
 use crate::config::{Config, Loaded, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, SkipReason, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, Summary, Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
 use crate::report::{self, Report};
 use crate::scan::{self, AllowList, Progress, UserData};
+use crate::secret::Credentials;
 use crate::settings;
 use crate::ship::{self, Delivery, Event, Metrics};
+use crate::verify;
 
 /// Time that delivery may take where the run has no limit of its own: a new
 /// stream, a throttled account and a few retries fit.
 const SHIP_TIME: Duration = Duration::from_mins(1);
+
+/// Time that AWS may be asked about pairs.
+const VERIFY_TIME: Duration = Duration::from_secs(30);
 
 /// Of a limited run, the part that the scan leaves for delivery.
 const SHIP_SHARE: u32 = 4;
@@ -35,8 +42,11 @@ pub struct Request<'a> {
     pub scan: bool,
     pub posture: bool,
     pub ship: bool,
-    /// Wait for the metadata service and the role, as `posture.boot_wait` says.
-    pub boot: bool,
+    /// Ask AWS about the pairs that are found.
+    pub verify: bool,
+    /// Wait for the metadata service and the role, as `posture.boot_wait` says,
+    /// and tell this console where nothing can be shipped.
+    pub boot: Option<&'a Path>,
 }
 
 /// What the metadata service gives to scan with.
@@ -59,13 +69,14 @@ pub fn run(
         .enable_all()
         .build()?;
     let config = &loaded.config;
+    let allow = Arc::new(AllowList::new(&config.allow, Timestamp::now()));
     let mut report = Report::default();
     let mut role_usable = false;
     let mut imds = Imds::default();
 
     if request.posture {
         // Nobody wants to wait for a machine that has long booted.
-        let wait = if request.boot {
+        let wait = if request.boot.is_some() {
             config.posture.boot_wait
         } else {
             Duration::ZERO
@@ -79,26 +90,38 @@ pub fn run(
         role_usable = posture.role_usable;
         imds = Imds {
             role_key: posture.role_access_key_id,
-            user_data: match posture.user_data {
-                posture::UserData::Given(text) => UserData::Given(text),
-                posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
-                posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
-            },
+            user_data: settings::user_data(posture.user_data),
         };
         report.instance = posture.instance;
         report.posture = posture.checks;
+        (report.findings, report.summary.allowed) =
+            allow.told(posture.findings, config.redact_access_key_ids);
+        if !role_usable && let Some(cause) = alarm::cause(&report.posture, &report.instance) {
+            alarm::raise(&cause, request.boot);
+        }
     }
     if request.scan {
-        let deadline = scan_deadline(request, started);
-        scan(
-            request,
-            config,
-            paths,
-            imds,
-            deadline,
-            progress,
-            &mut report,
-        );
+        let mut settings = settings::scan(config, request.root, &report.instance, &allow);
+        settings.user_data = config.scan.user_data.then_some(imds.user_data);
+        settings.role_access_key_id = imds.role_key;
+        settings.deadline = scan_deadline(request, started);
+        settings.keep_pairs = request.verify;
+        if !paths.is_empty() {
+            settings.roots = paths.to_vec();
+            settings.processes = false;
+        }
+        let limit = settings.deadline.clone();
+        let scan = scan::run(settings, progress);
+        report.findings.extend(scan.findings);
+        report.coverage = scan.coverage;
+        report.summary.allowed += scan.allowed;
+        report.notes.extend(allow.unused());
+        runtime.block_on(ask_about(
+            scan.pairs,
+            &settings::verify(config, &report.instance),
+            limit.remaining(VERIFY_TIME),
+            &mut report.findings,
+        ));
     }
     let failed = report
         .posture
@@ -143,29 +166,22 @@ async fn within(timeout: Option<Duration>, assess: impl Future<Output = Posture>
     }
 }
 
-fn scan(
-    request: &Request<'_>,
-    config: &Config,
-    paths: &[PathBuf],
-    imds: Imds,
-    deadline: Deadline,
-    progress: &Arc<Progress>,
-    report: &mut Report,
+/// What STS says of the found `pairs` weighs the findings of each.
+async fn ask_about(
+    pairs: HashMap<(String, String), Credentials>,
+    settings: &verify::Settings,
+    limit: Duration,
+    findings: &mut [Finding],
 ) {
-    let allow = Arc::new(AllowList::new(&config.allow, Timestamp::now()));
-    let mut settings = settings::scan(config, request.root, &report.instance, &allow);
-    settings.user_data = config.scan.user_data.then_some(imds.user_data);
-    settings.role_access_key_id = imds.role_key;
-    settings.deadline = deadline;
-    if !paths.is_empty() {
-        settings.roots = paths.to_vec();
-        settings.processes = false;
+    let verified = verify::run(settings, pairs, limit).await;
+    for finding in findings {
+        let (id, fingerprint) = finding.credential();
+        let credential = (id.to_owned(), fingerprint.to_owned());
+        if let Some(told) = verified.get(&credential) {
+            finding.severity = told.weigh(finding.severity);
+            finding.verified = Some(*told);
+        }
     }
-    let scan = scan::run(settings, progress);
-    report.findings = scan.findings;
-    report.coverage = scan.coverage;
-    report.summary.allowed = scan.allowed;
-    report.notes.extend(allow.unused());
 }
 
 /// Of a limited run, delivery gets its share.

@@ -37,12 +37,30 @@ pub struct Invocation {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Posture and scan once, and ship; `boot` waits for the metadata service.
-    Check { run: Run, boot: bool },
+    /// Posture and scan once, and ship; at `boot` the metadata service is waited
+    /// for, and this console is told where nothing can be shipped.
+    Check {
+        run: Run,
+        boot: Option<PathBuf>,
+        verify: bool,
+    },
     /// The scan alone; of the configured roots where no path is named.
-    Scan { run: Run, paths: Vec<PathBuf> },
+    Scan {
+        run: Run,
+        paths: Vec<PathBuf>,
+        /// Ask AWS about the pairs that are found.
+        verify: bool,
+    },
     /// The posture checks alone.
-    Posture { run: Run, boot: bool },
+    Posture { run: Run, boot: Option<PathBuf> },
+    /// The service.
+    Daemon {
+        root: PathBuf,
+        /// Told at the start where nothing can be shipped.
+        console: PathBuf,
+    },
+    /// What the service knows.
+    Status { report: Report },
     /// Print the configuration, or only validate it.
     Config { check: bool },
 }
@@ -50,15 +68,21 @@ pub enum Command {
 /// How a run that examines something is made and told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
+    pub report: Report,
+    /// Longer than zero.
+    pub timeout: Option<Duration>,
+    /// The host's `/` as seen from here.
+    pub root: PathBuf,
+}
+
+/// How what was found is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
     pub format: Format,
     /// Standard output where there is none.
     pub output: Option<PathBuf>,
     /// The least severity that fails the run; `None` for never.
     pub fail_on: Option<Severity>,
-    /// Longer than zero.
-    pub timeout: Option<Duration>,
-    /// The host's `/` as seen from here.
-    pub root: PathBuf,
 }
 
 /// How a report is written.
@@ -173,13 +197,20 @@ mod tests {
             verbosity,
         } = invocation("check").unwrap();
         let run = Run {
-            format: Format::Text,
-            output: None,
-            fail_on: Some(Severity::High),
+            report: Report {
+                format: Format::Text,
+                output: None,
+                fail_on: Some(Severity::High),
+            },
             timeout: None,
             root: "/".into(),
         };
-        assert_eq!(command, Command::Check { run, boot: false });
+        let expected = Command::Check {
+            run,
+            boot: None,
+            verify: false,
+        };
+        assert_eq!(command, expected);
         assert_eq!((quiet, verbosity), (false, 0));
         assert_eq!(sources.file, None);
         assert_eq!(sources.directory, PathBuf::from("/etc/rolecall"));
@@ -188,7 +219,7 @@ mod tests {
 
     #[test]
     fn every_flag_arrives() {
-        let line = "check --boot -vv --config c.toml --format json -o out --fail-on never --timeout 1h30m \
+        let line = "check --verify --boot --console /dev/ttyS0 -vv --config c.toml --format json -o out --fail-on never --timeout 1h30m \
             --root /mnt --threads 8 --exclude a --exclude b --imds-endpoint http://i --ship always \
             --logs-endpoint http://l --log-group g --log-stream s --region eu-west-1 \
             --state-dir /s --runtime-dir /r";
@@ -196,13 +227,16 @@ mod tests {
         let expected = Invocation {
             command: Command::Check {
                 run: Run {
-                    format: Format::Json,
-                    output: Some("out".into()),
-                    fail_on: None,
+                    report: Report {
+                        format: Format::Json,
+                        output: Some("out".into()),
+                        fail_on: None,
+                    },
                     timeout: Some(Duration::from_mins(90)),
                     root: "/mnt".into(),
                 },
-                boot: true,
+                boot: Some("/dev/ttyS0".into()),
+                verify: true,
             },
             sources: Sources {
                 file: Some("c.toml".into()),
@@ -303,6 +337,8 @@ mod tests {
             ("check -q -v", "--quiet"),
             ("posture --threads 2", "--threads"),
             ("scan --ship always", "--ship"),
+            ("status --ship never", "--ship"),
+            ("daemon --format json", "--format"),
             ("help", "'help'"),
         ] {
             let message = usage_error(line);
@@ -319,19 +355,14 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_not_accepted() {
-        for line in [
-            "daemon",
-            "status",
-            "check --format sarif",
-            "check --format ocsf",
-        ] {
+        for line in ["check --format sarif", "check --format ocsf"] {
             usage_error(line);
         }
     }
 
     #[test]
     fn help_and_version_exit_0_and_every_command_explains_itself() {
-        let commands = ["check", "scan", "posture", "config"];
+        let commands = ["check", "scan", "posture", "daemon", "status", "config"];
         for command in commands {
             let exit = invocation(&format!("{command} --help")).unwrap_err();
             assert_eq!(exit.outcome(), Outcome::Clean);
@@ -356,7 +387,14 @@ mod tests {
 
     #[test]
     fn every_example_of_the_help_is_understood() {
-        for text in [help::CHECK, help::SCAN, help::POSTURE, help::CONFIG] {
+        for text in [
+            help::CHECK,
+            help::SCAN,
+            help::POSTURE,
+            help::DAEMON,
+            help::STATUS,
+            help::CONFIG,
+        ] {
             for line in text
                 .lines()
                 .filter_map(|l| l.trim().strip_prefix("rolecall "))

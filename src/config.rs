@@ -87,6 +87,7 @@ pub struct Posture {
     pub hop_limit: u8,
     pub probe_v1: bool,
     pub role_policies: bool,
+    pub iam_endpoint: Option<String>,
 }
 
 /// `[imds]`: the instance metadata service.
@@ -174,6 +175,7 @@ impl Default for Config {
                 hop_limit: 1,
                 probe_v1: true,
                 role_policies: false,
+                iam_endpoint: None,
             },
             imds: Imds {
                 endpoint: "http://169.254.169.254".into(),

@@ -12,6 +12,8 @@ mod record;
 mod remediation;
 mod rule;
 mod severity;
+mod usage;
+mod verified;
 
 use serde::Serialize;
 
@@ -25,7 +27,9 @@ pub use provenance::{FileFacts, GitState, Location, SourceKind};
 pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
 pub use remediation::{posture_remediation, remediation, user_data_remediation};
 pub use rule::Rule;
-pub use severity::{Confidence, Evidence, Severity, judge};
+pub use severity::{Confidence, Evidence, Severity, judge, judge_shadow};
+pub use usage::{Holder, PlaceKind, Usage, User};
+pub use verified::Verified;
 
 /// One credential in one place, or one failed posture check, with all that a
 /// reader needs to act on it. The field names are the public JSON contract.
@@ -48,6 +52,9 @@ pub struct Finding {
     pub canary: bool,
     /// `sha256:` and 16 hex digits, see [`secret_fingerprint`].
     pub secret_fingerprint: Option<String>,
+    /// What AWS says of the credential, where it was to be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     pub location: Location,
     /// Other places of the same text, which are told with this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -55,6 +62,8 @@ pub struct Finding {
     /// How often this credential stands in this place.
     pub occurrences: u64,
     pub file: Option<FileFacts>,
+    #[serde(flatten)]
+    pub usage: Usage,
     pub controls: &'static [&'static str],
     pub remediation: String,
 }
@@ -71,17 +80,22 @@ impl Finding {
 
     /// The finding as it may be shown where access key IDs are to be masked.
     #[must_use]
-    pub fn redacted(mut self, instance: &Instance) -> Self {
-        self.access_key_id = self.access_key_id.map(AccessKeyId::masked);
-        self.remediation = remediation(self.rule, self.access_key_id.as_ref(), instance);
+    pub fn redacted(mut self) -> Self {
+        if let Some(id) = self.access_key_id.take() {
+            let masked = id.clone().masked();
+            self.remediation = self.remediation.replace(id.as_str(), masked.as_str());
+            self.access_key_id = Some(masked);
+        }
         self
     }
 
-    /// A failed posture check as a finding; `None` where it did not fail.
+    /// A failed posture check as a finding; `None` where it did not fail, or
+    /// has findings of its own, as `role.shadowed` has one for each holder.
     pub fn of_check(check: &PostureCheck, instance: &Instance) -> Option<Self> {
         let rule = check.check;
         let location = Location::new(SourceKind::Posture);
-        (check.verdict == Verdict::Fail).then(|| Self {
+        let fails = check.verdict == Verdict::Fail && rule != Rule::RoleShadowed;
+        fails.then(|| Self {
             id: finding_id([rule.name(), ""], &location),
             rule,
             severity: judge(&Evidence {
@@ -99,10 +113,12 @@ impl Finding {
             same_account: None,
             canary: false,
             secret_fingerprint: None,
+            verified: None,
             location,
             also_in: Vec::new(),
             occurrences: 1,
             file: None,
+            usage: Usage::default(),
             controls: check.controls,
             remediation: posture_remediation(check, instance),
         })

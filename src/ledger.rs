@@ -37,6 +37,7 @@ mod open;
 mod outbox;
 mod scan_cache;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,9 +81,11 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Ledger {
     connection: Connection,
-    /// Canonical.
-    state_dir: PathBuf,
+    /// Canonical; `None` in memory.
+    state_dir: Option<PathBuf>,
     limits: Limits,
+    /// Events whose fate could not be written down yet.
+    unsettled: BTreeMap<Seq, Fate>,
     scan_cache_key: [u8; 16],
 }
 

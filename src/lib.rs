@@ -5,14 +5,17 @@
 //! them, findings are judged and told. README.md describes the commands and
 //! the output, CONTRIBUTING.md the rules of the house.
 
+pub mod alarm;
 pub mod aws;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod deadline;
 pub mod detect;
 pub mod finding;
 pub mod front;
+pub mod host;
 pub mod imds;
 pub mod ledger;
 pub mod logging;
@@ -26,3 +29,5 @@ pub mod secret;
 pub mod settings;
 pub mod ship;
 pub mod source;
+pub mod status;
+pub mod verify;

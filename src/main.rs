@@ -17,7 +17,7 @@ use rolecall::config::{Config, Loaded};
 use rolecall::outcome::Outcome;
 use rolecall::report::{Exporter, Json, Text};
 use rolecall::source::mounts::Mounts;
-use rolecall::{front, logging, progress, sanitize};
+use rolecall::{daemon, front, logging, progress, sanitize, status};
 
 /// How long the file system of `--root` may take to answer at all.
 const ROOT_LIMIT: Duration = Duration::from_secs(10);
@@ -31,7 +31,9 @@ fn main() -> ExitCode {
             return exit.outcome().into();
         }
     };
-    logging::start(invocation.quiet, invocation.verbosity);
+    // What a service does is for the record; what a person asks for is told.
+    let service = matches!(invocation.command, Command::Daemon { .. });
+    logging::start(invocation.quiet, invocation.verbosity + u8::from(service));
     let is_behind = front::is_behind(arguments.first().map(OsString::as_os_str));
     if is_behind {
         front::follow();
@@ -78,28 +80,40 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
             heard(io::stdout().write_all(text.as_bytes()))?;
             Ok(Outcome::Clean)
         }
-        Command::Check { run, boot } => {
+        Command::Check { run, boot, verify } => {
             let request = Request {
                 scan: true,
                 posture: true,
                 ship: true,
-                boot: *boot,
+                verify: *verify,
+                boot: boot.as_deref(),
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
         }
-        Command::Scan { run, paths } => {
+        Command::Scan { run, paths, verify } => {
             let request = Request {
                 scan: true,
+                verify: *verify,
                 ..request(run)
             };
             let paths = on_host(paths, &run.root)?;
             examine(run, &request, &loaded, &paths, quiet)
         }
+        Command::Daemon { root, console } => {
+            let request = daemon::Request {
+                root: host_root(root)?,
+                sources: invocation.sources.clone(),
+                console: console.clone(),
+            };
+            daemon::run(request, loaded)?;
+            Ok(Outcome::Clean)
+        }
+        Command::Status { report } => tell_status(report, &loaded.config),
         Command::Posture { run, boot } => {
             let request = Request {
                 posture: true,
-                boot: *boot,
+                boot: boot.as_deref(),
                 ..request(run)
             };
             examine(run, &request, &loaded, &[], quiet)
@@ -107,15 +121,62 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
     }
 }
 
+/// Tells what the service knows.
+fn tell_status(asked: &cli::Report, config: &Config) -> anyhow::Result<Outcome> {
+    let status = match status::fetch(&config.runtime_dir, &config.state_dir) {
+        Ok(status) => status,
+        Err(error) => {
+            complain(&format!("rolecall: {error}"));
+            return Ok(Outcome::Incomplete);
+        }
+    };
+    let text = match asked.format {
+        Format::Text => status::text(&status),
+        Format::Json => status::json(&status) + "\n",
+    };
+    heard(output(asked)?.write_all(text.as_bytes()))?;
+    let mut outcome = Outcome::Clean;
+    if asked
+        .fail_on
+        .is_some_and(|least| status.open.at_least(least) > 0)
+    {
+        outcome = outcome.merge(Outcome::Finding);
+    }
+    if !status.running || !status.is_complete() {
+        outcome = outcome.merge(Outcome::Incomplete);
+    }
+    Ok(outcome)
+}
+
+fn output(asked: &cli::Report) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match &asked.output {
+        Some(path) => Box::new(
+            File::create(path).with_context(|| format!("creating --output {}", path.display()))?,
+        ),
+        None => Box::new(io::stdout()),
+    })
+}
+
+fn host_root(root: &Path) -> anyhow::Result<PathBuf> {
+    let (sender, receiver) = mpsc::channel();
+    let path = root.to_owned();
+    thread::spawn(move || sender.send(path.canonicalize()));
+    receiver
+        .recv_timeout(ROOT_LIMIT)
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .with_context(|| format!("--root {}", root.display()))
+}
+
 fn request(run: &Run) -> Request<'_> {
     Request {
         root: &run.root,
         timeout: run.timeout,
-        fail_on: run.fail_on,
+        fail_on: run.report.fail_on,
         scan: false,
         posture: false,
         ship: false,
-        boot: false,
+        verify: false,
+        boot: None,
     }
 }
 
@@ -126,28 +187,23 @@ fn examine(
     paths: &[PathBuf],
     quiet: bool,
 ) -> anyhow::Result<Outcome> {
-    let root = resolve(&run.root).with_context(|| format!("--root {}", run.root.display()))?;
+    let root = host_root(&run.root)?;
     let request = Request {
         root: &root,
         ..*request
     };
     // Opened first: nobody wants to learn of a typing error after the scan.
-    let output: Box<dyn Write> = match &run.output {
-        Some(path) => Box::new(
-            File::create(path).with_context(|| format!("creating --output {}", path.display()))?,
-        ),
-        None => Box::new(io::stdout()),
-    };
+    let output = output(&run.report)?;
     let (report, outcome) = progress::watch(quiet || !request.scan, |progress| {
         check::run(&request, loaded, paths, progress)
     })?;
-    if run.format != Format::Text && !quiet {
+    if run.report.format != Format::Text && !quiet {
         report
             .notes
             .iter()
             .for_each(|note| complain(&format!("rolecall: {note}")));
     }
-    let exporter: &dyn Exporter = match run.format {
+    let exporter: &dyn Exporter = match run.report.format {
         Format::Text => &Text,
         Format::Json => &Json,
     };
@@ -158,16 +214,6 @@ fn examine(
             .and_then(|()| output.flush()),
     )?;
     Ok(outcome)
-}
-
-/// The root without links, if its file system answers.
-fn resolve(root: &Path) -> io::Result<PathBuf> {
-    let (sender, receiver) = mpsc::channel();
-    let root = root.to_owned();
-    thread::spawn(move || sender.send(root.canonicalize()));
-    receiver
-        .recv_timeout(ROOT_LIMIT)
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Paths as the host knows them: from here, unless another root is given.

@@ -8,8 +8,11 @@ mod caller;
 mod hop_limit;
 mod identity;
 mod platform;
+mod policy;
+mod privilege;
 mod reach;
 mod role;
+mod shadow;
 mod wait;
 
 use std::path::Path;
@@ -18,11 +21,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::aws::Network;
-use crate::finding::{Instance, PostureCheck, Rule, Verdict};
+use crate::finding::{Finding, Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
 use crate::secret::Secret;
 use caller::Hearing;
-use identity::Facts;
 use platform::Platform;
 use role::Role;
 use wait::Backoff;
@@ -32,13 +34,15 @@ use wait::Backoff;
 const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// The checks that this module makes, in the order in which they are told.
-const CHECKS: [Rule; 6] = [
+const CHECKS: [Rule; 8] = [
     Rule::ImdsUnreachable,
     Rule::ImdsDisabled,
     Rule::ImdsV1Enabled,
     Rule::ImdsHopLimit,
+    Rule::ImdsEndpointOverride,
     Rule::RoleMissing,
     Rule::RoleCredentialsUnusable,
+    Rule::RoleShadowed,
 ];
 
 /// How posture is to be assessed.
@@ -55,8 +59,13 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Whether to ask once without a token.
     pub probe_v1: bool,
+    /// Mask the middle of access key IDs in what the checks say. The findings
+    /// keep theirs: whoever tells them masks them then.
+    pub redact: bool,
     /// Whether to fetch the user-data as well.
     pub user_data: bool,
+    /// Whether to read the role's policies as well.
+    pub role_policies: bool,
     pub services: Services,
 }
 
@@ -68,6 +77,19 @@ pub struct Services {
     pub region: Option<String>,
     /// `None`: the public endpoint of the region, which need not be reachable.
     pub sts_endpoint: Option<String>,
+    /// `None`: the public endpoint of the partition.
+    pub iam_endpoint: Option<String>,
+}
+
+/// What a question to AWS about the role starts from.
+#[derive(Debug, Clone, Copy)]
+struct Inquiry<'a> {
+    services: &'a Services,
+    /// Whether the role is AWS's beyond doubt. Where it is not, its credentials
+    /// are shown to named endpoints only.
+    imds_is_at_home: bool,
+    region: Option<&'a str>,
+    clock: Clock,
 }
 
 impl Default for Settings {
@@ -79,7 +101,9 @@ impl Default for Settings {
             hop_limit: 1,
             probe_v1: true,
             user_data: false,
+            role_policies: false,
             services: Services::default(),
+            redact: false,
         }
     }
 }
@@ -89,6 +113,8 @@ impl Default for Settings {
 pub struct Posture {
     /// Every check once, whatever its verdict.
     pub checks: Vec<PostureCheck>,
+    /// What `role.shadowed` is made of, the worst first.
+    pub findings: Vec<Finding>,
     pub instance: Instance,
     /// Whether the role gives credentials that can sign right now.
     pub role_usable: bool,
@@ -119,6 +145,10 @@ impl Posture {
         Self::uniform(Verdict::Unknown, reason)
     }
 
+    fn has(&self, rule: Rule) -> bool {
+        self.checks.iter().any(|check| check.check == rule)
+    }
+
     /// The same verdict for every check.
     fn uniform(verdict: Verdict, reason: &str) -> Self {
         Self {
@@ -126,6 +156,7 @@ impl Posture {
                 .iter()
                 .map(|&check| PostureCheck::new(check, verdict, reason))
                 .collect(),
+            findings: Vec::new(),
             instance: Instance::default(),
             role_usable: false,
             role_access_key_id: None,
@@ -143,6 +174,19 @@ impl Posture {
 /// here. Opens no connection where DMI says that this is not EC2, unless the
 /// endpoint is explicit. Never fails: what cannot be told is `unknown`.
 pub async fn assess(settings: &Settings, root: &Path) -> Posture {
+    let mut posture = assess_role(settings, root).await;
+    // What kept the role from being found keeps its policies unread.
+    if settings.role_policies
+        && !posture.has(Rule::RoleOverprivileged)
+        && let Some(last) = posture.checks.last()
+    {
+        let unread = privilege::uniform(last.verdict, &last.reason);
+        posture.checks.extend(unread);
+    }
+    posture
+}
+
+async fn assess_role(settings: &Settings, root: &Path) -> Posture {
     if !settings.endpoint_is_explicit
         && let Platform::Other(reason) = platform::read_platform(root)
     {
@@ -166,9 +210,16 @@ pub async fn assess(settings: &Settings, root: &Path) -> Posture {
                 hangs_after: since + PATIENCE,
                 is_patient: !settings.wait.is_zero(),
             };
-            Box::pin(assess_answering(&client, settings, ttl_was_told, clock)).await
+            Box::pin(assess_answering(
+                &client,
+                settings,
+                root,
+                ttl_was_told,
+                clock,
+            ))
+            .await
         }
-        Err(error) => assess_silent(&client, settings, &error).await,
+        Err(error) => assess_silent(&client, settings, root, &error).await,
     }
 }
 
@@ -214,6 +265,7 @@ async fn first_answer(client: &Client, waited_out: Instant) -> Result<bool, Erro
 async fn assess_answering(
     client: &Client,
     settings: &Settings,
+    root: &Path,
     ttl_was_told: bool,
     clock: Clock,
 ) -> Posture {
@@ -245,11 +297,24 @@ async fn assess_answering(
             identity::fetch_facts(client, clock),
             role::fetch_role(client, clock)
         );
-        let hearing = hear(client, settings, &facts, &role, clock).await;
-        (facts, role, hearing)
+        let inquiry = Inquiry {
+            services: &settings.services,
+            imds_is_at_home: client.is_at_home(),
+            region: facts.instance.region.as_deref(),
+            clock,
+        };
+        let privileges = async {
+            if settings.role_policies {
+                privilege::assess(inquiry, &role).await
+            } else {
+                Vec::new()
+            }
+        };
+        let (hearing, privileges) = tokio::join!(hear(client, inquiry, &role), privileges);
+        (facts, role, hearing, privileges)
     };
-    let (v1, measured, (facts, role, hearing), user_data) =
-        tokio::join!(v1, hop_limit, known, user_data);
+    let (v1, measured, (facts, role, hearing, privileges), user_data, seen) =
+        tokio::join!(v1, hop_limit, known, user_data, shadow::look(root));
     let now = jiff::Timestamp::now();
     let (missing, unusable) = role::check_role(&role, now);
     let (unusable, role_usable) = match (role.name(), hearing) {
@@ -260,16 +325,23 @@ async fn assess_answering(
         _ => (unusable, role.can_sign(now)),
     };
     let mut instance = facts.instance;
+    let missing = role::name_origin(missing, &instance);
     instance.role = role.name().map(ToOwned::to_owned);
+    let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance, settings.redact);
+    let mut checks = vec![
+        reach::check_reachable(client.endpoint(), ttl_was_told),
+        reach::check_enabled(),
+        reach::check_v1(v1.as_ref()),
+        hop_limit::check_hop_limit(measured, settings.hop_limit),
+        seen.check_overrides(),
+        missing,
+        unusable,
+        shadowed,
+    ];
+    checks.extend(privileges);
     Posture {
-        checks: vec![
-            reach::check_reachable(client.endpoint(), ttl_was_told),
-            reach::check_enabled(),
-            reach::check_v1(v1.as_ref()),
-            hop_limit::check_hop_limit(measured, settings.hop_limit),
-            missing,
-            unusable,
-        ],
+        checks,
+        findings,
         instance,
         role_usable,
         role_access_key_id: role
@@ -283,32 +355,30 @@ async fn assess_answering(
 
 /// What AWS itself says of the role's credentials; `None` where there are
 /// none.
-async fn hear(
-    client: &Client,
-    settings: &Settings,
-    facts: &Facts,
-    role: &Role,
-    clock: Clock,
-) -> Option<Hearing> {
-    let credentials = role.credentials()?;
-    let services = &settings.services;
-    let region = facts.instance.region.as_deref();
-    let at_home = client.is_at_home();
-    let mut hearing = caller::ask(services, at_home, credentials, region, clock).await;
-    if at_home && hearing.skew.is_none() {
+async fn hear(client: &Client, inquiry: Inquiry<'_>, role: &Role) -> Option<Hearing> {
+    let mut hearing = caller::ask(inquiry, role.credentials()?).await;
+    if inquiry.imds_is_at_home && hearing.skew.is_none() {
         hearing.skew = client.clock_skew().await;
     }
     Some(hearing)
 }
 
 /// No token was given: what can be told without one.
-async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> Posture {
+async fn assess_silent(
+    client: &Client,
+    settings: &Settings,
+    root: &Path,
+    error: &Error,
+) -> Posture {
     // Where only the token's answer is lost, which is what a hop limit too
     // small does, a request without a token is answered all the same.
-    let v1 = match error {
-        Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
-        _ => None,
+    let v1 = async {
+        match error {
+            Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
+            _ => None,
+        }
     };
+    let (v1, seen) = tokio::join!(v1, shadow::look(root));
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
     if matches!(error, Error::Disabled { .. }) {
@@ -325,6 +395,7 @@ async fn assess_silent(client: &Client, settings: &Settings, error: &Error) -> P
                     *check = told;
                 }
             }
+            Rule::ImdsEndpointOverride => *check = seen.check_overrides(),
             Rule::ImdsHopLimit if matches!(error, Error::Disabled { .. }) => {
                 *check = PostureCheck::new(
                     Rule::ImdsHopLimit,

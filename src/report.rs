@@ -1,5 +1,6 @@
 //! Tells people and programs what a run found.
 
+pub mod journal;
 mod json;
 mod text;
 

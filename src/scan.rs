@@ -3,6 +3,7 @@
 
 mod allow;
 mod crew;
+mod join;
 mod memory;
 mod priority;
 mod stages;
@@ -10,7 +11,9 @@ mod user_data;
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -19,16 +22,21 @@ use crate::deadline::Deadline;
 use crate::detect::{Detection, Match, Scanner};
 use crate::finding::{
     AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
-    SourceKind, controls, finding_id, judge, remediation, secret_fingerprint,
+    SourceKind, Usage, Verified, controls, finding_id, judge, remediation, secret_fingerprint,
 };
+use crate::secret::Credentials;
 use crate::source::files::lock;
-use crate::source::{Blob, Content, Held, Holder, Origin, Visitor};
+use crate::source::{Blob, Content, Held, Holder, Look, Origin, Visitor};
 use crew::Member;
 
+pub use crate::source::tail::Tails;
 pub use crate::source::user_data::Answer as UserData;
 pub use allow::AllowList;
 pub use memory::Recollection;
 pub use stages::run;
+
+/// Pairs that AWS can be asked about in a run.
+const MAX_PAIRS: usize = 500;
 
 /// Findings told one by one in a run; more are counted.
 const MAX_FINDINGS: usize = 20_000;
@@ -53,11 +61,15 @@ pub struct Settings {
     pub instance: Instance,
     /// The ID of the credentials that the instance's role gives out now.
     pub role_access_key_id: Option<String>,
+    /// Keep the pairs that were found, for AWS to be asked about them.
+    pub keep_pairs: bool,
     /// Mask the middle of access key IDs in what is told.
     pub redact: bool,
     pub deadline: Deadline,
     /// What earlier scans read; `None` reads everything.
     pub memory: Option<Arc<Recollection>>,
+    /// How far files that grow were read; `None` reads all of each.
+    pub tails: Option<Arc<Mutex<Tails>>>,
 }
 
 /// What a scan came to.
@@ -67,6 +79,8 @@ pub struct Scan {
     pub coverage: Vec<Coverage>,
     /// Findings that the allow list set aside.
     pub allowed: u64,
+    /// By [`Finding::credential`]; empty unless they were to be kept.
+    pub pairs: HashMap<(String, String), Credentials>,
     /// Which of the findings is told for all versions of a file in git, by id.
     versions: HashMap<String, usize>,
 }
@@ -134,42 +148,38 @@ impl Visitor for Examiner<'_> {
 }
 
 impl Holder for Examiner<'_> {
-    fn hold(
-        &mut self,
-        content: Content<'_>,
-        coverage: &mut Coverage,
-    ) -> (Option<Held>, io::Result<()>) {
-        let outcome = match content {
-            Content::Bytes(bytes) => {
-                coverage.bytes += bytes.len() as u64;
-                self.progress
-                    .bytes
-                    .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                if !self.scanner.may_hold(bytes) {
-                    self.count(coverage);
-                    return (None, Ok(()));
-                }
-                self.scanner.feed(bytes);
-                Ok(())
-            }
-            Content::Stream(content) => self.read(content, coverage),
+    fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look {
+        let mut look = Look {
+            held: None,
+            unmarked: false,
+            outcome: Ok(()),
         };
-        let detection = self.scanner.finish();
-        if outcome.is_ok() {
+        let detection = match content {
+            Content::Bytes(bytes) => {
+                self.examine(bytes, from_ref(&(0..bytes.len())), &mut look, coverage)
+            }
+            Content::Changed(bytes, changes) => self.examine(bytes, changes, &mut look, coverage),
+            Content::Stream(content) => {
+                look.outcome = self.read(content, coverage);
+                self.scanner.finish()
+            }
+        };
+        if look.outcome.is_ok() {
             self.count(coverage);
         }
         if detection.is_empty() {
-            return (None, outcome);
+            return look;
         }
         self.found += 1;
         self.matches_held += detection.matches.len();
         if self.matches_held > MAX_FINDINGS {
             let count = detection.matches.len() as u64;
             coverage.skip_many(SkipReason::FindingLimit, count, "git");
-            return (None, outcome);
+            return look;
         }
+        look.held = Some(Held(self.held.len()));
         self.held.push(Some(detection));
-        (Some(Held(self.held.len() - 1)), outcome)
+        look
     }
 
     fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage) {
@@ -184,6 +194,21 @@ impl Examiner<'_> {
     fn count(&self, coverage: &mut Coverage) {
         coverage.scanned += 1;
         self.progress.blobs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn examine(
+        &mut self,
+        bytes: &[u8],
+        changes: &[Range<usize>],
+        look: &mut Look,
+        coverage: &mut Coverage,
+    ) -> Detection {
+        let count = bytes.len() as u64;
+        coverage.bytes += count;
+        self.progress.bytes.fetch_add(count, Ordering::Relaxed);
+        let (detection, unmarked) = self.scanner.examine(bytes, changes);
+        look.unmarked = unmarked;
+        detection
     }
 
     fn read(&mut self, content: &mut dyn io::Read, coverage: &mut Coverage) -> io::Result<()> {
@@ -209,6 +234,7 @@ impl Examiner<'_> {
         let location = origin.location();
         let place = location.path.clone().unwrap_or_default();
         let facts = origin.facts();
+        let lines_before = origin.lines_before();
         if detection.excess > 0 {
             coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
         }
@@ -218,6 +244,11 @@ impl Examiner<'_> {
         }
         let mut results = lock(self.results);
         for found in detection.matches {
+            let found = Match {
+                line: found.line.map(|line| line + lines_before),
+                ..found
+            };
+            let pair = self.settings.keep_pairs.then(|| pair(&found)).flatten();
             let mut finding = finding(found, &location, facts.as_ref(), self.settings);
             if location.source == SourceKind::Git {
                 // Versions of one file are one place, told once.
@@ -237,12 +268,19 @@ impl Examiner<'_> {
                 continue;
             }
             let finding = if self.settings.redact {
-                finding.redacted(&self.settings.instance)
+                finding.redacted()
             } else {
                 finding
             };
             if results.findings.len() < MAX_FINDINGS {
                 self.progress.findings.fetch_add(1, Ordering::Relaxed);
+                if let Some(pair) = pair
+                    && results.pairs.len() < MAX_PAIRS
+                {
+                    let (id, fingerprint) = finding.credential();
+                    let credential = (id.to_owned(), fingerprint.to_owned());
+                    results.pairs.entry(credential).or_insert(pair);
+                }
                 results.findings.push(finding);
             } else {
                 results.untold(&finding.id);
@@ -250,6 +288,21 @@ impl Examiner<'_> {
             }
         }
     }
+}
+
+/// What signs, where all of it was found and using it raises no alarm.
+fn pair(found: &Match) -> Option<Credentials> {
+    let id = found.access_key_id.as_ref()?;
+    let is_whole = match found.rule {
+        Rule::AccessKeyPair => true,
+        Rule::TemporaryCredentials => found.session_token.is_some(),
+        _ => false,
+    };
+    (is_whole && !id.is_canary()).then_some(Credentials {
+        access_key_id: id.as_str().to_owned(),
+        secret_access_key: found.secret.clone()?,
+        session_token: found.session_token.clone(),
+    })
 }
 
 fn finding(
@@ -268,6 +321,9 @@ fn finding(
         .as_ref()
         .zip(instance.account_id.as_ref())
         .map(|(theirs, ours)| theirs == ours);
+    let is_pair = found.access_key_id.is_some()
+        && found.secret.is_some()
+        && matches!(found.rule, Rule::AccessKeyPair | Rule::TemporaryCredentials);
     let severity = judge(&Evidence {
         rule: found.rule,
         confidence: found.confidence,
@@ -294,6 +350,7 @@ fn finding(
         same_account,
         canary,
         secret_fingerprint,
+        verified: (settings.keep_pairs && is_pair).then_some(Verified::Unknown),
         location: Location {
             line: found.line,
             column: found.column,
@@ -307,6 +364,7 @@ fn finding(
         also_in: Vec::new(),
         occurrences: found.occurrences,
         file: facts.cloned(),
+        usage: Usage::default(),
         controls: controls(found.rule),
         remediation: remediation(found.rule, found.access_key_id.as_ref(), instance),
         access_key_id: found.access_key_id,

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::aws::Network;
 use crate::config::{Config, Loaded, Origin};
 use crate::deadline::Deadline;
-use crate::finding::Instance;
+use crate::finding::{Instance, SkipReason};
 use crate::scan::{AllowList, UserData};
-use crate::{posture, scan, ship};
+use crate::{posture, scan, ship, verify};
 
 /// For the posture checks; `wait` is for a machine that may still be booting.
 pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
@@ -21,11 +21,14 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         wait,
         hop_limit: config.posture.hop_limit,
         probe_v1: config.posture.probe_v1,
+        redact: config.redact_access_key_ids,
         user_data: config.scan.user_data,
+        role_policies: config.posture.role_policies,
         services: posture::Services {
             network: network(config),
             region: config.ship.region.clone(),
             sts_endpoint: config.ship.sts_endpoint.clone(),
+            iam_endpoint: config.posture.iam_endpoint.clone(),
         },
     }
 }
@@ -50,10 +53,21 @@ pub fn scan(
         user_data: config.scan.user_data.then(UserData::default),
         allow: Arc::clone(allow),
         instance: instance.clone(),
+        keep_pairs: false,
         redact: config.redact_access_key_ids,
         role_access_key_id: None,
         deadline: Deadline::default(),
         memory: None,
+        tails: None,
+    }
+}
+
+/// What a scan is given of the user-data.
+pub fn user_data(asked: posture::UserData) -> UserData {
+    match asked {
+        posture::UserData::Given(text) => UserData::Given(text),
+        posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
+        posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
     }
 }
 
@@ -71,6 +85,18 @@ pub fn ship(config: &Config, instance: &Instance) -> ship::Settings {
         endpoint: config.ship.endpoint.clone(),
         imds_endpoint: config.imds.endpoint.clone(),
         network: network(config),
+    }
+}
+
+/// For asking AWS about keys that were found by `instance`.
+pub fn verify(config: &Config, instance: &Instance) -> verify::Settings {
+    verify::Settings {
+        network: network(config),
+        sts_endpoint: config.ship.sts_endpoint.clone(),
+        region: instance
+            .region
+            .clone()
+            .or_else(|| config.ship.region.clone()),
     }
 }
 

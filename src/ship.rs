@@ -41,7 +41,7 @@ use crate::aws::Network;
 const LONGEST_DEADLINE: Duration = Duration::from_hours(365 * 24);
 
 /// Where to deliver, and how to get there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     pub log_group: String,
     /// With all placeholders filled in.
@@ -90,6 +90,10 @@ impl Shipper {
             settings,
             link: None,
         }
+    }
+
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// As [`deliver`].

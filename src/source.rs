@@ -10,9 +10,11 @@ pub mod mounts;
 pub mod process;
 pub mod repositories;
 mod sparing;
+pub mod tail;
 pub mod user_data;
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use crate::finding::{Coverage, FileFacts, Location};
@@ -37,6 +39,11 @@ impl std::fmt::Debug for Blob<'_> {
 pub trait Origin {
     fn location(&self) -> Location;
 
+    /// Lines of the place that the blob leaves out at its start.
+    fn lines_before(&self) -> u64 {
+        0
+    }
+
     /// What the file system says, for blobs that are files.
     fn facts(&self) -> Option<FileFacts> {
         None
@@ -47,6 +54,10 @@ pub trait Origin {
 pub enum Content<'a> {
     /// In memory, and looked at where they are.
     Bytes(&'a [u8]),
+    /// In memory, and put together from pieces of contents that are
+    /// [`unmarked`](Look::unmarked). The ranges, which ascend, are what is not
+    /// of them; empty ones stand where two pieces meet.
+    Changed(&'a [u8], &'a [Range<usize>]),
     Stream(&'a mut dyn Read),
 }
 
@@ -54,6 +65,7 @@ impl std::fmt::Debug for Content<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Bytes(_) => "Bytes(..)",
+            Self::Changed(..) => "Changed(..)",
             Self::Stream(_) => "Stream(..)",
         })
     }
@@ -62,6 +74,17 @@ impl std::fmt::Debug for Content<'_> {
 /// Stands for what a visitor found in one content and has not told yet.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Held(pub usize);
+
+/// What became of a content.
+#[derive(Debug)]
+pub struct Look {
+    /// `None` if nothing was found.
+    pub held: Option<Held>,
+    /// No byte string stands in it that a credential could begin with.
+    pub unmarked: bool,
+    /// How the read ended; what was found before a failure counts.
+    pub outcome: std::io::Result<()>,
+}
 
 /// What takes the blobs; each thread of a source has its own.
 pub trait Visitor: Send {
@@ -87,14 +110,9 @@ pub trait Visitor: Send {
 
 /// A visitor that also takes content whose place costs much to tell.
 pub trait Holder: Visitor {
-    /// Reads the content to its end, or fails as the read failed, and holds
-    /// back what was found until [`tell`](Self::tell); `None` if that is
-    /// nothing. What was found before a failure counts.
-    fn hold(
-        &mut self,
-        content: Content<'_>,
-        coverage: &mut Coverage,
-    ) -> (Option<Held>, std::io::Result<()>);
+    /// Reads the content to its end and holds back what was found until
+    /// [`tell`](Self::tell).
+    fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look;
 
     /// Reports what was held back, now that its place is known. Each is told
     /// once, by the visitor that held it.

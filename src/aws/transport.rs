@@ -34,7 +34,7 @@ const MAX_CAUSE_CHARS: usize = 300;
 pub(super) const PROXY_DENIED: &str = "proxy authorization required";
 
 /// How AWS services are reached. The metadata service never is this way.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Network {
     pub proxy: Option<String>,
     /// PEM; in place of the system's certificates.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::{Command, Format, Invocation, Run, help};
+use super::{Command, Format, Invocation, Report, Run, help};
 use crate::config::{ConfigError, Overrides, ShipMode, Sources, parse_duration};
 use crate::finding::Severity;
 
@@ -68,6 +68,17 @@ enum Subcommands {
     /// Check the metadata service and the role alone.
     #[command(after_long_help = format!("{}\n\n{}", help::EXIT_STATUS, help::POSTURE))]
     Posture(PostureArguments),
+    /// Run as the service: watch this host, remember, and ship.
+    ///
+    /// Posture first, then a sweep of everything, then whatever changes. Ends on SIGTERM; SIGHUP
+    /// reads the configuration again.
+    #[command(after_long_help = help::DAEMON)]
+    Daemon(DaemonArguments),
+    /// Tell what the service knows.
+    ///
+    /// Asks the running service; where none runs, its ledger.
+    #[command(after_long_help = format!("{}\n\n{}", help::EXIT_STATUS, help::STATUS))]
+    Status(StatusArguments),
     /// Print the effective configuration, and where each value comes from.
     ///
     /// The output is a valid configuration file. Flags that stand above a key are accepted, and
@@ -103,6 +114,8 @@ struct CheckArguments {
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
+    verify: VerifyArguments,
+    #[command(flatten)]
     places: PlaceArguments,
 }
 
@@ -116,6 +129,8 @@ struct ScanArguments {
     #[command(flatten)]
     read: ReadArguments,
     #[command(flatten)]
+    verify: VerifyArguments,
+    #[command(flatten)]
     places: PlaceArguments,
 }
 
@@ -127,6 +142,27 @@ struct PostureArguments {
     boot: BootArguments,
     #[command(flatten)]
     places: PlaceArguments,
+}
+
+#[derive(Debug, Args)]
+struct DaemonArguments {
+    #[command(flatten)]
+    root: RootArguments,
+    /// Where one line tells at the start that nothing can be shipped.
+    #[arg(long, value_name = "FILE", default_value = "/dev/console")]
+    console: PathBuf,
+    #[command(flatten)]
+    read: ReadArguments,
+    #[command(flatten)]
+    places: PlaceArguments,
+}
+
+#[derive(Debug, Args)]
+struct StatusArguments {
+    #[command(flatten)]
+    report: ReportArguments,
+    #[command(flatten)]
+    directories: DirectoryArguments,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +189,20 @@ struct PlaceArguments {
 
 #[derive(Debug, Args)]
 struct RunArguments {
+    #[command(flatten)]
+    report: ReportArguments,
+    /// Stop after this time, such as 90s, 10m or 1h30m.
+    ///
+    /// What was not checked by then is said, and the exit status is 2 at least.
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    #[command(flatten)]
+    root: RootArguments,
+}
+
+/// How what was found is told.
+#[derive(Debug, Args)]
+struct ReportArguments {
     /// How the report is written.
     ///
     /// `text` is for people and groups by credential, the worst first. `json` has one object a
@@ -166,11 +216,10 @@ struct RunArguments {
     /// The least severity that makes the exit status 1.
     #[arg(long, value_name = "SEVERITY", default_value = "high", value_parser = one_of(FAIL_ON))]
     fail_on: std::option::Option<Severity>,
-    /// Stop after this time, such as 90s, 10m or 1h30m.
-    ///
-    /// What was not checked by then is said, and the exit status is 2 at least.
-    #[arg(long, value_name = "DURATION")]
-    timeout: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RootArguments {
     /// The host's / as seen from here.
     ///
     /// For a mounted image, or the host's file system in a container. The configuration is not
@@ -195,6 +244,21 @@ struct ReadArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Scan")]
+struct VerifyArguments {
+    /// Ask AWS whether the keys that are found are active.
+    ///
+    /// Each key with its secret signs one GetCallerIdentity, sent to STS of the instance's or the
+    /// configured partition (ship.sts_endpoint, ship.region), and to the other public ones if that
+    /// one does not know it. The secret itself is not sent. An active key's account records the
+    /// call: in CloudTrail, as GetCallerIdentity by the key's user from this host's address with
+    /// the user agent app/rolecall, and as the key's last use (get-access-key-last-used); GuardDuty
+    /// may take note. Keys of known canary services are never tried. Off by default.
+    #[arg(long)]
+    verify: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Instance metadata service")]
 struct ImdsArguments {
     /// Base URL of the metadata service [key: imds.endpoint]
@@ -211,6 +275,23 @@ struct BootArguments {
     /// one bounded try decides.
     #[arg(long)]
     boot: bool,
+    /// With --boot, where one line tells that nothing can be shipped.
+    ///
+    /// Without a usable role CloudWatch Logs hears nothing; `aws ec2 get-console-output` shows
+    /// this line. It also goes to the journal, at the priority of an error.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/dev/console",
+        requires = "boot"
+    )]
+    console: PathBuf,
+}
+
+impl BootArguments {
+    fn console(self) -> Option<PathBuf> {
+        self.boot.then_some(self.console)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -258,7 +339,8 @@ impl Arguments {
                 check.places.lay_over(&mut flags);
                 Command::Check {
                     run: check.run.try_into()?,
-                    boot: check.boot.boot,
+                    boot: check.boot.console(),
+                    verify: check.verify.verify,
                 }
             }
             Subcommands::Scan(scan) => {
@@ -267,13 +349,28 @@ impl Arguments {
                 Command::Scan {
                     run: scan.run.try_into()?,
                     paths: scan.paths,
+                    verify: scan.verify.verify,
                 }
             }
             Subcommands::Posture(posture) => {
                 posture.places.without_shipping()?.lay_over(&mut flags);
                 Command::Posture {
                     run: posture.run.try_into()?,
-                    boot: posture.boot.boot,
+                    boot: posture.boot.console(),
+                }
+            }
+            Subcommands::Daemon(daemon) => {
+                daemon.read.lay_over(&mut flags);
+                daemon.places.lay_over(&mut flags);
+                Command::Daemon {
+                    root: daemon.root.root,
+                    console: daemon.console,
+                }
+            }
+            Subcommands::Status(status) => {
+                status.directories.lay_over(&mut flags);
+                Command::Status {
+                    report: status.report.into(),
                 }
             }
             Subcommands::Config(config) => {
@@ -324,8 +421,24 @@ impl PlaceArguments {
         flags.log_group = self.ship.log_group;
         flags.log_stream = self.ship.log_stream;
         flags.region = self.ship.region;
-        flags.state_dir = self.directories.state_dir;
-        flags.runtime_dir = self.directories.runtime_dir;
+        self.directories.lay_over(flags);
+    }
+}
+
+impl DirectoryArguments {
+    fn lay_over(self, flags: &mut Overrides) {
+        flags.state_dir = self.state_dir;
+        flags.runtime_dir = self.runtime_dir;
+    }
+}
+
+impl From<ReportArguments> for Report {
+    fn from(typed: ReportArguments) -> Self {
+        Self {
+            format: typed.format,
+            output: typed.output,
+            fail_on: typed.fail_on,
+        }
     }
 }
 
@@ -345,11 +458,9 @@ impl TryFrom<RunArguments> for Run {
             });
         }
         Ok(Self {
-            format: typed.format,
-            output: typed.output,
-            fail_on: typed.fail_on,
+            report: typed.report.into(),
             timeout,
-            root: typed.root,
+            root: typed.root.root,
         })
     }
 }

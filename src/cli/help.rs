@@ -42,6 +42,22 @@ Examples:
   rolecall posture
   rolecall posture --format json --fail-on never";
 
+pub(super) const DAEMON: &str = "\
+Exit status:
+  0   it was told to stop, and did
+  64  bad usage or configuration, or another service runs on this host
+
+Examples:
+  rolecall daemon
+  rolecall daemon --ship never --state-dir /tmp/state --runtime-dir /tmp/run";
+
+pub(super) const STATUS: &str = "\
+A status that is not there counts as something that could not be checked.
+
+Examples:
+  rolecall status
+  rolecall status --format json --fail-on never";
+
 pub(super) const CONFIG: &str = "\
 Exit status:
   0   the configuration is valid

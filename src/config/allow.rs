@@ -232,7 +232,7 @@ fn expires(raw: &Raw) -> Result<Timestamp, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Confidence, Location, Severity, SourceKind};
+    use crate::finding::{Confidence, Location, Severity, SourceKind, Usage};
 
     fn read(text: &str) -> Result<Allow, String> {
         let table = DeTable::parse(text).unwrap();
@@ -257,6 +257,7 @@ mod tests {
             same_account: None,
             canary: false,
             secret_fingerprint: Some("sha256:0123456789abcdef".into()),
+            verified: None,
             location: Location {
                 path: Some(path.into()),
                 ..Location::new(SourceKind::File)
@@ -264,6 +265,7 @@ mod tests {
             also_in: Vec::new(),
             occurrences: 1,
             file: None,
+            usage: Usage::default(),
             controls: &[],
             remediation: String::new(),
         }

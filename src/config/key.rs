@@ -188,7 +188,14 @@ pub(super) const KEYS: &[Key] = &[
     key!(
         posture.role_policies,
         boolean,
-        "Read the role's policies, which needs iam:Get* and iam:List* on the role."
+        "Read the role's policies and judge them. Takes iam:GetRole,\n\
+         iam:ListAttachedRolePolicies, iam:ListRolePolicies, iam:GetRolePolicy,\n\
+         iam:GetPolicy and iam:GetPolicyVersion; what is denied is not judged."
+    ),
+    key!(
+        posture.iam_endpoint,
+        optional(endpoint),
+        "URL of IAM; \"\" is the partition's own."
     ),
     key!(
         imds.endpoint,
@@ -219,7 +226,9 @@ pub(super) const KEYS: &[Key] = &[
     key!(
         ship.sts_endpoint,
         optional(endpoint),
-        "URL of STS; \"\" is the region's own."
+        "URL of STS, such as a VPC endpoint's; \"\" is the region's own, which need not\n\
+         be reachable. Where a URL is set and gives no answer, whether the role's\n\
+         credentials are usable is unknown."
     ),
     key!(
         ship.region,
@@ -229,7 +238,7 @@ pub(super) const KEYS: &[Key] = &[
     key!(
         ship.proxy,
         optional(endpoint),
-        "HTTP proxy on the way to CloudWatch Logs, without a user name or password;\n\
+        "HTTP proxy on the way to AWS services, without a user name or password;\n\
          \"\" is none. The metadata service is never asked through a proxy."
     ),
     key!(

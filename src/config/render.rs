@@ -155,6 +155,7 @@ mod tests {
         hop_limit = 2
         probe_v1 = false
         role_policies = true
+        iam_endpoint = "https://iam"
         [imds]
         endpoint = "http://[fd00:ec2::254]"
         [ship]

@@ -16,6 +16,8 @@ pub struct Match {
     pub access_key_id: Option<AccessKeyId>,
     pub account_id: Option<String>,
     pub secret: Option<Secret>,
+    /// Of temporary credentials, where it is plain that it is theirs.
+    pub session_token: Option<Secret>,
     /// The key does not expire by itself.
     pub long_term: bool,
     /// An ID that names the signer of a request.
@@ -64,6 +66,11 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
             matches.push(of_pair(pair, &sightings));
         }
     }
+    if let ([token], [pair]) = (&of_different_values(&tokens)[..], &mut matches[..])
+        && pair.rule == Rule::TemporaryCredentials
+    {
+        pair.session_token = Some(padded(&token.value));
+    }
     for id in &sightings.ids {
         if told.insert(id.id.clone()) {
             matches.push(of_id(id, &sightings, !tokens.is_empty()));
@@ -101,6 +108,25 @@ fn take_tokens(sightings: &mut Sightings) -> Vec<Standalone> {
         .partition(|found| found.rule == Rule::TemporaryCredentials);
     sightings.standalone = rest;
     tokens
+}
+
+/// A token as it signs: it is base64, and was read without its padding.
+fn padded(token: &Secret) -> Secret {
+    let token = token.expose();
+    let mut whole = Vec::with_capacity(token.len().next_multiple_of(4));
+    whole.extend_from_slice(token);
+    whole.resize(token.len().next_multiple_of(4), b'=');
+    Secret::new(whole)
+}
+
+fn of_different_values(tokens: &[Standalone]) -> Vec<&Standalone> {
+    let mut different: Vec<&Standalone> = Vec::new();
+    for token in tokens {
+        if different.iter().all(|known| known.value != token.value) {
+            different.push(token);
+        }
+    }
+    different
 }
 
 fn of_pair(pair: Pair, sightings: &Sightings) -> Match {
@@ -155,6 +181,7 @@ fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
         confidence: Confidence::Low,
         account_id: id.id.account_id(),
         secret: None,
+        session_token: None,
         long_term: id.id.is_long_term(),
         in_signature: false,
         line: position.line,
@@ -189,6 +216,7 @@ fn lone_secrets(secrets: Vec<SecretSighting>) -> Vec<Match> {
             access_key_id: None,
             account_id: None,
             secret: Some(sighting.value),
+            session_token: None,
             long_term: true,
             in_signature: false,
             line: position.line,
@@ -227,11 +255,50 @@ fn of_standalone((found, occurrences): (Standalone, u64)) -> Match {
         access_key_id: None,
         account_id: found.account_id,
         secret: Some(found.value),
+        session_token: None,
         long_term: found.long_term,
         in_signature: false,
         line: position.line,
         column: position.column,
         encoding: found.place.encoding,
         occurrences,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::detect::Detector;
+
+    #[test]
+    fn a_session_token_goes_with_temporary_credentials_where_there_is_one_of_each() {
+        // Made here, so that no scanner takes them for real ones.
+        let mut rng = fastrand::Rng::with_seed(4);
+        let mut pick = |alphabet: &[u8], count: usize| -> String {
+            let pick = |_| char::from(alphabet[rng.usize(..alphabet.len())]);
+            (0..count).map(pick).collect()
+        };
+        let base64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let id = pick(b"QRSTUVWXYZ234567", 16);
+        let secret = pick(base64, 40);
+        let [token, other] = [(); 2].map(|()| format!("FwoGZXIvYXdz{}", pick(base64, 202)));
+        let named = |token: &str| format!("aws_session_token = {token}==\n");
+        let profile = format!(
+            "aws_access_key_id = ASIA{id}\naws_secret_access_key = {secret}\n{}",
+            named(&token)
+        );
+        let tokens = |text: &str| -> Vec<Option<String>> {
+            let matches = Detector::new(4).scan(text.as_bytes()).matches;
+            let token = |token: crate::secret::Secret| token.expose_str().unwrap().to_owned();
+            let tokens = matches
+                .into_iter()
+                .map(|found| found.session_token.map(token));
+            tokens.collect()
+        };
+        let whole = format!("{token}==");
+        assert_eq!(tokens(&profile), [Some(whole.clone())]);
+        let twice = format!("{profile}{}", named(&token));
+        assert_eq!(tokens(&twice), [Some(whole)]);
+        let doubtful = format!("{profile}{}", named(&other));
+        assert_eq!(tokens(&doubtful), [None]);
     }
 }

@@ -84,6 +84,9 @@ const LITERALS: &[(&[u8], Anchor)] = &[
 /// Bytes of the longest literal.
 const LONGEST: usize = 16;
 
+/// Bytes of a literal that can stand on the other side of an edge.
+pub(super) const OVERLAP: usize = LONGEST - 1;
+
 /// Distance of two probes up to a place in the blob. The starts of files are a
 /// small part of all bytes, and hold most of the secrets.
 const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 96), (u64::MAX, 512)];
@@ -124,7 +127,7 @@ impl Prefilter {
             // Literals overlap: `AKIAKIA` holds two.
             at = found.start() + 1;
         }
-        bytes.len().saturating_sub(LONGEST - 1).max(at)
+        bytes.len().saturating_sub(OVERLAP).max(at)
     }
 }
 

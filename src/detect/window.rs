@@ -5,6 +5,8 @@
 //! stands behind them, or at the end; so a key that lies over the edge of two
 //! reads is seen like any other.
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::layer::Marks;
@@ -110,31 +112,57 @@ impl<'d> Scanner<'d> {
                 .prefilter
                 .search(&self.buffer[..self.len], self.searched, &mut self.hits);
         if self.len == WINDOW {
-            self.follow_hits(WINDOW - AHEAD);
+            self.follow_hits_in_window(WINDOW - AHEAD);
             self.slide();
         }
     }
 
-    /// Whether anything can be found in a blob that is in memory: a look at
-    /// the bytes where they are, which is all that most blobs need. Nothing
-    /// is taken of them.
-    pub fn may_hold(&mut self, bytes: &[u8]) -> bool {
+    /// What is in a blob that is in memory, looked at where it is, and whether
+    /// it is unmarked: no literal stands in it that a credential could begin
+    /// with. Only `changes`, ranges which ascend, may hold the first of one.
+    pub fn examine(&mut self, bytes: &[u8], changes: &[Range<usize>]) -> (Detection, bool) {
         debug_assert!(self.len == 0, "between two blobs");
-        let mut searched = 0;
-        let mut end = 0;
-        while end < bytes.len() && self.hits.is_empty() {
-            end = bytes.len().min(end + SLICE);
-            searched = self
-                .detector
-                .prefilter
-                .search(&bytes[..end], searched, &mut self.hits);
+        let is_marked = changes.iter().any(|range| {
+            let start = range.start.saturating_sub(prefilter::OVERLAP);
+            let end = bytes.len().min(range.end + prefilter::OVERLAP);
+            self.search(bytes, start, end);
+            !self.hits.is_empty()
+        });
+        if !is_marked && !self.may_be_encoded(bytes) {
+            return (Detection::default(), true);
         }
+        if bytes.len() > WINDOW {
+            self.hits.clear();
+            self.feed(bytes);
+            return (self.finish(), !is_marked);
+        }
+        if is_marked && (changes.len() > 1 || changes[0] != (0..bytes.len())) {
+            self.hits.clear();
+            self.search(bytes, 0, bytes.len());
+        }
+        self.sightings.allowance.earn(bytes.len());
+        self.follow_hits(bytes, bytes.len());
+        (self.conclude(), !is_marked)
+    }
+
+    /// Whether a blob may hold encoded text, though no literal shows it.
+    fn may_be_encoded(&mut self, bytes: &[u8]) -> bool {
         if is_text(bytes) {
             prefilter::probe(bytes, 0, bytes.len(), 0, &mut self.hits);
         }
         let found = !self.hits.is_empty();
         self.hits.clear();
         found
+    }
+
+    /// Finds the literals of a stretch while it is in the processor's cache.
+    fn search(&mut self, bytes: &[u8], start: usize, end: usize) {
+        let prefilter = &self.detector.prefilter;
+        let (mut searched, mut to) = (start, start);
+        while to < end {
+            to = end.min(to + SLICE);
+            searched = prefilter.search(&bytes[..to], searched, &mut self.hits);
+        }
     }
 
     /// Takes bytes that are in memory.
@@ -150,7 +178,11 @@ impl<'d> Scanner<'d> {
 
     /// The blob has ended: what was in it. The scanner is ready for another.
     pub fn finish(&mut self) -> Detection {
-        self.follow_hits(self.len);
+        self.follow_hits_in_window(self.len);
+        self.conclude()
+    }
+
+    fn conclude(&mut self) -> Detection {
         let mut sightings = std::mem::take(&mut self.sightings);
         self.reset();
         pair::pair(&mut sightings);
@@ -169,9 +201,14 @@ impl<'d> Scanner<'d> {
         self.marks = Marks::default();
     }
 
+    fn follow_hits_in_window(&mut self, limit: usize) {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.follow_hits(&buffer[..self.len], limit);
+        self.buffer = buffer;
+    }
+
     /// Follows the hits that start before `limit`.
-    fn follow_hits(&mut self, limit: usize) {
-        let bytes = &self.buffer[..self.len];
+    fn follow_hits(&mut self, bytes: &[u8], limit: usize) {
         if self.base == 0 {
             self.is_text = is_text(bytes);
         }
@@ -200,12 +237,11 @@ impl<'d> Scanner<'d> {
             self.collected =
                 secret::collect(bytes, self.collected, limit, self.base, &mut self.sightings);
         }
-        self.place_sightings();
+        self.place_sightings(bytes);
     }
 
     /// Gives the sightings in the window their lines.
-    fn place_sightings(&mut self) {
-        let bytes = &self.buffer[..self.len];
+    fn place_sightings(&mut self, bytes: &[u8]) {
         // In their order, so that lines are counted once however many there are.
         let mut places: Vec<&mut Place> = self.sightings.unplaced().collect();
         places.sort_by_key(|place| place.offset);

@@ -32,6 +32,8 @@ pub enum SkipReason {
     HiddenBySandbox,
     /// The host has nothing of the kind: a mounted image runs no processes.
     Absent,
+    /// Processes that this `/proc` does not number: it belongs to a container.
+    OtherNamespace,
     /// A named root does not exist.
     NotFound,
     IoError,
@@ -110,6 +112,7 @@ impl SkipReason {
             Self::PermissionDenied => "permission-denied",
             Self::HiddenBySandbox => "hidden-by-sandbox",
             Self::Absent => "absent",
+            Self::OtherNamespace => "other-namespace",
             Self::NotFound => "not-found",
             Self::IoError => "io-error",
             Self::FindingLimit => "finding-limit",
@@ -213,7 +216,7 @@ impl Coverage {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_zero(count: &u64) -> bool {
+pub(super) const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

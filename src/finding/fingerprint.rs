@@ -21,7 +21,9 @@ pub fn secret_fingerprint(secret: &Secret) -> String {
 ///
 /// Line, column, commit and process ID are left out, so that an edit above
 /// the credential, a rebase or a restart does not make it a new finding; so
-/// is everything that differs between two hosts of one image.
+/// is everything that differs between two hosts of one image. Unit and
+/// container are those of a process: what a file turns out to be used by is
+/// no part of its place.
 pub fn finding_id(credential: [&str; 2], location: &Location) -> String {
     let mut hash = Sha256::new();
     let place = [

@@ -1,5 +1,7 @@
 //! What to do about a finding, in words that can be followed at night.
 
+use std::borrow::Cow;
+
 use super::{AccessKeyId, Instance, PostureCheck, Rule};
 
 /// The remediation for `rule`. Commands can be pasted; what is not known is a
@@ -10,7 +12,7 @@ pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &I
     let group = instance
         .auto_scaling_group
         .as_deref()
-        .unwrap_or("<auto-scaling-group>");
+        .map_or("<auto-scaling-group>".into(), quoted);
     let options = |option: &str| {
         format!(
             "aws ec2 modify-instance-metadata-options --instance-id {instance_id} {option}; \
@@ -55,8 +57,12 @@ pub fn remediation(rule: Rule, access_key_id: Option<&AccessKeyId>, instance: &I
             .into(),
         Rule::RoleMissing => format!(
             "add an instance profile to the launch template of {group} and start an instance \
-             refresh; for this instance at once: aws ec2 associate-iam-instance-profile \
-             --instance-id {instance_id} --iam-instance-profile Name=<instance-profile>"
+             refresh: aws ec2 create-launch-template-version --launch-template-name \
+             <launch-template> --source-version '$Latest' --launch-template-data \
+             '{{\"IamInstanceProfile\":{{\"Name\":\"<instance-profile>\"}}}}' && aws autoscaling \
+             start-instance-refresh --auto-scaling-group-name {group}; for this instance at once: \
+             aws ec2 associate-iam-instance-profile --instance-id {instance_id} \
+             --iam-instance-profile Name=<instance-profile>"
         ),
         Rule::RoleCredentialsUnusable => format!(
             "check that the role of the instance profile still exists and trusts \
@@ -92,6 +98,22 @@ pub fn user_data_remediation(instance: &Instance) -> String {
 /// The remediation for a failed posture check: the one for its rule, or a
 /// closer one where what was observed tells the cause.
 pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String {
+    let told = remediation_of_cause(check, instance);
+    // The commands are the same for the other address, but for one flag.
+    if check.check == Rule::ImdsUnreachable && check.reason.contains(IMDS_IPV6) {
+        told.replace("ip route get", "ip -6 route get")
+            .replace(IMDS_IPV4, IMDS_IPV6)
+            .replace("iptables", "ip6tables")
+    } else {
+        told
+    }
+}
+
+/// Where IMDS is on every instance, and where it may be as well.
+const IMDS_IPV4: &str = "169.254.169.254";
+const IMDS_IPV6: &str = "fd00:ec2::254";
+
+fn remediation_of_cause(check: &PostureCheck, instance: &Instance) -> String {
     let role = instance.role.as_deref().unwrap_or("<role>");
     let instance_id = instance.instance_id.as_deref().unwrap_or("<instance-id>");
     let cause = check.observed.as_deref().unwrap_or_default();
@@ -174,5 +196,37 @@ pub fn posture_remediation(check: &PostureCheck, instance: &Instance) -> String 
                 .into()
         }
         _ => remediation(check.check, None, instance),
+    }
+}
+
+/// A name as a shell takes it for one word: that of a group may hold anything.
+fn quoted(name: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./:=+@,".contains(&b);
+    if !name.is_empty() && name.bytes().all(plain) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(format!("'{}'", name.replace('\'', r"'\''")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_group_runs_nothing_when_the_command_is_pasted() {
+        for (name, word) in [
+            ("web-asg", "web-asg"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("a'; reboot; '", r"'a'\''; reboot; '\'''"),
+        ] {
+            let instance = Instance {
+                auto_scaling_group: Some(name.into()),
+                ..Instance::default()
+            };
+            let told = remediation(Rule::RoleMissing, None, &instance);
+            let command = format!("--auto-scaling-group-name {word};");
+            assert!(told.contains(&command), "{told}");
+        }
     }
 }

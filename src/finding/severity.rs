@@ -108,6 +108,27 @@ pub const fn judge(evidence: &Evidence) -> Severity {
     }
 }
 
+/// The severity of a static key in the place of the instance's role.
+///
+/// Critical where it is in use: a process or unit comes to it, by the order
+/// of the SDK that it uses or of all; and wherever it belongs to a foreign
+/// account. High where an account's programs would come to it, or only those
+/// of some SDKs. A key that is not AWS's in form signs nothing at AWS, but
+/// keeps the role from use.
+pub const fn judge_shadow(
+    of_aws: bool,
+    running: bool,
+    confidence: Confidence,
+    foreign: bool,
+) -> Severity {
+    match (of_aws, running, confidence) {
+        (false, ..) => Severity::Medium,
+        _ if foreign => Severity::Critical,
+        (_, true, Confidence::Medium | Confidence::High) => Severity::Critical,
+        _ => Severity::High,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -133,13 +133,16 @@ impl Error {
             Some(libc::ECONNREFUSED) => Self::Refused { what },
             Some(libc::ETIMEDOUT) => Self::TimedOut { what },
             // A prohibit route, a cgroup filter, an unreachable route, no
-            // route, a blackhole route, an interface that is down.
+            // route, a blackhole route, an interface that is down, no address
+            // to ask from, no IPv6 at all.
             Some(libc::EACCES) => locked("EACCES"),
             Some(libc::EPERM) => locked("EPERM"),
             Some(libc::EHOSTUNREACH) => locked("EHOSTUNREACH"),
             Some(libc::ENETUNREACH) => locked("ENETUNREACH"),
             Some(libc::EINVAL) => locked("EINVAL"),
             Some(libc::ENETDOWN) => locked("ENETDOWN"),
+            Some(libc::EADDRNOTAVAIL) => locked("EADDRNOTAVAIL"),
+            Some(libc::EAFNOSUPPORT) => locked("EAFNOSUPPORT"),
             Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED) => Self::Interrupted { what },
             Some(_) => Self::Network {
                 what,

@@ -11,29 +11,25 @@ use crate::secret::Secret;
 /// Bytes; AWS's longest item, user-data, has at most 16 KiB.
 pub(super) const MAX_BODY: usize = 64 << 10;
 
-/// How long to wait, at most, after each answer but the last that says nothing
-/// of the matter: at boot everybody asks at once.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(250)];
+/// How long to wait, at most, before the second try: long enough for a throttle
+/// of packets a second, and short enough for a run by hand.
+const PAUSE: Duration = Duration::from_millis(250);
 
-/// Sends `request`, a few times if need be, and reads the whole answer if it
-/// is a 200.
+/// Sends `request`, once more where the answer says nothing of the matter, and
+/// reads the whole answer if it is a 200.
 pub(super) async fn send(
     request: RequestBuilder,
     what: &'static str,
 ) -> Result<(HeaderMap, Secret), Error> {
-    for pause in PAUSES {
-        let Some(again) = request.try_clone() else {
-            break;
-        };
-        match send_once(again, what).await {
-            Err(error) if error.is_transient() => {
-                log::debug!("{error}; trying again");
-                tokio::time::sleep(pause.mul_f64(fastrand::f64().midpoint(1.0))).await;
-            }
-            decided => return decided,
+    let again = request.try_clone();
+    match (send_once(request, what).await, again) {
+        (Err(error), Some(again)) if error.is_transient() => {
+            log::debug!("{error}; trying again");
+            tokio::time::sleep(PAUSE.mul_f64(fastrand::f64().midpoint(1.0))).await;
+            send_once(again, what).await
         }
+        (answer, _) => answer,
     }
-    send_once(request, what).await
 }
 
 /// Sends `request` and reads the whole answer if it is a 200.

@@ -1,6 +1,7 @@
 //! Opening the ledger: the directory and the file, the version of the format,
 //! and what is done about a file that cannot be used.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
@@ -35,11 +36,11 @@ const PAGE_BYTES: u32 = 4096;
 const CACHE_KIB: i32 = 512;
 const STATEMENTS: usize = 16;
 /// Room that the journal keeps on disk: enough for what a delivery takes out.
-const JOURNAL_BYTES: u32 = 256 * 1024;
+const JOURNAL_BYTES: u64 = 256 * 1024;
 /// A value or row larger than this was not written by a ledger.
 const MAX_VALUE_BYTES: i32 = 8 * 1024 * 1024;
 /// How long another process may keep the ledger locked.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Free pages that are worth giving back to the file system.
 const SPARE_PAGES: u32 = 256;
 
@@ -128,6 +129,9 @@ impl Ledger {
             ..
         } = self;
         drop(connection);
+        let Some(state_dir) = state_dir else {
+            return Ok((Self::in_memory(limits)?, Vec::new()));
+        };
         let to = set_aside(&state_dir, FILE_NAME, now)?;
         let why = why.to_owned();
         let (ledger, mut notices) = Self::open(&state_dir, limits, now)?;
@@ -165,7 +169,15 @@ impl Ledger {
             version if version as usize == STEPS.len() => {}
             version => return Err(other_version(version)),
         }
-        Self::new(connection, state_dir, limits).map(Some)
+        Self::new(connection, Some(state_dir), limits).map(Some)
+    }
+
+    /// A ledger that is gone with the process: for when the state directory
+    /// cannot be used.
+    pub fn in_memory(limits: Limits) -> Result<Self, Error> {
+        let mut connection = Connection::open_in_memory()?;
+        migrate(&mut connection, STEPS)?;
+        Self::new(connection, None, limits)
     }
 
     fn try_open(
@@ -186,6 +198,7 @@ impl Ledger {
         }
         let to = migrate(&mut connection, STEPS)?;
         check(&connection)?;
+        reserve_journal(&mut connection, state_dir)?;
         if unfinished {
             notices.push(Notice::Recovered);
         }
@@ -194,16 +207,21 @@ impl Ledger {
         } else if from != to {
             notices.push(Notice::Migrated { from, to });
         }
-        Self::new(connection, state_dir.to_owned(), limits)
+        Self::new(connection, Some(state_dir.to_owned()), limits)
     }
 
-    fn new(connection: Connection, state_dir: PathBuf, limits: Limits) -> Result<Self, Error> {
+    fn new(
+        connection: Connection,
+        state_dir: Option<PathBuf>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
         let scan_cache_key =
             connection.query_row("SELECT scan_cache_key FROM ledger", [], |row| row.get(0))?;
         Ok(Self {
             connection,
             state_dir,
             limits,
+            unsettled: BTreeMap::new(),
             scan_cache_key,
         })
     }
@@ -311,14 +329,14 @@ fn connect(state_dir: &Path, limits: Limits) -> Result<Connection, Error> {
         / u64::from(PAGE_BYTES);
     // No temporary files: they would be somewhere else.
     connection.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE_BYTES};
+        "PRAGMA journal_mode = PERSIST;
+         PRAGMA journal_size_limit = {JOURNAL_BYTES};
+         PRAGMA page_size = {PAGE_BYTES};
          PRAGMA max_page_count = {max_pages};
          PRAGMA cache_size = -{CACHE_KIB};
          PRAGMA cell_size_check = ON;
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
-         PRAGMA journal_mode = PERSIST;
-         PRAGMA journal_size_limit = {JOURNAL_BYTES};
          PRAGMA synchronous = FULL;"
     ))?;
     Ok(connection)
@@ -375,6 +393,28 @@ fn check(connection: &Connection) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::Corrupt(found))
+    }
+}
+
+/// Makes the journal as large as it is kept, with zeros, which is what a
+/// finished one begins with. On a full disk it stays as it is.
+fn reserve_journal(connection: &mut Connection, state_dir: &Path) -> Result<(), Error> {
+    // Nobody else writes meanwhile.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let reserved = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(state_dir.join(format!("{FILE_NAME}{JOURNAL}")))
+        .and_then(|mut journal| {
+            let missing = JOURNAL_BYTES.saturating_sub(journal.metadata()?.len());
+            io::copy(&mut io::repeat(0).take(missing), &mut journal)
+        });
+    match reserved {
+        Err(error) if error.kind() != io::ErrorKind::StorageFull => {
+            Err(Error::Io(error.to_string()))
+        }
+        _ => Ok(transaction.commit()?),
     }
 }
 

@@ -133,10 +133,16 @@ impl Ledger {
         let mut select = self.connection.prepare_cached(
             "SELECT seq, id, timestamp_ms, class, body FROM outbox ORDER BY seq LIMIT ?1",
         )?;
-        let mut rows = select.query([events])?;
+        let mut rows = select.query([events.saturating_add(self.unsettled.len())])?;
         let mut queued: Vec<Queued> = Vec::new();
         let mut left = bytes;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next()?
+            && queued.len() < events
+        {
+            let seq = Seq(row.get(0)?);
+            if self.unsettled.contains_key(&seq) {
+                continue;
+            }
             let body: String = row.get(4)?;
             if body.len() > left && !queued.is_empty() {
                 break;
@@ -144,7 +150,7 @@ impl Ledger {
             left = left.saturating_sub(body.len());
             let class: String = row.get(3)?;
             queued.push(Queued {
-                seq: Seq(row.get(0)?),
+                seq,
                 entry: Entry {
                     id: row.get(1)?,
                     timestamp_ms: row.get(2)?,
@@ -158,9 +164,33 @@ impl Ledger {
 
     /// Takes the events out and counts what became of them. One that has left
     /// in the meantime, because the outbox was full, is counted as lost only.
+    ///
+    /// What was delivered must not be sent again. So on a full disk they go a
+    /// few at a time, as many as the room that the journal keeps allows; and
+    /// after a failure those that are left are pending no more, and are
+    /// settled with the next ones.
     pub fn settle(&mut self, fates: &[(Seq, Fate)]) -> Result<(), Error> {
+        self.unsettled.extend(fates.iter().cloned());
+        let mut at_once = self.unsettled.len();
+        while !self.unsettled.is_empty() {
+            match self.settle_first(at_once) {
+                Err(Error::Full) if at_once > 1 => at_once /= 2,
+                settled => settled?,
+            }
+        }
+        self.shrink();
+        Ok(())
+    }
+
+    fn settle_first(&mut self, count: usize) -> Result<(), Error> {
+        let some: Vec<(Seq, Fate)> = self
+            .unsettled
+            .iter()
+            .take(count)
+            .map(|(seq, fate)| (*seq, fate.clone()))
+            .collect();
         let transaction = self.write()?;
-        for (seq, fate) in fates {
+        for (seq, fate) in &some {
             let deleted = transaction
                 .prepare_cached("DELETE FROM outbox WHERE seq = ?1")?
                 .execute([seq.0])?;
@@ -168,12 +198,14 @@ impl Ledger {
                 continue;
             }
             match fate {
-                Fate::Accepted => count(&transaction, ACCEPTED, "")?,
-                Fate::Rejected(reason) => count(&transaction, REJECTED, reason)?,
+                Fate::Accepted => count_fate(&transaction, ACCEPTED, "")?,
+                Fate::Rejected(reason) => count_fate(&transaction, REJECTED, reason)?,
             }
         }
         transaction.commit()?;
-        self.shrink();
+        for (seq, _) in some {
+            self.unsettled.remove(&seq);
+        }
         Ok(())
     }
 
@@ -250,7 +282,7 @@ pub(super) fn bound(transaction: &Transaction<'_>, limits: Limits) -> Result<u64
         transaction
             .prepare_cached("DELETE FROM outbox WHERE seq = ?1")?
             .execute([seq])?;
-        count(transaction, LOST, class.name())?;
+        count_fate(transaction, LOST, class.name())?;
         bytes = bytes.saturating_sub(size);
         lost += 1;
     }
@@ -279,7 +311,7 @@ fn next_to_leave(transaction: &Transaction<'_>) -> Result<Option<(i64, Class, u6
     Ok(None)
 }
 
-fn count(transaction: &Transaction<'_>, fate: &str, kind: &str) -> Result<(), Error> {
+fn count_fate(transaction: &Transaction<'_>, fate: &str, kind: &str) -> Result<(), Error> {
     transaction
         .prepare_cached(
             "INSERT INTO fate VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET count = count + 1",

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Clock, Services};
+use super::Inquiry;
 use crate::aws::{Caller, Refusal, Sts};
 use crate::finding::{PostureCheck, Verdict};
 use crate::secret::Credentials;
@@ -69,9 +69,14 @@ impl Hearing {
         }
     }
 
+    /// Whether the clock explains it all. A key that is not known is not known
+    /// at any time.
     fn is_skewed(&self) -> bool {
-        self.refusal() == Some(Refusal::OutOfTime)
-            || self.skew.is_some_and(|skew| skew.abs() >= MAX_SKEW)
+        match self.refusal() {
+            Some(Refusal::UnknownKey) => false,
+            Some(Refusal::OutOfTime) => true,
+            _ => self.skew.is_some_and(|skew| skew.abs() >= MAX_SKEW),
+        }
     }
 
     /// Whether the role can sign; `by_imds` whether it can by what IMDS says.
@@ -86,18 +91,15 @@ impl Hearing {
 }
 
 /// Asks STS whose `credentials` these are, unless they may not be AWS's.
-pub(super) async fn ask(
-    services: &Services,
-    imds_is_at_home: bool,
-    credentials: &Credentials,
-    region: Option<&str>,
-    clock: Clock,
-) -> Hearing {
+pub(super) async fn ask(inquiry: Inquiry<'_>, credentials: &Credentials) -> Hearing {
+    let Inquiry {
+        services, clock, ..
+    } = inquiry;
     let meant = services.sts_endpoint.is_some();
-    if !imds_is_at_home && !meant {
+    if !inquiry.imds_is_at_home && !meant {
         return Hearing::none("imds.endpoint is not AWS's own, and ship.sts_endpoint is not set");
     }
-    let Some(region) = region.or(services.region.as_deref()) else {
+    let Some(region) = inquiry.region.or(services.region.as_deref()) else {
         return Hearing {
             opinion: Opinion::Asked {
                 caller: Caller::Silent {
@@ -293,6 +295,14 @@ mod tests {
             assert!(check.reason.contains(told), "{check:?}");
             assert!(hearing.lets_sign(false));
         }
+        let unknown = Hearing {
+            skew: Some(SignedDuration::from_hours(1)),
+            ..refused(Refusal::UnknownKey, "InvalidClientTokenId")
+        };
+        assert_eq!(
+            weighed(Verdict::Pass, &unknown).observed.as_deref(),
+            Some("InvalidClientTokenId")
+        );
         let bearable = Hearing {
             skew: Some(SignedDuration::from_secs(299)),
             ..silent(false)

@@ -4,8 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Clock;
+use super::shadow::Attached;
 use super::wait::Backoff;
-use crate::finding::{PostureCheck, Rule, Verdict};
+use crate::finding::{Instance, PostureCheck, Rule, Verdict};
 use crate::imds::{Client, CredentialsStatus, Error, IamInfo};
 use crate::secret::Credentials;
 
@@ -27,6 +28,18 @@ impl Role {
         match self {
             Self::Named { name, .. } => Some(name),
             _ => None,
+        }
+    }
+
+    /// Whether there is a role that another key could stand before.
+    pub(super) fn attached(&self) -> Attached<'_> {
+        match self {
+            Self::Named { name, .. } => Attached::Role(name),
+            Self::None(Ok(Some(_))) => Attached::No("the instance profile gives no role"),
+            Self::None(_) => Attached::No("no role is attached"),
+            Self::Untold(error) => Attached::Untold(format!(
+                "whether there is a role could not be told: {error}"
+            )),
         }
     }
 
@@ -152,6 +165,21 @@ pub(super) fn check_role(role: &Role, now: Timestamp) -> (PostureCheck, PostureC
             check_credentials(name, credentials, now),
         ),
     }
+}
+
+/// A missing role is missing in what the instance was launched from, and in
+/// every other one launched from there.
+pub(super) fn name_origin(mut missing: PostureCheck, instance: &Instance) -> PostureCheck {
+    if missing.verdict == Verdict::Fail {
+        let group = instance.auto_scaling_group.as_ref();
+        let group = group.map(|name| format!("Auto Scaling group {name}"));
+        let image = instance.image_id.as_ref().map(|id| format!("image {id}"));
+        let origin: Vec<String> = group.into_iter().chain(image).collect();
+        if !origin.is_empty() {
+            missing.reason = format!("{} ({})", missing.reason, origin.join(", "));
+        }
+    }
+    missing
 }
 
 fn check_credentials(

@@ -1,12 +1,13 @@
 //! The report for a person, often at night and often through a console that
 //! cuts after 2,000 characters: so what matters stands first, by credential.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
 use super::{Credential, Exporter, Report, credentials};
-use crate::finding::{Finding, Location, SourceKind, Verdict};
+use crate::finding::{Finding, Location, PlaceKind, Rule, SourceKind, Usage, User, Verdict};
 use crate::sanitize;
 
 /// Plain text, no colours.
@@ -24,6 +25,12 @@ const HEAD_LINE: usize = 150;
 
 /// Places listed for one credential; the JSON report has them all.
 const MAX_PLACES: usize = 20;
+
+/// Processes listed by number behind the first of their kind.
+const MAX_PIDS: usize = 10;
+
+/// Units, containers or accounts listed for one place.
+const MAX_USERS: usize = 3;
 
 impl Exporter for Text {
     fn write(&self, report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
@@ -129,7 +136,10 @@ fn verdict_line(report: &Report) -> String {
     } else if report.coverage.is_empty() {
         counts.join(", ")
     } else {
-        let places = summary.findings - posture_findings(report).count() as u64;
+        let places = report.findings.iter().filter(|finding| {
+            finding.location.source != SourceKind::Posture && finding.rule != Rule::RoleShadowed
+        });
+        let places = places.count() as u64;
         format!(
             "{} ({} in {})",
             counts.join(", "),
@@ -166,7 +176,8 @@ fn role_line(report: &Report) -> String {
         .all(|check| check.verdict == Verdict::Pass);
     match &report.instance.role {
         Some(role) if all_pass => format!(
-            "the role {} is there and usable, over IMDSv2 only and from this host only",
+            "the role {} is there and usable, over IMDSv2 only and from this host only, and no \
+             static key stands in its place",
             sanitize::line(role)
         ),
         _ => "no posture check failed".to_owned(),
@@ -191,9 +202,15 @@ fn posture_line(report: &Report) -> Option<String> {
             sanitize::line(&first.reason)
         ));
     }
-    let parts: Vec<String> = report
-        .posture
-        .iter()
+    // A console cuts the end, which nobody needs when it is all right.
+    let mut worst_first: Vec<_> = report.posture.iter().collect();
+    worst_first.sort_by_key(|check| match check.verdict {
+        Verdict::Fail => 0,
+        Verdict::Unknown => 1,
+        Verdict::Pass | Verdict::NotApplicable => 2,
+    });
+    let parts: Vec<String> = worst_first
+        .into_iter()
         .filter(|check| check.verdict != Verdict::NotApplicable)
         .map(|check| {
             let name = check.check.name();
@@ -209,16 +226,44 @@ fn posture_line(report: &Report) -> Option<String> {
     Some(format!("posture: {}", parts.join(", ")))
 }
 
+/// The findings that are places of the credential, and those that say who
+/// uses it in place of the role.
+fn places_and_uses<'c>(credential: &Credential<'c>) -> (Vec<&'c Finding>, Vec<&'c Finding>) {
+    let (uses, places) = credential
+        .findings
+        .iter()
+        .partition(|finding| finding.rule == Rule::RoleShadowed);
+    (places, uses)
+}
+
 fn credential_line(credential: &Credential<'_>) -> String {
     let worst = credential.worst();
+    let (places, uses) = places_and_uses(credential);
+    let mut facts = Vec::new();
+    if !uses.is_empty() {
+        facts.push("SHADOWS THE ROLE".to_owned());
+    }
+    if !places.is_empty() {
+        facts.push(format!("in {}", many(places.len() as u64, "place")));
+    }
     format!(
-        "{:<8} {} in {}{}: {}",
+        "{:<8} {}{} {}{}: {}",
         worst.severity.name(),
         name(worst),
-        many(credential.findings.len() as u64, "place"),
+        verified(worst),
+        facts.join(", "),
         holders(credential),
-        place(&worst.location)
+        match uses.first() {
+            Some(shadow) => who(shadow).to_owned(),
+            None => place(&worst.location),
+        }
     )
+}
+
+/// Of the title of a shadowing, what is not said of all of them.
+fn who(shadow: &Finding) -> &str {
+    let title = shadow.title.split_once(": ");
+    title.map_or(&shadow.title, |(_, who)| who)
 }
 
 fn credential_block(text: &mut String, credential: &Credential<'_>) {
@@ -236,22 +281,55 @@ fn credential_block(text: &mut String, credential: &Credential<'_>) {
         .map_or_else(String::new, |fingerprint| format!(", secret {fingerprint}"));
     let _ = writeln!(
         text,
-        "{} {}{account}{secret}\n  {} ({} confidence), {}{}:",
+        "{} {}{}{account}{secret}",
         worst.severity.name().to_uppercase(),
         name(worst),
-        sanitize::line(&worst.title),
-        format!("{:?}", worst.confidence).to_lowercase(),
-        many(credential.findings.len() as u64, "place"),
-        holders(credential)
+        verified(worst),
     );
-    for finding in credential.findings.iter().take(MAX_PLACES) {
-        let _ = writeln!(text, "    {}", place_with_facts(finding));
+    let (places, uses) = places_and_uses(credential);
+    if let Some(worst) = places.first() {
+        let _ = writeln!(
+            text,
+            "  {} ({} confidence), {}{}:",
+            sanitize::line(&worst.title),
+            confidence(worst),
+            many(places.len() as u64, "place"),
+            holders(credential)
+        );
+        list(text, &lines(&places));
     }
-    let more = credential.findings.len().saturating_sub(MAX_PLACES);
+    if !uses.is_empty() {
+        let _ = writeln!(
+            text,
+            "  SHADOWS THE ROLE: used in its place by {}:",
+            many(uses.len() as u64, "holder")
+        );
+        let uses: Vec<_> = uses
+            .iter()
+            .map(|shadow| {
+                let who = sanitize::line(who(shadow));
+                format!("{who} ({} confidence)", confidence(shadow))
+            })
+            .collect();
+        list(text, &uses);
+    }
+    // Where it is used is what has to be changed first.
+    let fix = &uses.first().unwrap_or(&worst).remediation;
+    let _ = writeln!(text, "  fix: {}", sanitize::line(fix));
+}
+
+fn list(text: &mut String, lines: &[String]) {
+    for line in lines.iter().take(MAX_PLACES) {
+        let _ = writeln!(text, "    {line}");
+    }
+    let more = lines.len().saturating_sub(MAX_PLACES);
     if more > 0 {
         let _ = writeln!(text, "    … and {more} more (--format json has all)");
     }
-    let _ = writeln!(text, "  fix: {}", sanitize::line(&worst.remediation));
+}
+
+fn confidence(finding: &Finding) -> String {
+    format!("{:?}", finding.confidence).to_lowercase()
 }
 
 /// What the credential is called: its ID, else its fingerprint.
@@ -261,6 +339,12 @@ fn name(finding: &Finding) -> String {
         ("", fingerprint) => format!("{} {fingerprint}", finding.rule),
         (id, _) => id.to_owned(),
     }
+}
+
+/// What AWS said of it, where it was to be asked.
+fn verified(finding: &Finding) -> String {
+    let told = finding.verified;
+    told.map_or_else(String::new, |told| format!(" ({told})"))
 }
 
 fn holders(credential: &Credential<'_>) -> String {
@@ -274,6 +358,74 @@ fn holders(credential: &Credential<'_>) -> String {
     match pids.len() as u64 {
         0 => String::new(),
         count => format!(", held by {}", many_es(count, "process")),
+    }
+}
+
+/// The places, one a line: but for the processes of one executable in one
+/// unit or container, which are one line together.
+fn lines(findings: &[&Finding]) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<u32>)> = Vec::new();
+    let mut workers: HashMap<_, usize> = HashMap::new();
+    for finding in findings {
+        let place = &finding.location;
+        if let Some(pid) = place.pid {
+            let alike = (
+                (&place.path, &place.exe, &finding.title),
+                (&place.unit, &place.container, place.uid),
+            );
+            if let Some(line) = workers.get(&alike) {
+                lines[*line].1.push(pid);
+                continue;
+            }
+            workers.insert(alike, lines.len());
+        }
+        lines.push((place_with_facts(finding), Vec::new()));
+    }
+    lines
+        .into_iter()
+        .map(|(mut line, others)| {
+            if !others.is_empty() {
+                let first: Vec<String> = others.iter().take(MAX_PIDS).map(u32::to_string).collect();
+                let more = if others.len() > MAX_PIDS { ", …" } else { "" };
+                let count = others.len();
+                let _ = write!(line, " and {count} more: {}{more}", first.join(", "));
+            }
+            line
+        })
+        .collect()
+}
+
+/// What the place is to the host, and who takes the credential from it.
+fn usage(usage: &Usage) -> Option<String> {
+    let users: Vec<String> = usage.used_by.iter().take(MAX_USERS).map(user).collect();
+    let more = usage.used_by_total.saturating_sub(users.len() as u64);
+    let mut users = users.join(", ");
+    if more > 0 {
+        let _ = write!(users, " and {more} more");
+    }
+    match usage.place_kind.map(PlaceKind::phrase) {
+        Some(kind) if users.is_empty() => Some(kind.to_owned()),
+        Some(kind) => Some(format!("{kind} of {users}")),
+        None if users.is_empty() => None,
+        None => Some(users),
+    }
+}
+
+fn user(user: &User) -> String {
+    match user {
+        User::Unit { unit } => unit.clone(),
+        User::Container {
+            container,
+            name,
+            image,
+        } => {
+            let name = name.as_deref().unwrap_or(container);
+            let image = image
+                .as_deref()
+                .map_or_else(String::new, |image| format!(" ({image})"));
+            format!("container {name}{image}")
+        }
+        User::Account { user, .. } => user.clone(),
     }
 }
 
@@ -312,9 +464,10 @@ fn place_with_facts(finding: &Finding) -> String {
         };
         facts.push(format!("also in {first}{more}"));
     }
-    if let Some(unit) = &location.unit {
+    if let (Some(unit), Some(_)) = (&location.unit, location.pid) {
         facts.push(unit.clone());
     }
+    facts.extend(usage(&finding.usage));
     if let Some(file) = &finding.file {
         facts.push(format!("mode {}, uid {}", file.mode, file.uid));
         match file.baked_into_image {

@@ -38,6 +38,19 @@ impl AllowList {
         entry.is_some()
     }
 
+    /// Those of `findings` that are told, their IDs masked where `redact` asks
+    /// for it, and how many are set aside.
+    pub fn told(&self, findings: Vec<Finding>, redact: bool) -> (Vec<Finding>, u64) {
+        let given = findings.len();
+        let told: Vec<_> = findings
+            .into_iter()
+            .filter(|finding| !self.allows(finding))
+            .map(|finding| if redact { finding.redacted() } else { finding })
+            .collect();
+        let aside = (given - told.len()) as u64;
+        (told, aside)
+    }
+
     /// One sentence for each entry that set nothing aside.
     pub fn unused(&self) -> impl Iterator<Item = String> {
         self.entries

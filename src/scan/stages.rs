@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 
 use super::crew::{self, Crew, Member};
-use super::{Examiner, Progress, Scan, Settings, priority, user_data};
+use super::{Examiner, Progress, Scan, Settings, join, priority, user_data};
 use crate::detect::{Detector, Scanner};
 use crate::finding::{Coverage, Finding, Instance, SkipReason, SourceKind};
 use crate::source::files::{Files, Queue, Walked, lock, show};
@@ -66,6 +66,7 @@ pub fn run(mut settings: Settings, progress: &Arc<Progress>) -> Scan {
             Some(read_processes(shared, member))
         });
     }
+    tell_usage(&shared);
     conclude(&shared)
 }
 
@@ -187,7 +188,36 @@ fn read_user_data(shared: &Shared, member: &Member) -> Option<Coverage> {
 
 fn read_processes(shared: &Shared, member: &Member) -> Coverage {
     let proc = shared.settings.root.join("proc");
-    process::walk(&proc, &mut shared.examiner(member))
+    process::walk(&proc, Some(&shared.mounts), &mut shared.examiner(member))
+}
+
+/// Makes one finding of those in the copies of a text, and says who uses the
+/// files with findings.
+fn tell_usage(shared: &Arc<Shared>) {
+    let settings = &shared.settings;
+    if settings.user_data.is_some() {
+        let mut results = lock(&shared.results);
+        let findings = std::mem::take(&mut results.findings);
+        results.findings = user_data::collapse(findings, &settings.instance);
+    }
+    let own = Arc::clone(shared);
+    let work = move |member: &Member| {
+        // A copy, since a thread that is given up keeps what it has.
+        let mut findings = lock(&own.results).findings.clone();
+        join::join(&mut findings, &own.settings, &own.mounts);
+        let mut results = lock(&own.results);
+        if !member.is_given_up() {
+            results.findings = findings;
+        }
+    };
+    crew::run(Crew::One, &settings.deadline, work, &mut |stuck| {
+        let is_given_up = stuck.give_up();
+        if is_given_up {
+            let place = show(&settings.root);
+            lock(&shared.walked).files.skip(SkipReason::Hung, place);
+        }
+        is_given_up
+    });
 }
 
 /// Takes what the threads found: one that was given up may still add to it.
@@ -200,9 +230,6 @@ fn conclude(shared: &Shared) -> Scan {
     scan.coverage.push(walked.files);
     scan.coverage.extend(walked.archives);
     scan.coverage.extend(objects);
-    if settings.user_data.is_some() {
-        scan.findings = user_data::collapse(scan.findings, &settings.instance);
-    }
     let order = |finding: &Finding| {
         let place = &finding.location;
         (
@@ -249,6 +276,7 @@ impl Shared {
             git: settings.git.then_some(&self.repositories),
             user_data: settings.user_data.as_ref().map(|_| &self.copies),
             memory: memory.map(|memory| memory as &dyn Memory),
+            tails: settings.tails.as_deref(),
         })
     }
 }

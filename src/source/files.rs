@@ -5,6 +5,7 @@
 //! checked again after the opening.
 
 mod content;
+mod growth;
 mod origin;
 mod walk;
 
@@ -19,11 +20,13 @@ use rustix::fs::{FileType, OFlags};
 
 use super::mounts::Mounts;
 use super::repositories::Repositories;
+use super::tail::Tails;
 use super::user_data::Copies;
 use super::{Blob, FileState, Memory, Origin, Visitor, archive};
 use crate::finding::{Coverage, SkipReason, SourceKind};
 use crate::sanitize;
 use content::Content;
+use growth::{Followed, Growth};
 use origin::FileOrigin;
 use walk::Entry;
 
@@ -46,6 +49,8 @@ pub struct Files<'a> {
     pub user_data: Option<&'a Copies>,
     /// What earlier walks read already; `None` reads everything.
     pub memory: Option<&'a dyn Memory>,
+    /// How far files that grow were read; `None` reads all of each.
+    pub tails: Option<&'a Mutex<Tails>>,
     /// When this instance was first started; files born earlier came with the
     /// image.
     pub pending_time: Option<Timestamp>,
@@ -154,9 +159,10 @@ impl Files<'_> {
             files: self,
             path,
             file,
+            lines_before: 0,
         };
         let blob = Blob {
-            content: &mut Content::new(file, size, false),
+            content: &mut Content::new(file, size, 0, false),
             origin: &origin,
         };
         visitor.visit(blob, coverage)
@@ -168,6 +174,7 @@ impl Files<'_> {
             files: self,
             path,
             file,
+            lines_before: 0,
         }
     }
 
@@ -267,13 +274,12 @@ impl Worker<'_> {
             return Ok(());
         };
         let Some(memory) = self.files.memory else {
-            return self.read(path, &file, state.size).map(|_| ());
+            return self.read(path, &file, &state).map(|_| ());
         };
         let omitted = |worker: &Self| worker.coverage.skipped() + worker.archives.skipped();
         let (found, skipped) = (self.visitor.found(), omitted(self));
-        let is_pack = self.read(path, &file, state.size)?;
-        // What is in a pack is told by the reader of git's objects.
-        if !is_pack && omitted(self) == skipped {
+        let whole = self.read(path, &file, &state)?;
+        if whole && omitted(self) == skipped {
             memory.looked_through(&self.files.on_host(path));
             if self.visitor.found() == found {
                 memory.learn(&[state]);
@@ -282,22 +288,38 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Reads a file as what it is; whether it is git's, and noted.
-    fn read(&mut self, path: &Path, file: &File, size: u64) -> io::Result<bool> {
+    /// Reads a file as what it is. Whether all of it was: not what an earlier
+    /// reading of a file that grows has seen, nor what is in a git pack.
+    fn read(&mut self, path: &Path, file: &File, state: &FileState) -> io::Result<bool> {
         let files = self.files;
-        let origin = FileOrigin { files, path, file };
-        let mut content = Content::new(file, size, files.archives.is_some());
+        let size = state.size;
+        let mut growth = files.tails.map(|tails| Growth::begin(tails, file, state));
+        let (offset, lines_before) = growth.as_ref().map_or((0, 0), Growth::start);
+        let origin = FileOrigin {
+            files,
+            path,
+            file,
+            lines_before,
+        };
+        let mut content = Content::new(file, size, offset, files.archives.is_some());
         let blob = Blob {
-            content: &mut content,
+            content: &mut Followed {
+                content: &mut content,
+                growth: growth.as_mut(),
+            },
             origin: &origin,
         };
         self.visitor.visit(blob, &mut self.coverage)?;
+        if let Some(growth) = growth {
+            growth.end(!content.is_archive() && !content.is_pack());
+        }
         let git = files.git.filter(|_| content.is_pack());
         if let Some(git) = git {
             git.note_pack(path);
         }
+        let whole = git.is_none() && offset == 0;
         let (Some(settings), true) = (files.archives, content.is_archive()) else {
-            return Ok(git.is_some());
+            return Ok(whole);
         };
         let outer = archive::Outer {
             file,
@@ -307,16 +329,16 @@ impl Worker<'_> {
         };
         let outcome = archive::read(outer, settings, self.visitor, &mut self.archives)?;
         if content.is_read() {
-            return Ok(git.is_some());
+            return Ok(whole);
         }
         if outcome == archive::Outcome::Read {
             self.coverage.bytes += size;
-            return Ok(git.is_some());
+            return Ok(whole);
         }
         // It was counted when its archive was found.
         self.coverage.scanned -= 1;
         files.visit(path, file, size, self.visitor, &mut self.coverage)?;
-        Ok(git.is_some())
+        Ok(whole)
     }
 }
 

@@ -4,7 +4,7 @@
 //! The mount points are only compared as text: a `stat` on a hung network
 //! mount does not return.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -73,8 +73,21 @@ const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fusebl
 #[derive(Debug, Default)]
 pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
-    places: HashSet<PathBuf>,
     may_hang: bool,
+    /// What is on top at each mount point: the mount's number, its device and
+    /// the directory of the device that is seen.
+    tops: BTreeMap<PathBuf, (i32, String, String)>,
+    /// Where a `/proc` shows others' processes to one group only, by its ID.
+    hidden_from_others: HashMap<PathBuf, u32>,
+    overlays: Vec<Overlay>,
+}
+
+/// An overlay and the directories that its files lie in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlay {
+    pub mount_point: PathBuf,
+    pub upper: Option<PathBuf>,
+    pub lower: Vec<PathBuf>,
 }
 
 /// A mount table that could not be read.
@@ -99,12 +112,22 @@ impl Mounts {
 
     fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
-        let mut places = HashSet::new();
         let mut may_hang = false;
+        let mut tops = BTreeMap::new();
+        let mut hidden_from_others = HashMap::new();
+        let mut overlays = Vec::new();
         for mount in parse(text)? {
             let place = unescape(&mount.mount_point);
-            places.insert(place.clone());
             may_hang |= is_network(&mount.fs_type) || LOCAL_FUSE.contains(&&*mount.fs_type);
+            if mount.fs_type == "proc"
+                && let Some(group) = sees_all(&mount.super_options)
+            {
+                hidden_from_others.insert(place.clone(), group);
+            }
+            if mount.fs_type == "overlay" {
+                overlays.push(overlay(&place, &mount.super_options));
+            }
+            tops.insert(place.clone(), (mount.mnt_id, mount.majmin, mount.root));
             // A later line hides an earlier one at the same place.
             match reason(&mount.fs_type, network_filesystems) {
                 Some(reason) => skipped.insert(place, reason),
@@ -113,8 +136,10 @@ impl Mounts {
         }
         Ok(Self {
             skipped,
-            places,
             may_hang,
+            tops,
+            hidden_from_others,
+            overlays,
         })
     }
 
@@ -126,7 +151,28 @@ impl Mounts {
 
     /// The mount point that `path` is below, or is.
     pub fn mount_of<'p>(&self, path: &'p Path) -> Option<&'p Path> {
-        path.ancestors().find(|place| self.places.contains(*place))
+        path.ancestors()
+            .find(|place| self.tops.contains_key(*place))
+    }
+
+    /// The places where something else is mounted than in `earlier`, or
+    /// nothing any more; what is above comes first.
+    pub fn changed_since<'a>(&'a self, earlier: &'a Self) -> BTreeSet<&'a Path> {
+        let places = self.tops.keys().chain(earlier.tops.keys());
+        places
+            .filter(|place| self.tops.get(*place) != earlier.tops.get(*place))
+            .map(PathBuf::as_path)
+            .collect()
+    }
+
+    pub fn overlays(&self) -> &[Overlay] {
+        &self.overlays
+    }
+
+    /// The group that sees every process in the `proc` mounted here, where
+    /// the others see their own only.
+    pub fn group_that_sees(&self, proc: &Path) -> Option<u32> {
+        self.hidden_from_others.get(proc).copied()
     }
 
     /// Why a walk must not enter `directory`, if it is a mount point of a
@@ -243,6 +289,30 @@ fn unescape(path: &Path) -> PathBuf {
     OsString::from_vec(plain).into()
 }
 
+fn overlay(mount_point: &Path, options: &HashMap<String, Option<String>>) -> Overlay {
+    let option = |name: &str| options.get(name)?.as_deref();
+    let path = |path: &str| unescape(Path::new(path));
+    Overlay {
+        mount_point: mount_point.to_owned(),
+        upper: option("upperdir").map(path),
+        lower: option("lowerdir")
+            .into_iter()
+            .flat_map(|lower| lower.split(':'))
+            .map(path)
+            .collect(),
+    }
+}
+
+/// The group for which `hidepid` makes an exception; `None` where nothing is
+/// hidden. See proc(5).
+fn sees_all(options: &HashMap<String, Option<String>>) -> Option<u32> {
+    let hidden = options.get("hidepid")?.as_deref()?;
+    let group = || options.get("gid")?.as_deref()?.parse().ok();
+    ["2", "invisible", "4", "ptraceable"]
+        .contains(&hidden)
+        .then(|| group().unwrap_or(0))
+}
+
 fn reason(fs_type: &str, network_filesystems: bool) -> Option<SkipReason> {
     if PSEUDO.contains(&fs_type) {
         Some(SkipReason::PseudoFilesystem)
@@ -269,7 +339,7 @@ mod tests {
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 30 27 0:30 / /mnt/with\\040blank rw shared:1 - nfs4 host:/x rw
 31 27 0:31 / /run rw - tmpfs tmpfs rw
-32 27 0:32 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw,lowerdir=/l
+32 27 0:32 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw,lowerdir=/l:/m,upperdir=/u,workdir=/w
 33 27 0:33 / /mnt/s3 rw - fuse.s3fs s3fs rw
 34 27 0:34 / /mnt/ntfs rw - fuseblk /dev/sdb rw
 35 27 0:35 / /srv rw - autofs systemd-1 rw
@@ -312,7 +382,48 @@ mod tests {
     }
 
     #[test]
+    fn overlays_are_known_with_their_directories() {
+        let mounts = Mounts::parse(TABLE, false).unwrap();
+        let overlay = Overlay {
+            mount_point: "/var/lib/docker/overlay2/x/merged".into(),
+            upper: Some("/u".into()),
+            lower: vec!["/l".into(), "/m".into()],
+        };
+        assert_eq!(mounts.overlays(), [overlay]);
+    }
+
+    #[test]
+    fn a_proc_that_hides_processes_is_known() {
+        let group = |options: &str| {
+            let table = format!("22 27 0:21 / /proc rw - proc proc rw{options}\n");
+            let mounts = Mounts::parse(table.as_bytes(), false).unwrap();
+            mounts.group_that_sees(Path::new("/proc"))
+        };
+        assert_eq!(group(""), None);
+        assert_eq!(group(",hidepid=1"), None);
+        assert_eq!(group(",hidepid=invisible"), Some(0));
+        assert_eq!(group(",hidepid=2,gid=27"), Some(27));
+    }
+
+    #[test]
     fn what_is_mounted_on_top_decides() {
         assert_eq!(skip("/srv", false), None);
+    }
+
+    #[test]
+    fn mounting_over_a_place_and_taking_a_mount_away_are_changes() {
+        let mounts = |text: &[u8]| Mounts::parse(text, false).unwrap();
+        let table = mounts(TABLE);
+        assert!(table.changed_since(&mounts(TABLE)).is_empty());
+        let over = [TABLE, b"40 27 0:40 / /mnt/s3 rw - tmpfs t rw\n"].concat();
+        assert_eq!(
+            mounts(&over).changed_since(&table),
+            BTreeSet::from([Path::new("/mnt/s3")])
+        );
+        let without = TABLE.strip_suffix(b"36 35 259:1 / /srv rw - xfs /dev/sdc rw\n");
+        assert_eq!(
+            mounts(without.unwrap()).changed_since(&table),
+            BTreeSet::from([Path::new("/srv")])
+        );
     }
 }

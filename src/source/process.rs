@@ -3,23 +3,25 @@
 //! A process that ends meanwhile is no error. One that may not be looked into
 //! (another user's, without `CAP_SYS_PTRACE`) is counted.
 
-use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use rustix::thread::CapabilitySet;
+
+use super::mounts::Mounts;
 use super::{Blob, Origin, Visitor};
 use crate::finding::{Coverage, Location, SkipReason, SourceKind};
+use crate::host::process::{self, MAX_BYTES, Process};
 use crate::sanitize;
 
-/// Bytes read of one environment or command line; Linux allows 6 MiB for both
-/// together by default.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// The PID namespace that has all others below it (`PROC_PID_INIT_INO`).
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 /// Visits every process that `proc` shows.
-pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
+pub fn walk(proc: &Path, mounts: Option<&Mounts>, visitor: &mut dyn Visitor) -> Coverage {
     let mut coverage = Coverage::new(SourceKind::Process);
-    let entries = match fs::read_dir(proc) {
-        Ok(entries) => entries,
+    let processes = match process::list(proc) {
+        Ok(processes) => processes,
         Err(error) => {
             let reason = match error.kind() {
                 io::ErrorKind::NotFound if proc == Path::new("/proc") => SkipReason::NotFound,
@@ -30,21 +32,28 @@ pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
             return coverage;
         }
     };
-    for entry in entries.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
+    if hides_processes(proc, mounts) {
+        coverage.skip(
+            SkipReason::PermissionDenied,
+            "processes of other users (/proc is mounted with hidepid)",
+        );
+    }
+    let namespace = std::fs::read_link(proc.join("1/ns/pid"));
+    if namespace.is_ok_and(|namespace| namespace != Path::new(FIRST_NAMESPACE)) {
+        coverage.skip(
+            SkipReason::OtherNamespace,
+            "processes outside of this PID namespace",
+        );
+    }
+    for process in processes {
+        let pid = process.pid();
         if visitor.is_over() {
             coverage.skip(SkipReason::TimeLimit, format!("process {pid}"));
             break;
         }
-        visitor.enters(Some(&entry.path()));
-        if let Err(error) = process(&entry.path(), pid, visitor, &mut coverage)
-            && !is_kernel_thread(&entry.path())
+        visitor.enters(Some(&proc.join(pid.to_string())));
+        if let Err(error) = visit(&process, visitor, &mut coverage)
+            && !process.is_without_memory()
         {
             coverage.skip(reason(&error), format!("process {pid}"));
         }
@@ -52,20 +61,28 @@ pub fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
     coverage
 }
 
-fn process(
-    directory: &Path,
-    pid: u32,
-    visitor: &mut dyn Visitor,
-    coverage: &mut Coverage,
-) -> io::Result<()> {
+/// Whether there may be processes that `proc` does not even list for us.
+fn hides_processes(proc: &Path, mounts: Option<&Mounts>) -> bool {
+    let proc = proc.canonicalize();
+    let group = mounts.zip(proc.ok());
+    let Some(group) = group.and_then(|(mounts, proc)| mounts.group_that_sees(&proc)) else {
+        return false;
+    };
+    let may_trace = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
+    let of_group = || {
+        let groups = rustix::process::getgroups().unwrap_or_default();
+        let own = rustix::process::getegid();
+        groups.iter().chain([&own]).any(|one| one.as_raw() == group)
+    };
+    !may_trace && !of_group()
+}
+
+fn visit(process: &Process, visitor: &mut dyn Visitor, coverage: &mut Coverage) -> io::Result<()> {
     let scanned = coverage.scanned;
     for part in ["environ", "cmdline"] {
-        let content = fs::File::open(directory.join(part))?;
-        let origin = ProcessOrigin {
-            directory,
-            pid,
-            part,
-        };
+        let content = process.open(part)?;
+        let origin = ProcessOrigin { process, part };
         let mut content = Lines(content.take(MAX_BYTES));
         let blob = Blob {
             content: &mut content,
@@ -76,14 +93,6 @@ fn process(
     // One process, not two blobs.
     coverage.scanned = scanned + 1;
     Ok(())
-}
-
-/// Whether the process is there and never had an environment: a kernel thread
-/// has an empty command line and no executable.
-fn is_kernel_thread(directory: &Path) -> bool {
-    let no_exe = fs::read_link(directory.join("exe"))
-        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-    no_exe && fs::read(directory.join("cmdline")).is_ok_and(|line| line.is_empty())
 }
 
 fn reason(error: &io::Error) -> SkipReason {
@@ -113,65 +122,21 @@ impl<R: io::Read> io::Read for Lines<R> {
 }
 
 struct ProcessOrigin<'a> {
-    directory: &'a Path,
-    pid: u32,
+    process: &'a Process,
     part: &'static str,
 }
 
 impl Origin for ProcessOrigin<'_> {
     fn location(&self) -> Location {
-        use std::os::unix::fs::MetadataExt as _;
-
-        let exe = fs::read_link(self.directory.join("exe"))
-            .ok()
-            .map(|exe| sanitize::bytes(exe.as_os_str().as_encoded_bytes()));
-        let cgroup = fs::read_to_string(self.directory.join("cgroup")).unwrap_or_default();
+        let identity = self.process.identity();
         Location {
             path: Some(self.part.into()),
-            pid: Some(self.pid),
-            exe,
-            uid: fs::metadata(self.directory).ok().map(|stat| stat.uid()),
-            unit: unit(&cgroup),
-            container: container(&cgroup),
+            pid: Some(self.process.pid()),
+            exe: identity.exe,
+            uid: identity.uid,
+            unit: identity.unit,
+            container: identity.container,
             ..Location::new(SourceKind::Process)
         }
-    }
-}
-
-/// The systemd unit in a cgroup path: its last component that is a service,
-/// else a scope.
-fn unit(cgroup: &str) -> Option<String> {
-    let components = || cgroup.lines().flat_map(|line| line.rsplit('/'));
-    [".service", ".scope"]
-        .iter()
-        .find_map(|suffix| components().find(|part| part.ends_with(suffix)))
-        .map(|unit| sanitize::line(unit).into_owned())
-}
-
-/// The container in a cgroup path: the 64 hex digits that docker, containerd
-/// and podman name their groups by, cut to the usual 12.
-fn container(cgroup: &str) -> Option<String> {
-    cgroup
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .find(|part| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        .map(|id| id[..12].to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn units_and_containers_are_read_from_the_cgroup() {
-        let id = "0123456789abcdef".repeat(4);
-        let docker = format!("0::/system.slice/docker-{id}.scope\n");
-        assert_eq!(container(&docker).as_deref(), Some("0123456789ab"));
-        assert_eq!(
-            unit("0::/system.slice/nginx.service\n").as_deref(),
-            Some("nginx.service")
-        );
-        assert_eq!(unit(&docker), Some(format!("docker-{id}.scope")));
-        assert_eq!(unit("0::/\n"), None);
-        assert_eq!(container("0::/user.slice/session-1.scope\n"), None);
     }
 }

@@ -8,43 +8,56 @@ use std::path::{Path, PathBuf};
 /// What each module may import of the others. The composition root, `main`,
 /// is not listed: it alone sees everything.
 const IMPORTS: &[(&str, &[&str])] = &[
+    ("alarm", &["finding", "sanitize"]),
     ("aws", &["sanitize", "secret"]),
     (
         "check",
         &[
-            "config", "deadline", "finding", "outcome", "posture", "report", "scan", "settings",
-            "ship",
+            "alarm", "config", "deadline", "finding", "outcome", "posture", "report", "scan",
+            "secret", "settings", "ship", "verify",
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
     ("config", &["finding", "sanitize"]),
+    (
+        "daemon",
+        &[
+            "alarm", "config", "deadline", "finding", "ledger", "posture", "report", "sanitize",
+            "scan", "settings", "ship", "source", "status",
+        ],
+    ),
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
     ("front", &[]),
+    ("host", &["sanitize", "secret"]),
     ("imds", &["sanitize", "secret"]),
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
     ("outcome", &[]),
-    ("posture", &["aws", "finding", "imds", "sanitize", "secret"]),
+    (
+        "posture",
+        &["aws", "finding", "host", "imds", "sanitize", "secret"],
+    ),
     ("progress", &["scan"]),
     ("report", &["finding", "sanitize"]),
     ("sanitize", &[]),
     (
         "scan",
         &[
-            "config", "deadline", "detect", "finding", "sanitize", "source",
+            "config", "deadline", "detect", "finding", "host", "sanitize", "secret", "source",
         ],
     ),
     ("secret", &[]),
     (
         "settings",
         &[
-            "aws", "config", "deadline", "finding", "posture", "scan", "ship",
+            "aws", "config", "deadline", "finding", "posture", "scan", "ship", "verify",
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "sanitize", "secret"]),
+    ("source", &["finding", "host", "sanitize", "secret"]),
+    ("verify", &["aws", "finding", "secret"]),
 ];
 
 /// Words that stand in one place only.

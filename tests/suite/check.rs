@@ -91,6 +91,8 @@ fn a_healthy_clean_host_exits_0_with_one_reassuring_line() {
 
     let ran = Rolecall::new(["posture", "--imds-endpoint"])
         .arg(imds.endpoint())
+        .arg("--root")
+        .arg(host.root())
         .run();
     assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
     assert!(
@@ -374,8 +376,12 @@ fn at_boot_a_late_metadata_service_is_waited_for() {
             .fault_times(TOKEN, Fault::Status(503), 2)
             .start()
     };
+    let host = Host::new();
     let posture = |imds: &ImdsDouble| {
-        Rolecall::new(["posture", "--format", "json", "--imds-endpoint"]).arg(imds.endpoint())
+        Rolecall::new(["posture", "--format", "json", "--imds-endpoint"])
+            .arg(imds.endpoint())
+            .arg("--root")
+            .arg(host.root())
     };
     let ran = posture(&late()).run();
     assert_eq!(ran.status, 1, "{}", ran.stdout);
@@ -400,10 +406,13 @@ fn each_cause_has_its_own_verdict_and_remedy() {
         (without_role.endpoint(), "role.missing"),
         (role_is_gone.endpoint(), "role.credentials-unusable"),
     ];
+    let host = Host::new();
     let mut remedies = std::collections::BTreeSet::new();
     for (endpoint, rule) in &cases {
         let ran = Rolecall::new(["posture", "--format", "json", "--imds-endpoint"])
             .arg(endpoint)
+            .arg("--root")
+            .arg(host.root())
             .run();
         assert_eq!(ran.status, 1, "{rule}: {}", ran.stdout);
         let findings = ran.of_type("finding");

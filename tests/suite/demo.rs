@@ -69,7 +69,8 @@ fn main() -> anyhow::Result<()> {
         scan: true,
         posture: true,
         ship: true,
-        boot: false,
+        verify: false,
+        boot: None,
     };
     let (report, outcome) = run(&request, &loaded, &[], &Arc::<Progress>::default())?;
     let mut text = Vec::new();

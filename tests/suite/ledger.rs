@@ -1,12 +1,20 @@
 //! The memory of the service, driven through its own interface on real files.
 
+mod bounds;
+mod crash;
+mod faults;
+mod model;
+mod power_cut;
+
 use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rolecall::finding::{Confidence, Finding, Location, Rule, Severity, SourceKind, finding_id};
+use rolecall::finding::{
+    Confidence, Finding, Location, Rule, Severity, SourceKind, Usage, finding_id,
+};
 use rolecall::ledger::{
-    Changes, Class, Entry, Fate, Ledger, Limits, Notice, Open, Pass, Standing, Transition,
+    Changes, Class, Entry, Error, Fate, Ledger, Limits, Notice, Open, Pass, Standing, Transition,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -30,13 +38,22 @@ fn finding(path: &str) -> Finding {
         same_account: None,
         canary: false,
         secret_fingerprint: Some("sha256:0123456789abcdef".into()),
+        verified: None,
         location,
         also_in: Vec::new(),
         occurrences: 1,
         file: None,
+        usage: Usage::default(),
         controls: &[],
         remediation: "remove it".into(),
     }
+}
+
+/// A directory where a sync costs nothing, if there is one.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 fn open(dir: &Path) -> Ledger {
@@ -44,17 +61,36 @@ fn open(dir: &Path) -> Ledger {
 }
 
 fn entry(transition: &Transition<'_>) -> Entry {
-    let (class, id) = match transition {
-        Transition::Opened { finding, .. } => (Class::Opened, &finding.id),
-        Transition::Changed { finding, .. } => (Class::Changed, &finding.id),
-        Transition::Resolved { open, .. } => (Class::Resolved, &open.id),
+    let (class, id, times) = match transition {
+        Transition::Opened { finding, reopened } => (Class::Opened, &finding.id, *reopened),
+        Transition::Changed { open, .. } => (Class::Changed, &open.id, open.reopened),
+        Transition::Resolved { open, .. } => (Class::Resolved, &open.id, open.reopened),
     };
     Entry {
-        id: format!("{}-{id}", class.name()),
+        id: format!("{}-{id}-{times}", class.name()),
         timestamp_ms: 0,
         class,
         body: format!("{{\"finding\":\"{id}\"}}"),
     }
+}
+
+fn try_record(
+    ledger: &mut Ledger,
+    found: &[Finding],
+    standing: Standing,
+    now: Timestamp,
+) -> Result<(Changes, Vec<String>), Error> {
+    let mut told = Vec::new();
+    let pass = Pass {
+        found,
+        standing: &|_: &Open| standing,
+    };
+    let changes = ledger.record(&pass, now, &mut |transition| {
+        let entry = entry(transition);
+        told.push(entry.id.clone());
+        Some(entry)
+    })?;
+    Ok((changes, told))
 }
 
 fn record(
@@ -63,24 +99,12 @@ fn record(
     standing: Standing,
     now: Timestamp,
 ) -> (Changes, Vec<String>) {
-    let mut told = Vec::new();
-    let pass = Pass {
-        found,
-        standing: &|_: &Open| standing,
-    };
-    let changes = ledger
-        .record(&pass, now, &mut |transition| {
-            let entry = entry(transition);
-            told.push(entry.id.clone());
-            Some(entry)
-        })
-        .unwrap();
-    (changes, told)
+    try_record(ledger, found, standing, now).unwrap()
 }
 
 #[test]
 fn a_finding_is_opened_once_resolved_once_and_its_events_wait_in_order() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = in_memory();
     let (mut ledger, notices) = Ledger::open(dir.path(), Limits::default(), at(0)).unwrap();
     assert_eq!(notices, [Notice::Created]);
     let found = [finding("/a"), finding("/b")];
@@ -102,9 +126,9 @@ fn a_finding_is_opened_once_resolved_once_and_its_events_wait_in_order() {
     assert_eq!(
         ids,
         [
-            format!("opened-{}", found[0].id),
-            format!("opened-{}", found[1].id),
-            format!("resolved-{}", found[1].id),
+            format!("opened-{}-0", found[0].id),
+            format!("opened-{}-0", found[1].id),
+            format!("resolved-{}-0", found[1].id),
         ]
     );
     let fates = [
@@ -127,7 +151,7 @@ fn a_finding_is_opened_once_resolved_once_and_its_events_wait_in_order() {
 #[test]
 fn only_its_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
-    let dir = tempfile::tempdir().unwrap();
+    let dir = in_memory();
     let state = dir.path().join("below/state");
     let mut ledger = open(&state);
     record(&mut ledger, &[finding("/a")], Standing::NotLooked, at(0));

@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
+mod alarm;
 mod architecture;
 mod archives;
 mod caller;
 mod check;
+mod daemon;
 mod delivery;
 mod detection;
 mod git;
@@ -19,9 +21,15 @@ mod namespaces;
 mod neighbour;
 mod posture;
 mod private_network;
+mod privilege;
 mod properties;
 mod report;
 mod sandbox;
+mod shadow;
 mod support;
+mod units;
+mod usage;
 mod user_data;
+mod verify;
 mod walk;
+mod watching;

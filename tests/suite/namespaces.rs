@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rolecall::finding::{Rule, Verdict};
+use rolecall::finding::{Rule, Verdict, posture_remediation};
 use rolecall::posture::{Posture, Settings};
 
 use crate::posture::{assert_verdict, check, posture};
+use crate::support::host::Host;
 use crate::support::imds_double::{Builder, Fault, ImdsDouble, TOKEN};
 use crate::support::netns::Network;
 use crate::support::rolecall::Rolecall;
@@ -77,13 +78,20 @@ fn a_locked_host_is_told_from_a_refusal() {
         let reason = &check(&posture, Rule::ImdsUnreachable).reason;
         assert!(reason.contains(errno), "{kind}: {reason}");
     }
-    network.replace_route("prohibit fd00:ec2::254/128");
-    assert_verdict(
-        &on_host(&network, IPV6),
-        Rule::ImdsUnreachable,
-        Verdict::Fail,
-        Some("locked-by-host"),
-    );
+    for (kind, errno) in [
+        ("prohibit", "EACCES"),
+        ("unreachable", "EHOSTUNREACH"),
+        ("blackhole", "EINVAL"),
+        ("throw", "ENETUNREACH"),
+    ] {
+        network.replace_route(&format!("{kind} fd00:ec2::254/128"));
+        let posture = on_host(&network, IPV6);
+        let check = check(&posture, Rule::ImdsUnreachable);
+        assert_eq!(check.observed.as_deref(), Some("locked-by-host"), "{kind}");
+        assert!(check.reason.contains(errno), "{kind}: {check:?}");
+        let remedy = posture_remediation(check, &posture.instance);
+        assert!(remedy.contains("ip -6 route get fd00:ec2::254"), "{remedy}");
+    }
 }
 
 #[test]
@@ -125,9 +133,12 @@ fn in_a_private_subnet_a_healthy_role_is_reassuring_within_a_second() {
         };
         network.write_etc(name, text);
         let _double = in_place(&network, IPV4, ImdsDouble::builder().role("web"));
+        let host = Host::new();
         let posture = |format| {
             let args = ["posture", "--imds-endpoint", "http://169.254.169.254"];
             Rolecall::new(args)
+                .arg("--root")
+                .arg(host.root())
                 .arg("--format")
                 .arg(format)
                 .in_namespace(&network.host())

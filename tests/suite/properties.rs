@@ -149,6 +149,28 @@ proptest! {
         assert_found(&planted, &DETECTOR.scan(&planted.text), place);
     }
 
+    /// What was cut out around the key's start comes back as a change.
+    #[test]
+    fn a_key_in_memory_is_found_where_only_changes_are_searched(
+        planted in planted(text),
+        before in 0usize..24,
+        len in 0usize..48,
+    ) {
+        let text = &planted.text;
+        let start = planted.at.saturating_sub(before).min(planted.at + 3);
+        let end = (start + len).min(text.len());
+        let whole = 0..text.len();
+        let all = std::slice::from_ref(&whole);
+        let base = [&text[..start], &text[end..]].concat();
+        let mut scanner = Scanner::new(&DETECTOR);
+        let (_, unmarked) = scanner.examine(&base, std::slice::from_ref(&(0..base.len())));
+        let part = start..end;
+        let changes = if unmarked { std::slice::from_ref(&part) } else { all };
+        let (found, _) = scanner.examine(text, changes);
+        assert_found(&planted, &found, place_in(text, planted.at));
+        prop_assert_eq!(told(&found), told(&DETECTOR.scan(text)));
+    }
+
     #[test]
     fn a_key_in_binary_data_is_found_in_its_place(planted in planted(binary)) {
         let place = place_in(&planted.text, planted.at);
@@ -354,14 +376,15 @@ fn in_pieces(blob: &[u8], sizes: &[usize]) -> Detection {
     scanner.finish()
 }
 
-fn assert_pieces_agree(blob: &[u8], sizes: &[usize]) {
-    let told = |detection: &Detection| -> Vec<String> {
-        let told = |found: &Match| {
-            let secret = found.secret.as_ref().map(Secret::expose);
-            format!("{found:?} {secret:?}")
-        };
-        detection.matches.iter().map(told).collect()
+fn told(detection: &Detection) -> Vec<String> {
+    let told = |found: &Match| {
+        let secret = found.secret.as_ref().map(Secret::expose);
+        format!("{found:?} {secret:?}")
     };
+    detection.matches.iter().map(told).collect()
+}
+
+fn assert_pieces_agree(blob: &[u8], sizes: &[usize]) {
     let (whole, pieces) = (DETECTOR.scan(blob), in_pieces(blob, sizes));
     assert_eq!(told(&whole), told(&pieces));
     assert_eq!(whole.excess, pieces.excess);

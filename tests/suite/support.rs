@@ -2,7 +2,9 @@
 //! the real ones where they run here, and hosts to be scanned.
 
 pub(crate) mod authority;
+pub(crate) mod cgroup;
 pub(crate) mod corpus;
+pub(crate) mod daemon;
 pub(crate) mod fuse;
 pub(crate) mod host;
 pub(crate) mod http;

@@ -29,13 +29,17 @@ enum Watch {
 }
 
 impl<'a> Content<'a> {
-    /// All of `file`, which has `size` bytes.
-    pub(super) fn new(file: &'a File, size: u64, archives: bool) -> Self {
+    /// `file`, which has `size` bytes, from `offset` on.
+    pub(super) fn new(file: &'a File, size: u64, offset: u64, archives: bool) -> Self {
         Self {
             file: Sparing::new(file, size),
-            offset: 0,
+            offset,
             size: (size > 0).then_some(size),
-            archive: if archives { Watch::Start } else { Watch::Off },
+            archive: if archives && offset == 0 {
+                Watch::Start
+            } else {
+                Watch::Off
+            },
             is_pack: false,
         }
     }

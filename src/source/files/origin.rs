@@ -16,6 +16,7 @@ pub(super) struct FileOrigin<'a> {
     /// From here, not as on the host.
     pub(super) path: &'a Path,
     pub(super) file: &'a File,
+    pub(super) lines_before: u64,
 }
 
 impl Origin for FileOrigin<'_> {
@@ -24,6 +25,10 @@ impl Origin for FileOrigin<'_> {
             path: Some(show(&self.files.on_host(self.path))),
             ..Location::new(SourceKind::File)
         }
+    }
+
+    fn lines_before(&self) -> u64 {
+        self.lines_before
     }
 
     fn facts(&self) -> Option<FileFacts> {

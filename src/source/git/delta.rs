@@ -1,8 +1,12 @@
 //! Deltas: an object told as copies from a base and insertions.
 
 use std::io;
+use std::ops::Range;
 
 use super::inflate::{invalid, too_large};
+
+/// Bytes between two changes that are looked at as one.
+const JOINED: usize = 64;
 
 /// The sizes of the base and of the result, and the instructions behind them.
 pub(super) fn sizes(delta: &[u8]) -> io::Result<(u64, u64, &[u8])> {
@@ -30,6 +34,36 @@ pub(super) fn apply(
     limit: usize,
     output: &mut Vec<u8>,
 ) -> io::Result<()> {
+    apply_and_tell(base, delta, limit, output, |_| {})
+}
+
+/// As [`apply`], and gives `changes` what of the object is not of the base, in
+/// order and with what lies close together joined; an empty range stands
+/// where two copied pieces meet.
+pub(super) fn apply_noting(
+    base: &[u8],
+    delta: &[u8],
+    limit: usize,
+    output: &mut Vec<u8>,
+    changes: &mut Vec<Range<usize>>,
+) -> io::Result<()> {
+    changes.clear();
+    apply_and_tell(base, delta, limit, output, |piece| {
+        match changes.last_mut() {
+            Some(last) if piece.start <= last.end + JOINED => last.end = piece.end,
+            _ => changes.push(piece),
+        }
+    })
+}
+
+/// Makes the object, and tells of each inserted piece and each edge.
+fn apply_and_tell(
+    base: &[u8],
+    delta: &[u8],
+    limit: usize,
+    output: &mut Vec<u8>,
+    mut tell: impl FnMut(Range<usize>),
+) -> io::Result<()> {
     let (base_size, size, mut rest) = sizes(delta)?;
     if base_size != base.len() as u64 {
         return Err(invalid("a delta for another base"));
@@ -41,6 +75,7 @@ pub(super) fn apply(
     output.clear();
     output.reserve(size);
     while let Some((&command, tail)) = rest.split_first() {
+        let start = output.len();
         let piece = if command & 0x80 == 0 {
             let (piece, tail) = tail
                 .split_at_checked(usize::from(command))
@@ -70,6 +105,8 @@ pub(super) fn apply(
             return Err(invalid("a delta that makes more than it says"));
         }
         output.extend_from_slice(piece);
+        let is_new = command & 0x80 == 0;
+        tell(start..if is_new { output.len() } else { start });
     }
     if output.len() != size {
         return Err(invalid("a delta that makes less than it says"));

@@ -16,6 +16,7 @@ use super::seen;
 use super::traverse::{MAX_HELD, MAX_STREAMED};
 use super::worker::{CommitAt, Worker};
 use crate::finding::SkipReason;
+use crate::source::Content;
 use crate::source::files::{Files, lock, open_regular, reason, show};
 use crate::source::repositories::is_pack;
 
@@ -170,7 +171,7 @@ fn object(
         bytes.clear();
         let read = stream.by_ref().take(size + 1).read_to_end(&mut bytes);
         // Also what there is of an object that was cut short.
-        worker.object(kind, &bytes, hash);
+        worker.object(kind, Content::Bytes(&bytes), hash);
         if read.is_ok() {
             let id = gix_object::compute_hash(hash, kind, &bytes).ok();
             if id.is_some() && id == named {

@@ -21,11 +21,11 @@ pub(super) struct Members<'w> {
 impl Visitor for Members<'_> {
     fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> io::Result<()> {
         let content = Content::Stream(blob.content);
-        let (held, outcome) = self.holder.hold(content, coverage);
-        if let Some(held) = held {
+        let look = self.holder.hold(content, coverage);
+        if let Some(held) = look.held {
             self.held.push((blob.origin.location().member, held));
         }
-        outcome
+        look.outcome
     }
 
     fn found(&self) -> u64 {

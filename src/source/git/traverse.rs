@@ -21,6 +21,7 @@ use super::forest::{Forest, bounded};
 use super::inflate::invalid;
 use super::pack::{Ahead, Pack, sized};
 use super::worker::{CommitAt, Worker};
+use crate::source::Content;
 use crate::source::files::lock;
 
 /// The largest object held in memory. Larger ones are read as a stream, which
@@ -67,6 +68,8 @@ pub(super) struct Traversal<'a> {
 /// A base that is in memory.
 struct Base {
     bytes: Vec<u8>,
+    /// It was looked into, and is [`unmarked`](crate::source::Look::unmarked).
+    unmarked: bool,
 }
 
 /// An entry to be made from its base.
@@ -126,6 +129,7 @@ impl<'a> Traversal<'a> {
     pub(super) fn work_below(&self, worker: &mut Worker<'_>, kind: Kind, base: &[u8], of: &[u32]) {
         let base = Rc::new(Base {
             bytes: base.to_vec(),
+            unmarked: false,
         });
         let steps = of.iter().map(|node| Step {
             node: *node,
@@ -144,12 +148,17 @@ impl<'a> Traversal<'a> {
         let _alone = (size > LARGE).then(|| lock(self.large));
         let mut object = std::mem::take(&mut worker.buffers.object);
         let whole = self.inflate(worker, node, &entry, sized(&mut object, size));
+        let mut unmarked = false;
         if whole.is_ok() {
-            self.visit(worker, node, kind, &object[..size]);
+            unmarked = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
         }
         if whole.is_ok() && self.has_deltas(node, kind, &object[..size]) {
             object.truncate(size);
-            self.below(worker, kind, self.steps(node, kind, object));
+            let base = Base {
+                bytes: object,
+                unmarked,
+            };
+            self.below(worker, kind, self.steps(node, kind, base));
         } else {
             worker.buffers.object = object;
         }
@@ -171,27 +180,39 @@ impl<'a> Traversal<'a> {
             let made = base.and_then(|base| {
                 let mut object = worker.buffers.spare.pop().unwrap_or_default();
                 self.make(worker, node, &base.bytes, &mut object)?;
-                if let Ok(Base { bytes }) = Rc::try_unwrap(base) {
+                let unmarked = base.unmarked;
+                if let Ok(Base { bytes, .. }) = Rc::try_unwrap(base) {
                     held = held.saturating_sub(bytes.len());
                     worker.buffers.recycle(bytes);
                 }
-                Ok(object)
+                Ok((object, unmarked))
             });
-            let object = match made {
-                Ok(object) => object,
+            let (object, of_unmarked) = match made {
+                Ok(made) => made,
                 Err(error) => {
                     self.lose(&error, node);
                     continue;
                 }
             };
-            self.visit(worker, node, kind, &object);
+            let changes = std::mem::take(&mut worker.buffers.changes);
+            let content = if of_unmarked {
+                Content::Changed(&object, &changes)
+            } else {
+                Content::Bytes(&object)
+            };
+            let unmarked = self.visit(worker, node, kind, content);
+            worker.buffers.changes = changes;
             if !self.has_deltas(node, kind, &object) {
                 worker.buffers.recycle(object);
                 continue;
             }
             held += object.len();
             let kept = stack.len();
-            stack.extend(self.steps(node, kind, object));
+            let base = Base {
+                bytes: object,
+                unmarked,
+            };
+            stack.extend(self.steps(node, kind, base));
             if held > MAX_BASES {
                 for step in &mut stack[..kept] {
                     step.base = None;
@@ -217,7 +238,10 @@ impl<'a> Traversal<'a> {
         let offset = self.forest.offset(step.parent);
         let bytes = self.chain(worker, offset)?;
         *held += bytes.len();
-        let base = Rc::new(Base { bytes });
+        let base = Rc::new(Base {
+            bytes,
+            unmarked: false,
+        });
         // Its siblings wait right below.
         for sibling in stack.iter_mut().rev() {
             if sibling.parent != step.parent {
@@ -272,9 +296,10 @@ impl<'a> Traversal<'a> {
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
         let mut instructions = std::mem::take(&mut worker.buffers.delta);
         let delta = sized(&mut instructions, size);
-        let made = self
-            .inflate(worker, node, &entry, delta)
-            .and_then(|()| delta::apply(base, delta, MAX_HELD, object));
+        let made = self.inflate(worker, node, &entry, delta).and_then(|()| {
+            let changes = &mut worker.buffers.changes;
+            delta::apply_noting(base, delta, MAX_HELD, object, changes)
+        });
         worker.buffers.delta = instructions;
         made
     }
@@ -313,15 +338,14 @@ impl<'a> Traversal<'a> {
         Ok(())
     }
 
-    fn visit(&self, worker: &mut Worker<'_>, node: u32, kind: Kind, bytes: &[u8]) {
+    /// Tells whether the object is unmarked, as far as is known.
+    fn visit(&self, worker: &mut Worker<'_>, node: u32, kind: Kind, content: Content<'_>) -> bool {
         let offset = self.forest.offset(node);
         if kind == Kind::Commit {
             let pack = self.number;
             worker.commit(CommitAt::Pack { pack, offset });
         }
-        if !self.forest.is_known(node) {
-            worker.object(kind, bytes, self.pack.hash);
-        }
+        !self.forest.is_known(node) && worker.object(kind, content, self.pack.hash)
     }
 
     /// Whether anything is made from this object. Where ids are not known
@@ -337,14 +361,14 @@ impl<'a> Traversal<'a> {
         self.forest.has_children(node) || lock(self.waiting).contains_key(&id)
     }
 
-    fn steps(&self, node: u32, kind: Kind, bytes: Vec<u8>) -> Vec<Step> {
+    fn steps(&self, node: u32, kind: Kind, base: Base) -> Vec<Step> {
         let mut children: Vec<u32> = self.forest.children(node).collect();
         if self.ids.is_some()
-            && let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, &bytes)
+            && let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, &base.bytes)
         {
             children.extend(lock(self.waiting).remove(&id).unwrap_or_default());
         }
-        let base = Rc::new(Base { bytes });
+        let base = Rc::new(base);
         let step = |child| Step {
             node: child,
             parent: node,

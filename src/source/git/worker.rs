@@ -2,6 +2,7 @@
 //! which something was found.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use gix_hash::ObjectId;
 use gix_object::Kind;
@@ -58,6 +59,8 @@ pub(super) struct Buffers {
     pub(super) inflater: Inflater,
     pub(super) compressed: Vec<u8>,
     pub(super) delta: Vec<u8>,
+    /// What a delta changed: see [`delta::apply`](super::delta::apply).
+    pub(super) changes: Vec<Range<usize>>,
     pub(super) object: Vec<u8>,
     /// Of bases that are no longer needed.
     pub(super) spare: Vec<Vec<u8>>,
@@ -69,6 +72,7 @@ impl Buffers {
             inflater: Inflater::new(),
             compressed: Vec::new(),
             delta: Vec::new(),
+            changes: Vec::new(),
             object: Vec::new(),
             spare: Vec::new(),
         }
@@ -107,10 +111,19 @@ impl<'v> Worker<'v> {
         }
     }
 
-    /// Looks into an object that is in memory. Trees hold names only.
-    pub(super) fn object(&mut self, kind: Kind, bytes: &[u8], hash: gix_hash::Kind) {
+    /// Looks into an object that is in memory; tells whether it is
+    /// [`unmarked`](crate::source::Look::unmarked). Trees hold names only.
+    pub(super) fn object(
+        &mut self,
+        kind: Kind,
+        content: Content<'_>,
+        hash: gix_hash::Kind,
+    ) -> bool {
+        let (Content::Bytes(bytes) | Content::Changed(bytes, _)) = content else {
+            return false;
+        };
         if kind == Kind::Tree {
-            return;
+            return false;
         }
         let id = || gix_object::compute_hash(hash, kind, bytes).ok();
         let mut held = Vec::new();
@@ -119,21 +132,22 @@ impl<'v> Worker<'v> {
             && self.look_into(&mut held, &id, |settings, origin, visitor, coverage| {
                 archive::read_bytes(bytes, origin, settings, visitor, coverage)
             });
+        let mut unmarked = false;
         if is_read {
             self.coverage.scanned += 1;
             self.coverage.bytes += bytes.len() as u64;
         } else {
             // Bytes in memory do not fail to be read, and an end of the run is
             // seen by whoever asks for it.
-            let content = Content::Bytes(bytes);
-            let (found, _) = self.visitor.hold(content, &mut self.coverage);
-            held.extend(found.map(|found| (None, found)));
+            let look = self.visitor.hold(content, &mut self.coverage);
+            held.extend(look.held.map(|found| (None, found)));
+            unmarked = look.unmarked;
         }
         if held.is_empty() {
-            return;
+            return unmarked;
         }
         let Some(id) = id() else {
-            return;
+            return unmarked;
         };
         let tag = (kind == Kind::Tag)
             .then(|| super::text::tag(bytes))
@@ -144,6 +158,7 @@ impl<'v> Worker<'v> {
             held,
             tag,
         });
+        unmarked
     }
 
     /// Looks into an object that is too large to be held. `again` opens it
@@ -183,9 +198,9 @@ impl<'v> Worker<'v> {
                 anew = again()?;
                 rest = &mut anew;
             }
-            let (found, outcome) = self.visitor.hold(Content::Stream(rest), &mut self.coverage);
-            held.extend(found.map(|found| (None, found)));
-            outcome
+            let look = self.visitor.hold(Content::Stream(rest), &mut self.coverage);
+            held.extend(look.held.map(|found| (None, found)));
+            look.outcome
         };
         let rest = outcome.and_then(|()| io::copy(&mut content, &mut io::sink()));
         if !held.is_empty()

@@ -9,6 +9,7 @@ use super::{HISTORY, TREE};
 
 /// Runs a command that packs what lies in `folder`; false where a tool is not
 /// installed.
+#[allow(clippy::print_stderr, reason = "a skip has to be seen")]
 fn pack(folder: &std::path::Path, command: &str) -> bool {
     let output = Command::new("bash")
         .args(["-o", "pipefail", "-ec", command])
@@ -19,7 +20,7 @@ fn pack(folder: &std::path::Path, command: &str) -> bool {
     let absent = output.status.code() == Some(127);
     assert!(output.status.success() || absent, "{command}: {told}");
     if absent {
-        println!("skipped, a tool is not installed: {command}");
+        eprintln!("skipped: a tool is not installed: {command}");
     }
     !absent
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::corpus::Kind;
 
@@ -35,6 +36,17 @@ impl Host {
             dir: tempfile::tempdir().unwrap(),
             seed: Cell::new(1),
         }
+    }
+
+    /// A host of files with the processes of this machine, and keys that no
+    /// process of another test holds.
+    pub(crate) fn with_processes() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let host = Self::new();
+        std::os::unix::fs::symlink("/proc", host.path("proc")).unwrap();
+        let own = COUNT.fetch_add(1, Ordering::SeqCst) << 16;
+        host.seed.set(u64::from(std::process::id()) << 32 | own);
+        host
     }
 
     pub(crate) fn root(&self) -> PathBuf {

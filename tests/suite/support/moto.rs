@@ -135,9 +135,7 @@ impl Moto {
                 "Principal": {"Service": "ec2.amazonaws.com"},
             }],
         });
-        self.query(
-            "iam",
-            "2010-05-08",
+        self.iam(
             "CreateRole",
             &[
                 ("RoleName", name),
@@ -151,9 +149,7 @@ impl Moto {
                 "Version": "2012-10-17",
                 "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}],
             });
-            self.query(
-                "iam",
-                "2010-05-08",
+            self.iam(
                 "PutRolePolicy",
                 &[
                     ("RoleName", name),
@@ -174,6 +170,11 @@ impl Moto {
             secret_access_key: element(&answer, "SecretAccessKey"),
             session_token: element(&answer, "SessionToken"),
         }
+    }
+
+    /// One call to IAM; its answer.
+    pub(crate) fn iam(&self, action: &str, parameters: &[(&str, &str)]) -> String {
+        self.query("iam", "2010-05-08", action, parameters)
     }
 
     fn logs(&self, action: &str, input: &Value) -> Value {
@@ -248,7 +249,7 @@ fn percent_encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-fn element(xml: &str, name: &str) -> String {
+pub(crate) fn element(xml: &str, name: &str) -> String {
     xml.split_once(&format!("<{name}>"))
         .and_then(|(_, rest)| rest.split_once(&format!("</{name}>")))
         .unwrap_or_else(|| panic!("no {name} in {xml}"))

@@ -33,8 +33,13 @@ impl Rolecall {
     /// The same run in a network namespace, with the files of `/etc` that the
     /// namespace has of its own.
     pub(crate) fn in_namespace(self, name: &str) -> Self {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", name]);
+        self.wrapped("ip", &["netns", "exec", name])
+    }
+
+    /// The same run by another program, which takes it as its last arguments.
+    pub(crate) fn wrapped(self, program: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(args);
         command.arg(self.0.get_program()).args(self.0.get_args());
         command.stdin(Stdio::null());
         Self(command)
@@ -45,6 +50,11 @@ impl Rolecall {
         self
     }
 
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.0.args(args);
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.0.env(name, value);
         self
@@ -52,6 +62,17 @@ impl Rolecall {
 
     pub(crate) fn current_dir(mut self, dir: &Path) -> Self {
         self.0.current_dir(dir);
+        self
+    }
+
+    /// As another user. The binary is copied to where everybody may run it.
+    pub(crate) fn run_by(mut self, uid: u32, program: &Path) -> Self {
+        use std::os::unix::process::CommandExt as _;
+
+        let mut command = Command::new(program);
+        command.env_clear().stdin(Stdio::null()).uid(uid).gid(uid);
+        command.args(self.0.get_args());
+        self.0 = command;
         self
     }
 

@@ -1,0 +1,116 @@
+//! Who runs what stands in a crontab: see crontab(5) and cron(8).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::sanitize;
+
+/// Where lines name their user: a file, and a directory of such files.
+const WITH_USER: &str = "/etc/crontab";
+const WITH_USER_IN: &str = "/etc/cron.d";
+
+/// Root's, without such names.
+const OF_ROOT: &str = "/etc/anacrontab";
+
+/// Directories of crontabs that are named for their user: Debian's, SUSE's
+/// and that of the others.
+const OF_USERS: &[&str] = &[
+    "/var/spool/cron/crontabs",
+    "/var/spool/cron/tabs",
+    "/var/spool/cron",
+];
+
+/// Scripts that root runs.
+const SCRIPTS: &[&str] = &[
+    "/etc/cron.hourly",
+    "/etc/cron.daily",
+    "/etc/cron.weekly",
+    "/etc/cron.monthly",
+];
+
+/// What cron does with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Crontab {
+    /// Each line names its user; see [`users`].
+    System,
+    /// All of it is run as this user.
+    Of(String),
+}
+
+impl Crontab {
+    /// `None` for a file that cron does not run.
+    pub fn at(path: &Path) -> Option<Self> {
+        let parent = path.parent()?;
+        let name = path.file_name()?.to_str()?;
+        let among = |places: &[&str]| places.iter().any(|place| parent == Path::new(place));
+        if path == Path::new(OF_ROOT) || among(SCRIPTS) {
+            Some(Self::Of("root".into()))
+        } else if path == Path::new(WITH_USER) || parent == Path::new(WITH_USER_IN) {
+            Some(Self::System)
+        } else if among(OF_USERS) {
+            Some(Self::Of(name.to_owned()))
+        } else {
+            None
+        }
+    }
+}
+
+/// The users that `line`, from 1, of a system crontab is for: that of its
+/// command or, for a variable, those of the commands below.
+pub fn users(text: &[u8], line: u64) -> BTreeSet<String> {
+    let mut lines = text
+        .split(|byte| *byte == b'\n')
+        .zip(1..)
+        .skip_while(|(_, number)| *number < line)
+        .map(|(text, _)| user(text));
+    match lines.next() {
+        Some(Some(user)) => BTreeSet::from([user]),
+        _ => lines.flatten().collect(),
+    }
+}
+
+/// The user of a command; `None` for a line that is none.
+fn user(line: &[u8]) -> Option<String> {
+    let line = String::from_utf8_lossy(line.trim_ascii());
+    let mut fields = line.split_ascii_whitespace();
+    let first = fields.next()?;
+    let user = if first.starts_with('@') {
+        fields.next()
+    } else if first.starts_with(|c: char| c.is_ascii_digit() || c == '*' || c == '-') {
+        fields.nth(4)
+    } else {
+        None
+    };
+    user.map(|user| sanitize::line(user).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_for_the_commands_below_and_a_command_for_its_user() {
+        let text = b"# 1 2 3 4 5 nobody\n\
+            A=1\n\
+            */5 * * * * alice run\n\
+            B=2\n\
+            @reboot bob run\n\
+            0 4 1 1 mon root x\n";
+        let of = |line| users(text, line).into_iter().collect::<Vec<_>>();
+        assert_eq!(of(2), ["alice", "bob", "root"]);
+        assert_eq!(of(3), ["alice"]);
+        assert_eq!(of(4), ["bob", "root"]);
+        assert!(of(9).is_empty());
+    }
+
+    #[test]
+    fn a_crontab_is_known_by_its_place() {
+        let at = |path: &str| Crontab::at(Path::new(path));
+        let of = |user: &str| Some(Crontab::Of(user.into()));
+        assert_eq!(at("/etc/cron.d/backup"), Some(Crontab::System));
+        assert_eq!(at("/var/spool/cron/crontabs/alice"), of("alice"));
+        assert_eq!(at("/var/spool/cron/ec2-user"), of("ec2-user"));
+        assert_eq!(at("/etc/cron.daily/backup"), of("root"));
+        assert_eq!(at("/etc/cron.d/x/y"), None);
+    }
+}

@@ -1,0 +1,325 @@
+//! The processes of a host and what can be told of each, from a `/proc`.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::sanitize;
+use crate::secret::Secret;
+
+/// Bytes read of one environment or command line; Linux allows 6 MiB for both
+/// together by default.
+pub const MAX_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Bytes read of what the kernel says of a process: `status`, `cgroup`, `maps`.
+const MAX_FACTS: u64 = 1024 * 1024;
+
+/// Open files looked at.
+const MAX_OPEN_FILES: usize = 4096;
+
+/// The PID namespace that a machine boots with: `PROC_PID_INIT_INO` of Linux.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
+/// One process. Nothing is read of it before it is asked for, and it may end
+/// at any time: every answer is an error or `None` from then on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    directory: PathBuf,
+    pid: u32,
+}
+
+/// Who a process is, safe for a terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Identity {
+    pub exe: Option<String>,
+    /// The effective user ID.
+    pub uid: Option<u32>,
+    /// The systemd unit.
+    pub unit: Option<String>,
+    /// The first 12 hexadecimal digits of the container's ID.
+    pub container: Option<String>,
+}
+
+/// What a process may open files as.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user ID for the file system.
+    pub uid: u32,
+    /// The group ID for the file system and the supplementary groups.
+    pub gids: Vec<u32>,
+}
+
+/// The processes that `proc` shows, by their ID.
+///
+/// # Errors
+///
+/// Those of reading the directory.
+pub fn list(proc: &Path) -> io::Result<Vec<Process>> {
+    let mut processes: Vec<Process> = fs::read_dir(proc)?
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let directory = entry.path();
+            Some(Process { directory, pid })
+        })
+        .collect();
+    processes.sort_unstable_by_key(|process| process.pid);
+    Ok(processes)
+}
+
+/// The process that reads, as `proc` numbers it; `None` where it does not
+/// show it.
+pub fn own_pid(proc: &Path) -> Option<u32> {
+    fs::read_link(proc.join("self"))
+        .ok()?
+        .to_str()?
+        .parse()
+        .ok()
+}
+
+/// Device and inode of the program that reads, which `proc` shows as `self`.
+pub fn own_program(proc: &Path) -> Option<(u64, u64)> {
+    program(&proc.join("self"))
+}
+
+/// Whether process 1 of `proc` is the init of a machine, and not the
+/// application of a container.
+pub fn has_init(proc: &Path) -> bool {
+    fs::read_link(proc.join("self/ns/pid")).is_ok_and(|link| link == Path::new(FIRST_NAMESPACE))
+}
+
+fn program(directory: &Path) -> Option<(u64, u64)> {
+    let program = fs::metadata(directory.join("exe")).ok()?;
+    Some((program.dev(), program.ino()))
+}
+
+impl Process {
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// `environ`, `cmdline`, or another file of the process.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open(2)`.
+    pub fn open(&self, part: &str) -> io::Result<File> {
+        File::open(self.directory.join(part))
+    }
+
+    /// The root of the process, to be read through: a container has its own.
+    pub fn root(&self) -> PathBuf {
+        self.directory.join("root")
+    }
+
+    /// What tells two views of the file system apart: the mount namespace and
+    /// the root in it. Asking takes the same rights as the environment.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the links.
+    pub fn view(&self) -> io::Result<(PathBuf, u64, u64)> {
+        let namespace = fs::read_link(self.directory.join("ns/mnt"))?;
+        let root = fs::metadata(self.root())?;
+        Ok((namespace, root.dev(), root.ino()))
+    }
+
+    /// Device and inode of the program that runs.
+    pub fn program(&self) -> Option<(u64, u64)> {
+        program(&self.directory)
+    }
+
+    /// A link of the process: `exe` or `cwd`.
+    pub fn link(&self, name: &str) -> Option<PathBuf> {
+        fs::read_link(self.directory.join(name)).ok()
+    }
+
+    /// Whether the process never had an environment: a kernel thread, or one
+    /// that has ended and is not reaped, has an empty command line and no
+    /// executable.
+    pub fn is_without_memory(&self) -> bool {
+        let no_exe = fs::read_link(self.directory.join("exe"))
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        no_exe && fs::read(self.directory.join("cmdline")).is_ok_and(|line| line.is_empty())
+    }
+
+    pub fn identity(&self) -> Identity {
+        let exe = self.link("exe");
+        let cgroup = self.text("cgroup");
+        Identity {
+            exe: exe.map(|exe| sanitize::bytes(exe.as_os_str().as_encoded_bytes())),
+            uid: ids(&self.text("status"), "Uid:").nth(1),
+            unit: unit(&cgroup),
+            container: container(&cgroup),
+        }
+    }
+
+    /// `None` where the process is gone.
+    pub fn credentials(&self) -> Option<Credentials> {
+        let status = self.text("status");
+        Some(Credentials {
+            uid: ids(&status, "Uid:").nth(3)?,
+            gids: ids(&status, "Gid:")
+                .nth(3)
+                .into_iter()
+                .chain(ids(&status, "Groups:"))
+                .collect(),
+        })
+    }
+
+    /// The variables that `wanted` takes, as they were when the process
+    /// started; of two with one name the first, as getenv(3) has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening and reading.
+    pub fn environment(&self, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<(String, Secret)>> {
+        let whole = self.whole("environ")?;
+        let mut variables: Vec<(String, Secret)> = Vec::new();
+        for entry in whole.expose().split(|byte| *byte == 0) {
+            let Some(equals) = entry.iter().position(|byte| *byte == b'=') else {
+                continue;
+            };
+            let Ok(name) = std::str::from_utf8(&entry[..equals]) else {
+                continue;
+            };
+            if wanted(name) && !variables.iter().any(|(known, _)| known == name) {
+                variables.push((name.to_owned(), Secret::new(&entry[equals + 1..])));
+            }
+        }
+        Ok(variables)
+    }
+
+    /// The command line; any of its arguments may hold a key.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening and reading.
+    pub fn arguments(&self) -> io::Result<Vec<Secret>> {
+        let whole = self.whole("cmdline")?;
+        let line = whole.expose();
+        let line = line.strip_suffix(b"\0").unwrap_or(line);
+        Ok(line.split(|byte| *byte == 0).map(Secret::new).collect())
+    }
+
+    /// The paths of the files that it has open or mapped, each once.
+    pub fn files_in_use(&self) -> BTreeSet<PathBuf> {
+        let open = fs::read_dir(self.directory.join("fd"))
+            .into_iter()
+            .flat_map(|entries| entries.flatten().take(MAX_OPEN_FILES))
+            .filter_map(|entry| fs::read_link(entry.path()).ok());
+        let maps = self.text("maps");
+        let mapped = maps
+            .lines()
+            .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])));
+        open.chain(mapped)
+            .filter(|path| path.is_absolute())
+            .collect()
+    }
+
+    fn whole(&self, part: &str) -> io::Result<Secret> {
+        let mut bytes = zeroize::Zeroizing::new(Vec::new());
+        self.open(part)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        Ok(Secret::new(std::mem::take(&mut *bytes)))
+    }
+
+    /// A file of the kernel's own words; empty where it cannot be read.
+    fn text(&self, part: &str) -> String {
+        let mut bytes = Vec::new();
+        let read = self
+            .open(part)
+            .and_then(|file| file.take(MAX_FACTS).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(_) => String::new(),
+        }
+    }
+}
+
+/// The numbers in the line of `status` that begins with `name`: for `Uid:`
+/// and `Gid:` real, effective, saved, file system.
+fn ids<'t>(status: &'t str, name: &str) -> impl Iterator<Item = u32> + use<'t> {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|id| id.parse().ok())
+}
+
+/// The systemd unit in a cgroup path: its last component that is a service,
+/// else a scope.
+fn unit(cgroup: &str) -> Option<String> {
+    let components = || cgroup.lines().flat_map(|line| line.rsplit('/'));
+    [".service", ".scope"]
+        .iter()
+        .find_map(|suffix| components().find(|part| part.ends_with(suffix)))
+        .map(|unit| sanitize::line(unit).into_owned())
+}
+
+/// The container in a cgroup path: the 64 hex digits that docker, containerd
+/// and podman name their groups by, cut to the usual 12.
+fn container(cgroup: &str) -> Option<String> {
+    cgroup
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .find(|part| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .map(|id| id[..12].to_owned())
+}
+
+/// Bytes of an argument as a path.
+pub fn as_path(argument: &Secret) -> &Path {
+    Path::new(OsStr::from_bytes(argument.expose()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_and_containers_are_read_from_the_cgroup() {
+        let id = "0123456789abcdef".repeat(4);
+        let docker = format!("0::/system.slice/docker-{id}.scope\n");
+        assert_eq!(container(&docker).as_deref(), Some("0123456789ab"));
+        assert_eq!(
+            unit("0::/system.slice/nginx.service\n").as_deref(),
+            Some("nginx.service")
+        );
+        assert_eq!(unit(&docker), Some(format!("docker-{id}.scope")));
+        assert_eq!(unit("0::/\n"), None);
+        assert_eq!(container("0::/user.slice/session-1.scope\n"), None);
+    }
+
+    #[test]
+    fn a_process_is_who_it_runs_as_now() {
+        let proc = tempfile::tempdir().unwrap();
+        let directory = proc.path().join("42");
+        fs::create_dir(&directory).unwrap();
+        fs::write(
+            directory.join("status"),
+            "Name:\tx\nUid:\t0\t1000\t0\t1001\nGid:\t5\t6\t7\t8\nGroups:\t8 9 \n",
+        )
+        .unwrap();
+        fs::write(directory.join("environ"), b"A=1\0B\0A=2\0=x\0C=\xff\0").unwrap();
+        fs::create_dir(proc.path().join("sys")).unwrap();
+        let processes = list(proc.path()).unwrap();
+        let [process] = &processes[..] else {
+            panic!("{processes:?}")
+        };
+        assert_eq!(process.identity().uid, Some(1000));
+        assert_eq!(
+            process.credentials(),
+            Some(Credentials {
+                uid: 1001,
+                gids: vec![8, 8, 9]
+            })
+        );
+        let variables = process.environment(|name| name != "B").unwrap();
+        let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["A", "", "C"]);
+        assert_eq!(variables[0].1.expose(), b"1");
+    }
+}

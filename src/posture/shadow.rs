@@ -1,0 +1,66 @@
+//! `role.shadowed` and `imds.endpoint-override`: whose SDK comes to a static
+//! key before it comes to the role, and who asks for the role in the wrong
+//! place.
+//!
+//! Every process, unit and account of the host is taken through the default
+//! credential chain of the SDK that it seems to use, or of all of them where
+//! nothing tells. Nothing is run and nobody is asked.
+
+mod chain;
+mod elf;
+mod endpoint;
+mod ini;
+mod resolve;
+mod runtime;
+mod survey;
+mod told;
+mod tools;
+mod variables;
+mod view;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::finding::{Finding, Instance, PostureCheck};
+use survey::Survey;
+
+pub(super) use told::Attached;
+
+/// Time for a look at the host; a home directory on a network may never
+/// answer.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What was seen of a host.
+pub(super) struct Seen(Survey);
+
+/// Looks at the host below `root`, on a thread of its own that is left alone
+/// when it takes too long.
+pub(super) async fn look(root: &Path) -> Seen {
+    let survey = Arc::new(Mutex::new(Survey::default()));
+    let (told, root) = (Arc::clone(&survey), root.to_owned());
+    let looking = tokio::task::spawn_blocking(move || survey::run(&root, &told));
+    if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, looking).await {
+        log::error!("looking at the host: {error}");
+    }
+    let mut survey = survey.lock().unwrap_or_else(PoisonError::into_inner);
+    Seen(std::mem::take(&mut survey))
+}
+
+impl Seen {
+    /// `imds.endpoint-override`.
+    pub(super) fn check_overrides(&self) -> PostureCheck {
+        told::check_overrides(&self.0)
+    }
+
+    /// `role.shadowed`, with a finding for each holder of a key in the
+    /// role's place.
+    pub(super) fn check_shadowed(
+        &self,
+        attached: &Attached<'_>,
+        instance: &Instance,
+        redact: bool,
+    ) -> (PostureCheck, Vec<Finding>) {
+        told::check_shadowed(&self.0, attached, instance, redact)
+    }
+}

@@ -1,0 +1,153 @@
+//! Joins what was found in files with the units, containers and accounts that
+//! take it from there, and with the processes that hold it: one statement in
+//! place of one for each of them.
+
+mod definitions;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Settings;
+use crate::finding::{Finding, Holder, SkipReason, SourceKind, Usage, User};
+use crate::host::{Root, process};
+use crate::source::mounts::Mounts;
+use definitions::Definitions;
+
+/// Files and directories looked up to learn who uses what: some seconds, where
+/// a host has a few thousand. Any user's units can name any number of files.
+const MAX_LOOK_UPS: u64 = 1_000_000;
+
+/// Joins the findings of a scan. The host's units, containers and accounts
+/// are read only where a finding could be theirs.
+pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mounts) {
+    let holders = Holders::of(findings);
+    let own = process::own_pid(&settings.root.join("proc"));
+    let looked_up = AtomicU64::new(0);
+    let avoid = |directory: &Path| {
+        let is_too_far = looked_up.fetch_add(1, Ordering::Relaxed) >= MAX_LOOK_UPS;
+        is_too_far
+            || settings.deadline.is_over()
+            || matches!(
+                mounts.skip(directory),
+                Some(SkipReason::NetworkFilesystem | SkipReason::PseudoFilesystem)
+            )
+    };
+    let root = Root {
+        path: &settings.root,
+        avoid: &avoid,
+    };
+    let places: HashSet<&str> = findings.iter().filter_map(place).collect();
+    let in_containers = findings.iter().any(|one| one.location.container.is_some());
+    let definitions = if places.is_empty() && !in_containers {
+        Definitions::default()
+    } else {
+        Definitions::read(root, mounts, &places)
+    };
+    for finding in findings {
+        if finding.location.source == SourceKind::Process {
+            if finding.location.pid == own {
+                finding.title += ", rolecall's own";
+            }
+            let container = finding.location.container.as_deref();
+            let user = container.and_then(|id| definitions.containers.get(id));
+            finding.usage = Usage::new(None, user.map_or(&[], std::slice::from_ref), &[]);
+            continue;
+        }
+        let (kind, users) = match place(finding) {
+            Some(path) => definitions.users(root, path, finding.location.line),
+            None => (None, Cow::default()),
+        };
+        let unit = users.iter().find_map(User::unit);
+        let container = users.iter().find_map(User::container);
+        let is_near = |holder: &&Holder| {
+            (unit.is_some() && holder.unit.as_deref() == unit)
+                || (container.is_some() && holder.container.as_deref() == container)
+        };
+        let (mut held_by, others): (Vec<_>, Vec<_>) =
+            holders.of_credential(finding).partition(is_near);
+        held_by.extend(others);
+        finding.usage = Usage::new(kind, &users, &held_by);
+        finding.location.unit = unit.map(ToOwned::to_owned);
+        finding.location.container = container.map(ToOwned::to_owned);
+    }
+    if definitions.omitted.count > 0 {
+        // The files themselves are counted by the walk.
+        log::warn!(
+            "{} files that say who uses what was found were not read: {}",
+            definitions.omitted.count,
+            definitions.omitted.examples.join(", ")
+        );
+    }
+}
+
+/// The path on the host of a file with a finding.
+fn place(finding: &Finding) -> Option<&str> {
+    matches!(
+        finding.location.source,
+        SourceKind::File | SourceKind::Archive
+    )
+    .then_some(finding.location.path.as_deref())?
+}
+
+/// Processes by their ID.
+type Processes = BTreeMap<u32, Holder>;
+
+/// The processes that hold each credential.
+#[derive(Default)]
+struct Holders {
+    secret: HashMap<String, Processes>,
+    id: HashMap<String, Processes>,
+    /// Of IDs whose secret was not found with them.
+    lone_id: HashMap<String, Processes>,
+}
+
+impl Holders {
+    fn of(findings: &[Finding]) -> Self {
+        let mut holders = Self::default();
+        for finding in findings {
+            let location = &finding.location;
+            let Some(pid) = location.pid else {
+                continue;
+            };
+            let holder = Holder {
+                pid,
+                exe: location.exe.clone(),
+                uid: location.uid,
+                unit: location.unit.clone(),
+                container: location.container.clone(),
+            };
+            let (id, secret) = finding.credential();
+            let add = |map: &mut HashMap<String, Processes>, key: &str| {
+                if !key.is_empty() {
+                    let processes = map.entry(key.to_owned()).or_default();
+                    processes.insert(pid, holder.clone());
+                }
+            };
+            add(&mut holders.secret, secret);
+            add(&mut holders.id, id);
+            if secret.is_empty() {
+                add(&mut holders.lone_id, id);
+            }
+        }
+        holders
+    }
+
+    /// Those of the same secret; where one of two lacks it, of the same ID.
+    fn of_credential(&self, finding: &Finding) -> impl Iterator<Item = &Holder> + use<'_> {
+        let (id, secret) = finding.credential();
+        let same_secret = self.secret.get(secret);
+        let same_id = if secret.is_empty() {
+            self.id.get(id)
+        } else {
+            self.lone_id.get(id)
+        };
+        let is_known = move |pid: &u32| same_secret.is_some_and(|known| known.contains_key(pid));
+        let by_secret = same_secret.into_iter().flatten();
+        let by_id = same_id.into_iter().flatten();
+        by_secret
+            .chain(by_id.filter(move |(pid, _)| !is_known(pid)))
+            .map(|(_, holder)| holder)
+    }
+}

@@ -1,0 +1,269 @@
+//! What the files of a host are to it: units, environment files, containers,
+//! crontabs, profiles; and who takes settings from them.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use crate::finding::{PlaceKind, User};
+use crate::host::account::{self, Account};
+use crate::host::container::{self, Container};
+use crate::host::crontab::{self, Crontab};
+use crate::host::unit::{Manager, Units};
+use crate::host::{Omitted, Root};
+use crate::sanitize;
+use crate::source::mounts::{Mounts, Overlay};
+
+/// Where session managers and shells take variables from.
+const LOGIN_ENVIRONMENT: &[&str] = &[
+    "/etc/environment",
+    "/etc/environment.d/*",
+    "/etc/security/pam_env.conf",
+    "/usr/lib/environment.d/*",
+    "*/.config/environment.d/*",
+    "*/.pam_environment",
+];
+
+const SHELL_PROFILES: &[&str] = &[
+    "/etc/profile",
+    "/etc/profile.d/*",
+    "/etc/bashrc",
+    "/etc/bash.bashrc",
+    "/etc/zsh/*",
+    "*/.profile",
+    "*/.bashrc",
+    "*/.bash_profile",
+    "*/.bash_login",
+    "*/.zshrc",
+    "*/.zshenv",
+    "*/.zprofile",
+];
+
+/// Below a home directory that has units of its own.
+const USER_UNITS: &str = ".config/systemd/user";
+
+/// What the host says of the files that findings are in.
+#[derive(Default)]
+pub(super) struct Definitions {
+    /// By path.
+    files: HashMap<String, (PlaceKind, Vec<User>)>,
+    /// Directories of containers and layers of their images.
+    storage: HashMap<PathBuf, (PlaceKind, Vec<User>)>,
+    /// By the ID that processes have.
+    pub(super) containers: HashMap<String, User>,
+    accounts: Vec<Account>,
+    pub(super) omitted: Omitted,
+}
+
+impl Definitions {
+    pub(super) fn read(root: Root<'_>, mounts: &Mounts, places: &HashSet<&str>) -> Self {
+        let mut definitions = Self::default();
+        match account::list(&root) {
+            Ok(accounts) => definitions.accounts = accounts,
+            Err(error) => definitions
+                .omitted
+                .add_error(Path::new("/etc/passwd"), &error),
+        }
+        for container in container::list(root, &definitions.accounts, &mut definitions.omitted) {
+            definitions.add_container(container, places);
+        }
+        if places.is_empty() {
+            return definitions;
+        }
+        for overlay in mounts.overlays() {
+            definitions.add_overlay(root, overlay);
+        }
+        definitions.add_units(root, Manager::System, places);
+        let homes: Vec<String> = definitions
+            .accounts
+            .iter()
+            .filter(|account| root.resolve(&account.home.join(USER_UNITS)).is_ok())
+            .filter_map(|account| account.home.to_str().map(ToOwned::to_owned))
+            .collect();
+        for home in homes {
+            definitions.add_units(root, Manager::User { home: &home }, places);
+        }
+        definitions
+    }
+
+    fn add(&mut self, path: &Path, kind: PlaceKind, user: &User, places: &HashSet<&str>) {
+        let path = shown(path);
+        if places.contains(path.as_str()) {
+            let (known, users) = self.files.entry(path).or_insert((kind, Vec::new()));
+            *known = (*known).min(kind);
+            if !users.contains(user) {
+                users.push(user.clone());
+            }
+        }
+    }
+
+    fn add_container(&mut self, container: Container, places: &HashSet<&str>) {
+        let id = container.short_id().to_owned();
+        let user = User::Container {
+            container: id.clone(),
+            name: container.name,
+            image: container.image,
+        };
+        for path in &container.configuration {
+            self.add(path, PlaceKind::ContainerConfiguration, &user, places);
+        }
+        for path in &container.files {
+            self.add(path, PlaceKind::ContainerFile, &user, places);
+        }
+        let directories = container.directories.into_iter();
+        let layers = container.layers.into_iter();
+        let own = directories.map(|path| (path, PlaceKind::ContainerStorage));
+        for (path, kind) in own.chain(layers.map(|path| (path, PlaceKind::ContainerImage))) {
+            self.add_storage(path, kind, &user);
+        }
+        self.containers.insert(id, user);
+    }
+
+    fn add_storage(&mut self, path: PathBuf, kind: PlaceKind, user: &User) {
+        let (_, users) = self.storage.entry(path).or_insert((kind, Vec::new()));
+        if !users.contains(user) {
+            users.push(user.clone());
+        }
+    }
+
+    /// Adds what is mounted as the file system of a container, wherever its
+    /// runtime keeps that.
+    fn add_overlay(&mut self, root: Root<'_>, overlay: &Overlay) {
+        let on_host = |path: &Path| match path.strip_prefix(root.path) {
+            Ok(inside) => Path::new("/").join(inside),
+            Err(_) => path.to_owned(),
+        };
+        let mount_point = on_host(&overlay.mount_point);
+        let mut above = mount_point.ancestors();
+        let Some(users) = above.find_map(|above| Some(self.storage.get(above)?.1.clone())) else {
+            return;
+        };
+        let upper = overlay
+            .upper
+            .iter()
+            .map(|path| (path, PlaceKind::ContainerStorage));
+        let lower = overlay
+            .lower
+            .iter()
+            .map(|path| (path, PlaceKind::ContainerImage));
+        for (path, kind) in upper.chain(lower) {
+            let Ok(path) = root.resolve(&on_host(path)) else {
+                continue;
+            };
+            for user in &users {
+                self.add_storage(path.clone(), kind, user);
+            }
+        }
+    }
+
+    fn add_units(&mut self, root: Root<'_>, manager: Manager<'_>, places: &HashSet<&str>) {
+        let units = Units::read(root, manager, &mut self.omitted);
+        for name in units.names() {
+            let Some(unit) = units.unit(name, &mut self.omitted) else {
+                continue;
+            };
+            let user = User::Unit {
+                unit: unit.name.clone(),
+            };
+            for (path, index) in unit.files.iter().zip(0..) {
+                let kind = match index {
+                    0 => PlaceKind::SystemdUnit,
+                    _ => PlaceKind::SystemdDropIn,
+                };
+                self.add(path, kind, &user, places);
+            }
+            for file in &unit.environment_files {
+                for path in file.paths(root, &mut self.omitted) {
+                    self.add(&path, PlaceKind::EnvironmentFile, &user, places);
+                }
+            }
+            for path in unit.files_in_commands(root) {
+                self.add(&path, PlaceKind::UnitCommandFile, &user, places);
+            }
+        }
+    }
+
+    /// What a file is, and who takes its settings from it.
+    pub(super) fn users(
+        &self,
+        root: Root<'_>,
+        path: &str,
+        line: Option<u64>,
+    ) -> (Option<PlaceKind>, Cow<'_, [User]>) {
+        if let Some((kind, users)) = self.files.get(path) {
+            return (Some(*kind), users.into());
+        }
+        let file = Path::new(path);
+        if let Some(crontab) = Crontab::at(file) {
+            let users = self.cron_users(root, file, crontab, line);
+            return (Some(PlaceKind::Crontab), users.into());
+        }
+        match file.ancestors().find_map(|above| self.storage.get(above)) {
+            Some((kind, users)) => (Some(*kind), users.into()),
+            None => (kind_by_path(path), Cow::default()),
+        }
+    }
+
+    fn cron_users(
+        &self,
+        root: Root<'_>,
+        path: &Path,
+        crontab: Crontab,
+        line: Option<u64>,
+    ) -> Vec<User> {
+        let names = match crontab {
+            Crontab::Of(user) => BTreeSet::from([user]),
+            Crontab::System => root
+                .read(path)
+                .map(|text| crontab::users(&text, line.unwrap_or(1)))
+                .unwrap_or_default(),
+        };
+        let user = |name: String| User::Account {
+            uid: self
+                .accounts
+                .iter()
+                .find(|account| account.name == name)
+                .map(|account| account.uid),
+            user: name,
+        };
+        names.into_iter().map(user).collect()
+    }
+}
+
+fn kind_by_path(path: &str) -> Option<PlaceKind> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let is_at = |places: &[&str]| {
+        places.iter().any(|place| match place.strip_prefix('*') {
+            Some(end) => match end.strip_suffix("/*") {
+                Some(end) => folder.ends_with(end),
+                None => path.ends_with(end),
+            },
+            None => place
+                .strip_suffix("/*")
+                .map_or(path == *place, |place| folder == place),
+        })
+    };
+    let is_systemd = ["/systemd/system", "/systemd/user"]
+        .iter()
+        .any(|part| folder.contains(part));
+    if is_at(LOGIN_ENVIRONMENT) {
+        Some(PlaceKind::LoginEnvironment)
+    } else if is_at(SHELL_PROFILES) {
+        Some(PlaceKind::ShellProfile)
+    } else if is_at(&["/etc/default/*", "/etc/sysconfig/*"]) {
+        Some(PlaceKind::ServiceDefaults)
+    } else if is_at(&["/etc/kubernetes/manifests/*"]) {
+        Some(PlaceKind::StaticPod)
+    } else if is_systemd && Path::new(name).extension().is_some_and(|end| end == "conf") {
+        Some(PlaceKind::SystemdDropIn)
+    } else if is_systemd {
+        Some(PlaceKind::SystemdUnit)
+    } else {
+        None
+    }
+}
+
+/// As locations have it.
+fn shown(path: &Path) -> String {
+    sanitize::bytes(path.as_os_str().as_encoded_bytes())
+}

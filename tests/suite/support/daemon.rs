@@ -1,0 +1,214 @@
+//! The service under test: the real binary with directories of its own, and a
+//! socket that hears what it tells the service manager.
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::rolecall::{Ran, Rolecall};
+
+/// Longer than anything takes that does happen.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Between two looks at what cannot be waited for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What lasts from one run of the service to the next.
+pub(crate) struct Home {
+    dir: tempfile::TempDir,
+}
+
+/// A run of the service; killed when it is dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    home: PathBuf,
+    /// Lines for the service manager; read all the time, or the service would
+    /// wait for a reader.
+    heard: Receiver<String>,
+}
+
+/// Asks until `found` says what was waited for.
+pub(crate) fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(TICK);
+    }
+}
+
+fn hear(socket: &UnixDatagram) -> Receiver<String> {
+    let socket = socket.try_clone().unwrap();
+    let (lines, heard) = channel();
+    std::thread::spawn(move || {
+        let mut message = [0; 4096];
+        while let Ok(count) = socket.recv(&mut message) {
+            let text = String::from_utf8_lossy(&message[..count]).into_owned();
+            if text
+                .lines()
+                .any(|line| lines.send(line.to_owned()).is_err())
+            {
+                return;
+            }
+        }
+    });
+    heard
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let home = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir(home.path("etc")).unwrap();
+        home
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Writes the configuration: `text`, without a spread of deliveries.
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(self.path("etc/config.toml"), text).unwrap();
+    }
+
+    fn arguments(&self, command: &str) -> Vec<String> {
+        let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
+        vec![
+            command.to_owned(),
+            "--config".to_owned(),
+            path("etc/config.toml"),
+            "--state-dir".to_owned(),
+            path("state"),
+            "--runtime-dir".to_owned(),
+            path("run"),
+        ]
+    }
+
+    /// Starts the service for the host at `root`.
+    pub(crate) fn start(&self, root: &Path) -> Daemon {
+        let socket = self.path("notify");
+        let _ = fs::remove_file(&socket);
+        let heard = hear(&UnixDatagram::bind(&socket).unwrap());
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_rolecall"))
+            .env_clear()
+            .env("NOTIFY_SOCKET", &socket)
+            .args(self.arguments("daemon"))
+            .arg("--root")
+            .arg(root)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        Daemon {
+            child,
+            home: self.dir.path().to_owned(),
+            heard,
+        }
+    }
+
+    /// What the service said, in all its runs.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// `rolecall status`, as JSON unless `args` say otherwise.
+    pub(crate) fn status(&self, args: &[&str]) -> Ran {
+        Rolecall::new(self.arguments("status").iter().map(String::as_str))
+            .arg("--format")
+            .arg("json")
+            .args(args)
+            .run()
+    }
+}
+
+impl Daemon {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the service manager was told `state`, such as `READY=1`.
+    pub(crate) fn hears(&self, state: &str) {
+        let end = Instant::now() + PATIENCE;
+        while self
+            .heard
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+            .expect("the service speaks")
+            != state
+        {}
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the status is as it should be.
+    pub(crate) fn status_when(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let socket = self.home.join("run/rolecall.sock");
+        let log = self.home.join("log");
+        wait(what, || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("{status}: {}", fs::read_to_string(&log).unwrap());
+            }
+            let stream = std::os::unix::net::UnixStream::connect(&socket).ok()?;
+            let status: Value = serde_json::from_reader(stream).ok()?;
+            is_so(&status).then_some(status)
+        })
+    }
+
+    /// Waits until a sweep has ended that began after now.
+    pub(crate) fn swept(&mut self) -> Value {
+        let count = |status: &Value| status["sweeps"].as_u64().unwrap_or(0);
+        let before = self.status_when("a status", |_| true);
+        // One that is under way may have begun before.
+        let wanted = count(&before)
+            + if before["activity"] == "sweeping" {
+                2
+            } else {
+                1
+            };
+        self.status_when("a sweep", |status| count(status) >= wanted)
+    }
+
+    /// Tells it to stop, and waits until it has; its exit status.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        wait("the end of the service", || self.child.try_wait().unwrap()).code()
+    }
+
+    /// Ends it where it stands.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for an end of its own accord; its exit status.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        wait("the end of the service", || self.child.try_wait().unwrap()).code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

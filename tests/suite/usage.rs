@@ -1,0 +1,468 @@
+//! Who uses a file with a key, and who holds the key: units, containers,
+//! crontabs and real processes, in one statement.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::cgroup::{Cgroup, Process};
+use crate::support::corpus::Kind;
+use crate::support::host::{Host, KeyPair};
+use crate::support::imds_double::ImdsDouble;
+use crate::support::role::Key;
+use crate::support::rolecall::{Ran, Rolecall};
+
+fn holding(pair: &KeyPair) -> Process {
+    Process::with([
+        ("AWS_ACCESS_KEY_ID", pair.id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", pair.secret.as_str()),
+    ])
+}
+
+fn check(host: &Host, format: &str) -> Ran {
+    Rolecall::new(["check", "--format", format, "--root"])
+        .arg(host.root())
+        .run()
+}
+
+/// The findings of a key, by the source that made them.
+fn of(ran: &Ran, pair: &KeyPair, source: &str) -> Vec<Value> {
+    let mut findings = ran.of_type("finding");
+    findings.retain(|finding| {
+        finding["access_key_id"] == pair.id.as_str() && finding["location"]["source"] == source
+    });
+    findings
+}
+
+fn one(ran: &Ran, pair: &KeyPair) -> Value {
+    let found: [Value; 1] = of(ran, pair, "file").try_into().expect("one finding");
+    let [finding] = found;
+    finding
+}
+
+#[test]
+fn an_environment_file_is_told_with_its_units_and_the_processes_that_hold_its_key() {
+    let Some(mut group) = Cgroup::new("system.slice/api.service") else {
+        return;
+    };
+    let host = Host::with_processes();
+    let pair = host.key_pair();
+    host.write("etc/app/app.env", pair.env());
+    let unit = "[Service]\nEnvironmentFile=-/etc/app/*.env\nExecStart=/bin/true\n";
+    host.write("usr/lib/systemd/system/api.service", unit);
+    host.write("etc/systemd/system/worker@.service", unit);
+    host.write("etc/systemd/system/worker@1.service.d/x.conf", "[Unit]\n");
+    let elsewhere = holding(&pair);
+    let mut pids = [(); 3].map(|()| group.add(holding(&pair)));
+    pids.sort_unstable();
+
+    let ran = check(&host, "json");
+    let finding = one(&ran, &pair);
+    assert_eq!(finding["place_kind"], "environment-file");
+    assert_eq!(finding["location"]["unit"], "api.service");
+    assert_eq!(
+        finding["used_by"],
+        json!([{"unit": "api.service"}, {"unit": "worker@1.service"}])
+    );
+    assert_eq!(finding["held_by_total"], 4);
+    let holders = finding["held_by"].as_array().unwrap();
+    let told: Vec<_> = holders
+        .iter()
+        .map(|holder| holder["pid"].as_u64())
+        .collect();
+    // Those of the unit come first.
+    let wanted = [pids[0], pids[1], pids[2], elsewhere.pid()];
+    assert_eq!(told, wanted.map(|pid| Some(u64::from(pid))));
+    assert_eq!(holders[0]["unit"], "api.service");
+    assert!(holders[0]["exe"].as_str().unwrap().contains("sleep"));
+
+    // Each process is told too, for whoever looks for it by its number.
+    let mut seen: Vec<_> = of(&ran, &pair, "process")
+        .iter()
+        .map(|finding| finding["location"]["pid"].as_u64().unwrap())
+        .collect();
+    seen.sort_unstable();
+    let mut wanted = wanted.map(u64::from);
+    wanted.sort_unstable();
+    assert_eq!(seen, wanted);
+}
+
+#[test]
+fn twelve_workers_are_one_credential_with_twelve_holders() {
+    let Some(mut group) = Cgroup::new("system.slice/web.service") else {
+        return;
+    };
+    let host = Host::with_processes();
+    let pair = host.key_pair();
+    host.write(
+        "etc/systemd/system/web.service.d/key.conf",
+        format!(
+            "[Service]\nEnvironment=AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}\n",
+            pair.id, pair.secret
+        ),
+    );
+    host.write(
+        "etc/systemd/system/web.service",
+        "[Service]\nExecStart=/bin/true\n",
+    );
+    for _ in 0..12 {
+        group.add(holding(&pair));
+    }
+    let ran = check(&host, "text");
+    let block = ran
+        .stdout
+        .split("\n\n")
+        .find(|block| block.starts_with("CRITICAL") && block.contains(&pair.id))
+        .unwrap_or_else(|| panic!("{}", ran.stdout));
+    assert!(block.contains("13 places, held by 12 processes"), "{block}");
+    assert!(block.contains("systemd drop-in of web.service"), "{block}");
+    assert!(block.contains("and 11 more: "), "{block}");
+    let lines = block.lines().filter(|line| line.contains("environ"));
+    assert_eq!(lines.count(), 1, "{block}");
+}
+
+#[test]
+fn a_unit_that_does_not_run_is_named_all_the_same() {
+    let host = Host::new();
+    let pairs: Vec<KeyPair> = (0..5).map(|_| host.key_pair()).collect();
+    let environment = |pair: &KeyPair| {
+        format!(
+            "[Service]\nEnvironment=\"AWS_ACCESS_KEY_ID={}\" \"AWS_SECRET_ACCESS_KEY={}\"\n",
+            pair.id, pair.secret
+        )
+    };
+    host.write("etc/systemd/system/a.service", environment(&pairs[0]));
+    host.write(
+        "etc/systemd/system/service.d/all.conf",
+        environment(&pairs[1]),
+    );
+    host.write(
+        "etc/systemd/system/b.service",
+        "[Service]\nExecStart=/opt/run.sh --config=/opt/link.conf\n",
+    );
+    host.write("opt/run.sh", pairs[2].env());
+    host.write("opt/real.conf", pairs[3].env());
+    symlink("real.conf", host.path("opt/link.conf")).unwrap();
+    host.write("etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n");
+    host.write(
+        "home/alice/.config/systemd/user/mine.service",
+        environment(&pairs[4]),
+    );
+    let ran = check(&host, "json");
+    let told: Vec<_> = pairs
+        .iter()
+        .map(|pair| {
+            let finding = one(&ran, pair);
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            (
+                text(&finding["place_kind"]),
+                text(&finding["location"]["unit"]),
+                finding["used_by_total"].as_u64().unwrap_or(0),
+            )
+        })
+        .collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|(kind, unit, total)| (kind.as_str(), unit.as_str(), *total))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("systemd-unit", "a.service", 1),
+            ("systemd-drop-in", "a.service", 2),
+            ("unit-command-file", "b.service", 1),
+            ("unit-command-file", "b.service", 1),
+            ("systemd-unit", "mine.service", 1),
+        ]
+    );
+}
+
+#[test]
+fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
+    let id = "0123456789abcdef".repeat(4);
+    let Some(mut group) = Cgroup::new(&format!("docker/{id}")) else {
+        return;
+    };
+    let host = Host::with_processes();
+    let (pair, baked) = (host.key_pair(), host.key_pair());
+    host.write("etc/docker/daemon.json", "{\"data-root\": \"/data\"}");
+    let environment = [
+        format!("AWS_ACCESS_KEY_ID={}", pair.id),
+        format!("AWS_SECRET_ACCESS_KEY={}", pair.secret),
+    ];
+    let config = json!({"ID": id, "Name": "/web", "State": {"Running": true},
+        "Config": {"Image": "shop:3", "Env": environment, "Labels":
+            {"com.docker.compose.project.environment_file": "/srv/shop/.env"}}});
+    host.write(
+        &format!("data/containers/{id}/config.v2.json"),
+        config.to_string(),
+    );
+    host.write(
+        &format!("data/image/overlay2/layerdb/mounts/{id}/mount-id"),
+        "layer",
+    );
+    host.write("data/overlay2/layer/diff/app/settings.py", baked.env());
+    host.write("srv/shop/.env", pair.env());
+    let pid = group.add(holding(&pair));
+
+    let ran = check(&host, "json");
+    let user = json!([{"container": &id[..12], "name": "web", "image": "shop:3"}]);
+    let told = of(&ran, &pair, "file");
+    let mut kinds: Vec<_> = told
+        .iter()
+        .map(|one| one["place_kind"].to_string())
+        .collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["\"container-configuration\"", "\"container-file\""]);
+    for finding in told.iter().chain([&one(&ran, &baked)]) {
+        assert_eq!(finding["used_by"], user, "{finding}");
+        assert_eq!(finding["location"]["container"], id[..12]);
+    }
+    for finding in &told {
+        assert_eq!(finding["held_by"][0]["pid"], pid);
+        assert_eq!(finding["held_by"][0]["container"], id[..12]);
+    }
+    assert_eq!(one(&ran, &baked)["place_kind"], "container-storage");
+    assert_eq!(of(&ran, &pair, "process")[0]["used_by"], user);
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn a_layer_is_found_through_what_is_mounted_for_a_running_container() {
+    let host = Host::new();
+    let (written, shipped) = (host.key_pair(), host.key_pair());
+    let id = "fedcba9876543210".repeat(4);
+    let bundle = format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}");
+    let annotations = json!({"io.kubernetes.cri.container-name": "api"});
+    host.write(
+        &format!("{bundle}/config.json"),
+        json!({ "annotations": annotations }).to_string(),
+    );
+    host.write("snapshots/1/fs/app/settings.py", shipped.env());
+    host.write("snapshots/2/fs/root/.env", written.env());
+    for directory in [format!("{bundle}/rootfs"), "snapshots/2/work".into()] {
+        fs::create_dir_all(host.path(&directory)).unwrap();
+    }
+    let script = format!(
+        "cd \"$1\" && mount -t overlay -o \
+         \"lowerdir=$1/snapshots/1/fs,upperdir=$1/snapshots/2/fs,workdir=$1/snapshots/2/work\" \
+         overlay {bundle}/rootfs || exit 99; exec \"$0\" check --format json --root \"$1\""
+    );
+    let Some(ran) = in_namespaces(&["--mount"], &script, &host.root()) else {
+        eprintln!("skipped: mounting an overlay needs root");
+        return;
+    };
+    for (pair, kind) in [
+        (&written, "container-storage"),
+        (&shipped, "container-image"),
+    ] {
+        let finding = one(&ran, pair);
+        assert_eq!(finding["place_kind"], kind, "{finding}");
+        assert_eq!(finding["location"]["container"], id[..12]);
+        assert_eq!(finding["used_by"][0]["name"], "api");
+    }
+}
+
+/// Runs a script as root of new namespaces: `$0` is the binary, `$1` the
+/// argument. `None` where it may not.
+fn in_namespaces(namespaces: &[&str], script: &str, argument: &Path) -> Option<Ran> {
+    // The binary itself may lie where another user may not look.
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = dir.path().join("rolecall");
+    fs::copy(env!("CARGO_BIN_EXE_rolecall"), &binary).unwrap();
+    let output = Command::new("unshare")
+        .args(namespaces)
+        .args(["sh", "-c", script])
+        .args([&binary, argument])
+        .output()
+        .expect("unshare runs");
+    (!output.stdout.is_empty()).then(|| Ran {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    })
+}
+
+#[test]
+fn a_crontab_is_told_with_the_users_that_run_it() {
+    let host = Host::new();
+    let pairs: Vec<KeyPair> = (0..3).map(|_| host.key_pair()).collect();
+    let inline = format!(
+        "5 * * * * bob AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} run\n",
+        pairs[1].id, pairs[1].secret
+    );
+    host.write("etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n");
+    host.write(
+        "etc/cron.d/backup",
+        format!("{}0 4 * * * alice backup\n{inline}", pairs[0].env()),
+    );
+    host.write("var/spool/cron/alice", pairs[2].env());
+    let ran = check(&host, "json");
+    let (alice, bob) = (
+        json!({"user": "alice", "uid": 1000}),
+        json!({"user": "bob", "uid": null}),
+    );
+    let wanted = [json!([alice, bob]), json!([bob]), json!([alice])];
+    for (pair, users) in pairs.iter().zip(wanted) {
+        let finding = one(&ran, pair);
+        assert_eq!(finding["place_kind"], "crontab");
+        assert_eq!(finding["used_by"], users);
+    }
+}
+
+#[test]
+fn places_that_every_session_reads_are_named() {
+    let host = Host::new();
+    let places = [
+        ("etc/environment", "login-environment"),
+        ("etc/profile.d/aws.sh", "shell-profile"),
+        ("home/a/.bashrc", "shell-profile"),
+        ("etc/default/shop", "service-defaults"),
+        ("etc/kubernetes/manifests/x.yaml", "static-pod"),
+    ];
+    let pairs: Vec<KeyPair> = places
+        .iter()
+        .map(|(path, _)| {
+            let pair = host.key_pair();
+            host.write(path, pair.env());
+            pair
+        })
+        .collect();
+    let ran = check(&host, "json");
+    for (pair, (path, kind)) in pairs.iter().zip(places) {
+        assert_eq!(one(&ran, pair)["place_kind"], kind, "{path}");
+    }
+}
+
+#[test]
+fn an_id_does_not_depend_on_who_uses_the_file() {
+    let host = Host::new();
+    let pair = host.key_pair();
+    host.write("etc/app.env", pair.env());
+    let before = one(&check(&host, "json"), &pair);
+    host.write(
+        "etc/systemd/system/app.service",
+        "[Service]\nEnvironmentFile=/etc/app.env\n",
+    );
+    let after = one(&check(&host, "json"), &pair);
+    assert_eq!(after["location"]["unit"], "app.service");
+    assert_eq!(before["id"], after["id"]);
+}
+
+#[test]
+fn what_says_who_uses_a_key_does_no_harm() {
+    let host = Host::with_processes();
+    let pair = host.key_pair();
+    host.write("etc/app.env", pair.env());
+    host.write("outside/key.env", pair.env());
+    for (name, file) in [
+        ("up", "/../../../../etc/app.env"),
+        ("many", "/*/*/*/*/*/*"),
+        ("odd", "/etc/[.env"),
+        ("proc", "/proc/self/environ"),
+        ("loop", "/loop/x"),
+    ] {
+        host.write(
+            &format!("etc/systemd/system/{name}.service"),
+            format!("[Service]\nEnvironmentFile={file}\n"),
+        );
+    }
+    symlink("loop", host.path("loop")).unwrap();
+    let many: String = (0..100_000).map(|n| format!(" A{n}=")).collect();
+    host.write(
+        "etc/systemd/system/large.service",
+        format!("[Service]\nEnvironment={many}\n"),
+    );
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    host.write("var/lib/docker/containers/x/config.v2.json", &deep);
+    host.write("etc/docker/daemon.json", "{\"data-root\": \"relative\"}");
+    let name = "\u{1b}[31m\u{202e}";
+    let config = json!({"Name": name, "Config": {"Image": name}});
+    host.write(
+        "var/lib/docker/containers/y/config.v2.json",
+        config.to_string(),
+    );
+    let key = host.write("var/lib/docker/containers/y/y-json.log", pair.env());
+    assert!(key.exists());
+    for format in ["json", "text"] {
+        let ran = check(&host, format);
+        assert_eq!(ran.status, 1, "{}", ran.stderr);
+        assert!(!ran.stdout.contains(['\u{1b}', '\u{202e}']));
+        assert!(ran.stderr.contains("config.v2.json"), "{}", ran.stderr);
+        assert!(!(ran.stdout + &ran.stderr).contains(&pair.secret));
+    }
+    let told = of(&check(&host, "json"), &pair, "file");
+    let unit = |path: &str| {
+        let finding = told.iter().find(|one| one["location"]["path"] == path);
+        finding.unwrap()["location"]["unit"].clone()
+    };
+    assert_eq!(unit("/etc/app.env"), "up.service");
+    assert_eq!(unit("/outside/key.env"), Value::Null);
+}
+
+#[test]
+fn the_roles_own_keys_and_rolecalls_own_environment_are_recognised() {
+    let host = Host::with_processes();
+    let own = host.key_pair();
+    let mut rng = fastrand::Rng::with_seed(u64::from(std::process::id()));
+    let key = Key {
+        access_key_id: Kind::Asia.generate(&mut rng, None, None),
+        secret_access_key: Kind::Secret.generate(&mut rng, None, None),
+        session_token: Kind::Token.generate(&mut rng, None, None),
+    };
+    let role = KeyPair {
+        id: key.access_key_id.clone(),
+        secret: key.secret_access_key.clone(),
+    };
+    let token = key.session_token.clone();
+    let sdk = Process::with([
+        ("AWS_ACCESS_KEY_ID", role.id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", role.secret.as_str()),
+        ("AWS_SESSION_TOKEN", token.as_str()),
+    ]);
+    let imds = ImdsDouble::builder().credentials(key).role("web").start();
+    let ran = Rolecall::new(["check", "--format", "json", "--ship", "never", "--root"])
+        .arg(host.root())
+        .arg("--imds-endpoint")
+        .arg(imds.endpoint())
+        .env("AWS_ACCESS_KEY_ID", &own.id)
+        .env("AWS_SECRET_ACCESS_KEY", &own.secret)
+        .run();
+    let of_role = of(&ran, &role, "process");
+    assert_eq!(of_role.len(), 1, "{}", ran.stdout);
+    assert_eq!(of_role[0]["location"]["pid"], sdk.pid());
+    assert_eq!(of_role[0]["severity"], "info");
+    let own = of(&ran, &own, "process");
+    assert_eq!(own.len(), 1);
+    let title = own[0]["title"].as_str().unwrap();
+    assert!(title.ends_with("rolecall's own"), "{title}");
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn processes_that_proc_does_not_show_are_told_as_not_seen() {
+    let namespaces = ["--mount", "--pid", "--fork"];
+    let run = |options: &str, user: &str| {
+        let script = format!(
+            "mount -t proc -o {options} proc /proc || exit 99; \
+             exec {user} \"$0\" check --format json --exclude '/**'"
+        );
+        in_namespaces(&namespaces, &script, Path::new("/"))
+    };
+    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --";
+    let (Some(hidden), Some(contained)) = (run("hidepid=invisible", nobody), run("rw", "")) else {
+        eprintln!("skipped: mounting a /proc needs root");
+        return;
+    };
+    assert_eq!(hidden.status, 2, "{}", hidden.stderr);
+    assert!(hidden.stdout.contains("hidepid"), "{}", hidden.stdout);
+    assert_eq!(hidden.skipped("process", "permission-denied"), 1);
+
+    // All that a container can see of itself is no gap.
+    assert_eq!(contained.status, 0, "{}", contained.stdout);
+    assert_eq!(contained.skipped("process", "other-namespace"), 1);
+}
