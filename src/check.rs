@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -61,14 +62,14 @@ pub fn run(
     request: &Request<'_>,
     loaded: &Loaded,
     paths: &[PathBuf],
-    progress: &Progress,
+    progress: &Arc<Progress>,
 ) -> anyhow::Result<(Report, Outcome)> {
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let config = &loaded.config;
-    let allow = AllowList::new(&config.allow, Timestamp::now());
+    let allow = Arc::new(AllowList::new(&config.allow, Timestamp::now()));
     let mut report = Report::default();
     let mut role_usable = false;
     let mut imds = Imds::default();
@@ -102,15 +103,15 @@ pub fn run(
     if request.scan {
         let mut settings = settings::scan(config, request.root, &report.instance, &allow);
         settings.user_data = config.scan.user_data.then_some(imds.user_data);
-        settings.role_access_key_id = imds.role_key.as_deref();
+        settings.role_access_key_id = imds.role_key;
         settings.deadline = scan_deadline(request, started);
         settings.keep_pairs = request.verify;
         if !paths.is_empty() {
-            settings.roots = paths;
+            settings.roots = paths.to_vec();
             settings.processes = false;
         }
         let limit = settings.deadline.clone();
-        let scan = scan::run(&settings, progress);
+        let scan = scan::run(settings, progress);
         report.findings.extend(scan.findings);
         report.coverage = scan.coverage;
         report.summary.allowed += scan.allowed;

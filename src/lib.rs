@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod deadline;
 pub mod detect;
 pub mod finding;
+pub mod front;
 pub mod host;
 pub mod imds;
 pub mod ledger;

@@ -1,9 +1,13 @@
 //! The binary: understands what is asked, runs it, says how it ended.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -12,10 +16,15 @@ use rolecall::cli::{self, Command, Format, Invocation, Run};
 use rolecall::config::{Config, Loaded};
 use rolecall::outcome::Outcome;
 use rolecall::report::{Exporter, Json, Text};
-use rolecall::{daemon, logging, progress, sanitize, status};
+use rolecall::source::mounts::Mounts;
+use rolecall::{daemon, front, logging, progress, sanitize, status};
+
+/// How long the file system of `--root` may take to answer at all.
+const ROOT_LIMIT: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    let invocation = match cli::parse(std::env::args_os()) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let invocation = match cli::parse(arguments.clone()) {
         Ok(invocation) => invocation,
         Err(exit) => {
             exit.print();
@@ -25,13 +34,30 @@ fn main() -> ExitCode {
     // What a service does is for the record; what a person asks for is told.
     let service = matches!(invocation.command, Command::Daemon { .. });
     logging::start(invocation.quiet, invocation.verbosity + u8::from(service));
-    match run(&invocation) {
-        Ok(outcome) => outcome.into(),
-        Err(error) => {
-            complain(&format!("rolecall: {error:#}"));
-            Outcome::Usage.into()
-        }
+    let is_behind = front::is_behind(arguments.first().map(OsString::as_os_str));
+    if is_behind {
+        front::follow();
+    } else if may_hang(&invocation)
+        && let Ok(code) = front::run(&arguments[1..])
+    {
+        return code.into();
     }
+    let outcome = run(&invocation).unwrap_or_else(|error| {
+        complain(&format!("rolecall: {error:#}"));
+        Outcome::Usage
+    });
+    if is_behind {
+        front::let_go();
+    }
+    outcome.into()
+}
+
+/// Whether files are touched where a file system may stop answering.
+fn may_hang(invocation: &Invocation) -> bool {
+    matches!(
+        invocation.command,
+        Command::Check { .. } | Command::Scan { .. }
+    ) && Mounts::read(Path::new("/proc"), true).is_ok_and(|mounts| mounts.may_hang())
 }
 
 fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
@@ -132,7 +158,12 @@ fn output(asked: &cli::Report) -> anyhow::Result<Box<dyn Write>> {
 }
 
 fn host_root(root: &Path) -> anyhow::Result<PathBuf> {
-    root.canonicalize()
+    let (sender, receiver) = mpsc::channel();
+    let path = root.to_owned();
+    thread::spawn(move || sender.send(path.canonicalize()));
+    receiver
+        .recv_timeout(ROOT_LIMIT)
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .with_context(|| format!("--root {}", root.display()))
 }
 

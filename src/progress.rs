@@ -1,6 +1,7 @@
 //! How far a scan has come, on a terminal.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ const REDRAW: Duration = Duration::from_millis(120);
 /// Runs `work` with a bar on standard error, if that is a terminal and the
 /// reader did not ask for quiet. How much there is to scan is not known
 /// before it is scanned, so the bar shows what was done.
-pub fn watch<T: Send>(quiet: bool, work: impl FnOnce(&Progress) -> T + Send) -> T {
-    let progress = Progress::default();
+pub fn watch<T: Send>(quiet: bool, work: impl FnOnce(&Arc<Progress>) -> T + Send) -> T {
+    let progress = Arc::<Progress>::default();
     if quiet || !std::io::stderr().is_terminal() {
         return work(&progress);
     }

@@ -2,9 +2,11 @@
 //! within the run's time and with every omission counted.
 
 mod allow;
+mod crew;
 mod join;
 mod memory;
 mod priority;
+mod stages;
 mod user_data;
 
 use std::collections::HashMap;
@@ -12,31 +14,26 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use jiff::Timestamp;
+use std::sync::{Arc, Mutex};
 
 use crate::config::PathGlobs;
 use crate::deadline::Deadline;
-use crate::detect::{Detection, Detector, Match, Scanner};
+use crate::detect::{Detection, Match, Scanner};
 use crate::finding::{
     AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
     SourceKind, Usage, Verified, controls, finding_id, judge, remediation, secret_fingerprint,
 };
 use crate::secret::Credentials;
-use crate::source::files::Files;
-use crate::source::mounts::Mounts;
-use crate::source::repositories::Repositories;
-use crate::source::user_data::{self as given, Copies};
-use crate::source::{
-    Blob, Content, Held, Holder, Look, Memory, Origin, Visitor, archive, git, process,
-};
+use crate::source::files::lock;
+use crate::source::{Blob, Content, Held, Holder, Look, Origin, Visitor};
+use crew::Member;
 
 pub use crate::source::tail::Tails;
+pub use crate::source::user_data::Answer as UserData;
 pub use allow::AllowList;
-pub use given::Answer as UserData;
 pub use memory::Recollection;
+pub use stages::run;
 
 /// Pairs that AWS can be asked about in a run.
 const MAX_PAIRS: usize = 500;
@@ -47,12 +44,12 @@ const MAX_FINDINGS: usize = 10_000;
 
 /// What is scanned, and how.
 #[derive(Debug)]
-pub struct Settings<'a> {
+pub struct Settings {
     /// The host's `/` as seen from here.
-    pub root: &'a Path,
+    pub root: PathBuf,
     /// Files and directories, absolute on the host.
-    pub roots: &'a [PathBuf],
-    pub exclude: &'a PathGlobs,
+    pub roots: Vec<PathBuf>,
+    pub exclude: PathGlobs,
     pub network_filesystems: bool,
     pub threads: usize,
     pub max_depth: usize,
@@ -61,19 +58,19 @@ pub struct Settings<'a> {
     pub processes: bool,
     /// `None` treats the copies of user-data like any other file.
     pub user_data: Option<UserData>,
-    pub allow: &'a AllowList<'a>,
-    pub instance: &'a Instance,
+    pub allow: Arc<AllowList>,
+    pub instance: Instance,
     /// The ID of the credentials that the instance's role gives out now.
-    pub role_access_key_id: Option<&'a str>,
+    pub role_access_key_id: Option<String>,
     /// Keep the pairs that were found, for AWS to be asked about them.
     pub keep_pairs: bool,
     /// Mask the middle of access key IDs in what is told.
     pub redact: bool,
     pub deadline: Deadline,
     /// What earlier scans read; `None` reads everything.
-    pub memory: Option<&'a Recollection>,
+    pub memory: Option<Arc<Recollection>>,
     /// How far files that grow were read; `None` reads all of each.
-    pub tails: Option<&'a Mutex<Tails>>,
+    pub tails: Option<Arc<Mutex<Tails>>>,
 }
 
 /// What a scan came to.
@@ -106,103 +103,13 @@ pub struct Progress {
     pub findings: AtomicU64,
 }
 
-/// Scans all that `settings` name.
-pub fn run(settings: &Settings<'_>, progress: &Progress) -> Scan {
-    priority::yield_disk();
-    let detector = Detector::new(settings.max_depth);
-    let results = Mutex::new(Scan::default());
-    let visitor = || Examiner {
-        settings,
-        progress,
-        scanner: Scanner::new(&detector),
-        results: &results,
-        held: Vec::new(),
-        matches_held: 0,
-        found: 0,
-    };
-    let proc = settings.root.join("proc");
-    let mut coverage = Vec::new();
-    let repositories = Repositories::default();
-    let copies = Copies::default();
-
-    let mounts = Mounts::read(Path::new("/proc"), settings.network_filesystems);
-    match &mounts {
-        Ok(mounts) => {
-            let exclude = |path: &Path| settings.exclude.is_match(path);
-            let files = Files {
-                root: settings.root,
-                roots: settings.roots,
-                exclude: (!settings.exclude.is_empty()).then_some(&exclude),
-                mounts,
-                threads: settings.threads,
-                archives: settings.archives.then_some(archive::Settings {
-                    max_depth: settings.max_depth,
-                }),
-                pending_time: pending_time(settings.instance),
-                git: settings.git.then_some(&repositories),
-                user_data: settings.user_data.as_ref().map(|_| &copies),
-                memory: settings.memory.map(|memory| memory as &dyn Memory),
-                tails: settings.tails,
-            };
-            let mut walked = files.walk(&|| Box::new(visitor()));
-            let objects = settings.git.then(|| {
-                let visitors = || Box::new(visitor()) as Box<dyn Holder>;
-                git::read(&files, &repositories, &visitors, &mut walked)
-            });
-            coverage.push(walked.files);
-            coverage.extend(walked.archives);
-            coverage.extend(objects);
-            if let Some(answer) = &settings.user_data {
-                coverage.extend(given::read(answer, &copies, &files, &mut visitor()));
-            }
-        }
-        // Without the table a walk could hang on a dead mount.
-        Err(error) => {
-            let mut files = Coverage::new(SourceKind::File);
-            files.skip(SkipReason::IoError, error.to_string());
-            coverage.push(files);
-        }
-    }
-    if settings.processes {
-        coverage.push(process::walk(&proc, mounts.as_ref().ok(), &mut visitor()));
-    }
-
-    let mut scan = results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if settings.user_data.is_some() {
-        scan.findings = user_data::collapse(scan.findings, settings.instance);
-    }
-    if let Ok(mounts) = &mounts {
-        join::join(&mut scan.findings, settings, mounts);
-    }
-    let order = |finding: &Finding| {
-        let place = &finding.location;
-        (
-            std::cmp::Reverse(finding.severity),
-            place.path.clone(),
-            place.member.clone(),
-            place.line,
-            place.column,
-            place.pid,
-            finding.access_key_id.clone(),
-        )
-    };
-    scan.findings.sort_by_cached_key(order);
-    scan.coverage = coverage;
-    scan
-}
-
-fn pending_time(instance: &Instance) -> Option<Timestamp> {
-    instance.pending_time.as_ref()?.parse().ok()
-}
-
 /// A thread's own scanner.
 struct Examiner<'a> {
-    settings: &'a Settings<'a>,
+    settings: &'a Settings,
     progress: &'a Progress,
     scanner: Scanner<'a>,
     results: &'a Mutex<Scan>,
+    member: &'a Member,
     /// What was found in contents whose place is not told yet.
     held: Vec<Option<Detection>>,
     matches_held: usize,
@@ -228,7 +135,16 @@ impl Visitor for Examiner<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.settings.deadline.is_over()
+        self.member.beat();
+        self.settings.deadline.is_over() || self.member.is_given_up()
+    }
+
+    fn enters(&mut self, place: Option<&Path>) {
+        self.member.enters(place);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.member.is_given_up()
     }
 }
 
@@ -327,10 +243,7 @@ impl Examiner<'_> {
             let count = detection.undecoded;
             coverage.skip_many(SkipReason::DecodingLimit, count, place.as_str());
         }
-        let mut results = self
-            .results
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut results = lock(self.results);
         for found in detection.matches {
             let found = Match {
                 line: found.line.map(|line| line + lines_before),
@@ -397,11 +310,11 @@ fn finding(
     found: Match,
     location: &Location,
     facts: Option<&FileFacts>,
-    settings: &Settings<'_>,
+    settings: &Settings,
 ) -> Finding {
-    let instance = settings.instance;
+    let instance = &settings.instance;
     let id = found.access_key_id.as_ref().map(AccessKeyId::as_str);
-    let of_own_role = id.is_some() && id == settings.role_access_key_id;
+    let of_own_role = id.is_some() && id == settings.role_access_key_id.as_deref();
     let secret_fingerprint = found.secret.as_ref().map(secret_fingerprint);
     let in_process = location.source == SourceKind::Process;
     let same_account = found

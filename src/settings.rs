@@ -2,6 +2,7 @@
 //! together from the same pieces.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aws::Network;
@@ -33,16 +34,16 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
 }
 
 /// For a scan of all that is configured.
-pub fn scan<'a>(
-    config: &'a Config,
-    root: &'a Path,
-    instance: &'a Instance,
-    allow: &'a AllowList<'a>,
-) -> scan::Settings<'a> {
+pub fn scan(
+    config: &Config,
+    root: &Path,
+    instance: &Instance,
+    allow: &Arc<AllowList>,
+) -> scan::Settings {
     scan::Settings {
-        root,
-        roots: &config.scan.roots,
-        exclude: &config.scan.exclude,
+        root: root.to_owned(),
+        roots: config.scan.roots.clone(),
+        exclude: config.scan.exclude.clone(),
         network_filesystems: config.scan.network_filesystems,
         threads: config.scan.threads,
         max_depth: config.scan.max_depth,
@@ -50,8 +51,8 @@ pub fn scan<'a>(
         git: config.scan.git,
         processes: config.scan.processes,
         user_data: config.scan.user_data.then(UserData::default),
-        allow,
-        instance,
+        allow: Arc::clone(allow),
+        instance: instance.clone(),
         keep_pairs: false,
         redact: config.redact_access_key_ids,
         role_access_key_id: None,

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod files;
 pub mod git;
+pub mod hidden;
 mod memory;
 pub mod mounts;
 pub mod process;
@@ -14,6 +15,7 @@ pub mod user_data;
 
 use std::io::Read;
 use std::ops::Range;
+use std::path::Path;
 
 use crate::finding::{Coverage, FileFacts, Location};
 pub use memory::{FileState, Memory};
@@ -93,8 +95,17 @@ pub trait Visitor: Send {
     /// How often something was found so far.
     fn found(&self) -> u64;
 
-    /// Whether the run has to end.
+    /// Whether the run has to end, at least for this visitor.
     fn is_over(&self) -> bool;
+
+    /// Notes what is touched next, which may never answer; `None` before
+    /// waiting for work.
+    fn enters(&mut self, _place: Option<&Path>) {}
+
+    /// Whether nobody waits any more for what was entered.
+    fn is_given_up(&self) -> bool {
+        false
+    }
 }
 
 /// A visitor that also takes content whose place costs much to tell.

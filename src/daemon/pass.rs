@@ -35,7 +35,7 @@ pub(super) struct Order {
     pub(super) instance: Instance,
     pub(super) role_access_key_id: Option<String>,
     pub(super) user_data: UserData,
-    pub(super) memory: Recollection,
+    pub(super) memory: Arc<Recollection>,
     pub(super) tails: Arc<Mutex<Tails>>,
     pub(super) progress: Arc<Progress>,
     pub(super) stop: Arc<AtomicBool>,
@@ -45,7 +45,7 @@ pub(super) struct Order {
 pub(super) struct Look {
     pub(super) scope: Scope,
     pub(super) scan: Scan,
-    pub(super) memory: Recollection,
+    pub(super) memory: Arc<Recollection>,
     pub(super) started: Timestamp,
     pub(super) took: Duration,
     /// Entries of the allow list that matched nothing, after a look at
@@ -62,12 +62,12 @@ pub(super) fn look(mut order: Order) -> Look {
     let began = Instant::now();
     let started = Timestamp::now();
     let config = &order.loaded.config;
-    let allow = AllowList::new(&config.allow, started);
+    let allow = Arc::new(AllowList::new(&config.allow, started));
     let mut settings = settings::scan(config, &order.root, &order.instance, &allow);
-    settings.role_access_key_id = order.role_access_key_id.as_deref();
+    settings.role_access_key_id = order.role_access_key_id;
     settings.user_data = config.scan.user_data.then_some(order.user_data);
     settings.deadline = Deadline::on(order.stop);
-    settings.memory = Some(&order.memory);
+    settings.memory = Some(Arc::clone(&order.memory));
     match &order.scope {
         Scope::Everything => {
             // What changes meanwhile is looked at as well, by another thread.
@@ -76,21 +76,21 @@ pub(super) fn look(mut order: Order) -> Look {
             }
         }
         Scope::Processes => {
-            settings.roots = &[];
+            settings.roots = Vec::new();
             settings.user_data = None;
         }
         Scope::Watched => {
-            settings.roots = &config.watch.paths;
+            settings.roots.clone_from(&config.watch.paths);
             settings.processes = false;
         }
         Scope::Changed(paths) => {
-            settings.roots = paths;
+            settings.roots.clone_from(paths);
             settings.processes = false;
             settings.threads = 1;
-            settings.tails = Some(&order.tails);
+            settings.tails = Some(order.tails);
         }
     }
-    let scan = scan::run(&settings, &order.progress);
+    let scan = scan::run(settings, &order.progress);
     let unused = match order.scope {
         Scope::Everything => allow.unused().collect(),
         _ => Vec::new(),

@@ -243,12 +243,12 @@ impl Service {
             Scope::Processes | Scope::Changed(_) => Vec::new(),
         };
         let order = Order {
-            memory: Recollection::new(
+            memory: Arc::new(Recollection::new(
                 self.state.store.scan_cache_key(),
                 known,
                 self.state.store.places().cloned(),
                 Timestamp::now(),
-            ),
+            )),
             scope,
             loaded: Arc::clone(&self.loaded),
             root: self.root.clone(),

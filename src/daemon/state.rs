@@ -18,7 +18,7 @@ use super::telling::entry;
 use super::watch::Notice;
 use crate::config::{Config, ShipMode};
 use crate::finding::{
-    Coverage, Finding, Instance, PostureCheck, Rule, SourceKind, Summary, Verdict,
+    Coverage, Finding, Instance, PostureCheck, Rule, SkipReason, SourceKind, Summary, Verdict,
 };
 use crate::ledger::{Class, Entry, Limits, Queued};
 use crate::posture::Posture;
@@ -185,13 +185,16 @@ impl State {
             Scope::Changed(paths) => Some(Some(paths.as_slice())),
             Scope::Processes => None,
         };
+        // A file system that stopped answering is not asked again.
+        let is_hung = of(SourceKind::File)
+            .is_some_and(|coverage| coverage.skips().any(|skip| skip.reason == SkipReason::Hung));
         let looked = Looked {
             files: within.map(|within| Files {
                 memory: &look.memory,
                 root,
                 within,
                 overtaken,
-                mounts: mounts.as_ref(),
+                mounts: mounts.as_ref().filter(|_| !is_hung),
             }),
             processes: of(SourceKind::Process),
             user_data: of(SourceKind::UserData),
@@ -207,7 +210,7 @@ impl State {
         if (of_everything || look.scope == Scope::Watched)
             && changes.is_some_and(|changes| changes.not_taken == 0)
         {
-            let known = look.memory.into_known(of_everything && !cut_short);
+            let known = look.memory.to_known(of_everything && !cut_short);
             self.store.store_scan_cache(&rules(config), &known);
         }
         if !of_everything || cut_short {

@@ -27,6 +27,9 @@ pub enum SkipReason {
     /// Was listed, and gone when it was opened.
     Vanished,
     PermissionDenied,
+    /// The host has something there, and the sandbox that we run in shows us
+    /// something else.
+    HiddenBySandbox,
     /// The host has nothing of the kind: a mounted image runs no processes.
     Absent,
     /// Processes that this `/proc` does not number: it belongs to a container.
@@ -46,6 +49,8 @@ pub enum SkipReason {
     DecodingLimit,
     /// The time given to the run was over.
     TimeLimit,
+    /// A file system that stopped answering: whoever touches it waits forever.
+    Hung,
     /// Beyond what one archive may cost: nesting, members, size, time.
     ArchiveLimit,
     /// Cut short, or not as its headers say; the rest was scanned as it is.
@@ -65,6 +70,7 @@ impl SkipReason {
         matches!(
             self,
             Self::PermissionDenied
+                | Self::HiddenBySandbox
                 | Self::NotFound
                 | Self::IoError
                 | Self::FindingLimit
@@ -72,10 +78,27 @@ impl SkipReason {
                 | Self::GitLimit
                 | Self::DecodingLimit
                 | Self::TimeLimit
+                | Self::Hung
                 | Self::ArchiveLimit
                 | Self::ArchiveCorrupt
                 | Self::ArchiveUnsupported
         )
+    }
+
+    /// What to do about a gap, where that can be said.
+    pub const fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::PermissionDenied => Some(
+                "run it as root, or with CAP_DAC_READ_SEARCH for files and CAP_SYS_PTRACE for \
+                 processes",
+            ),
+            Self::HiddenBySandbox => Some(
+                "in its unit, set ProtectHome=read-only, PrivateTmp=no, DynamicUser=no, and no \
+                 InaccessiblePaths= or TemporaryFileSystem=",
+            ),
+            Self::Hung => Some("see why the disk, server or program behind it does not answer"),
+            _ => None,
+        }
     }
 
     pub const fn name(self) -> &'static str {
@@ -87,6 +110,7 @@ impl SkipReason {
             Self::Excluded => "excluded",
             Self::Vanished => "vanished",
             Self::PermissionDenied => "permission-denied",
+            Self::HiddenBySandbox => "hidden-by-sandbox",
             Self::Absent => "absent",
             Self::OtherNamespace => "other-namespace",
             Self::NotFound => "not-found",
@@ -97,6 +121,7 @@ impl SkipReason {
             Self::GitLimit => "git-limit",
             Self::DecodingLimit => "decoding-limit",
             Self::TimeLimit => "time-limit",
+            Self::Hung => "hung",
             Self::ArchiveLimit => "archive-limit",
             Self::ArchiveCorrupt => "archive-corrupt",
             Self::ArchiveEncrypted => "archive-encrypted",

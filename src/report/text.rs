@@ -264,6 +264,9 @@ fn coverage_block(text: &mut String, report: &Report) {
                 skip.reason.name(),
                 examples.join(", ")
             );
+            if let Some(remedy) = skip.reason.remedy() {
+                let _ = writeln!(text, "  fix: {remedy}");
+            }
         }
     }
 }

@@ -10,17 +10,17 @@ use crate::finding::Finding;
 
 /// The allow entries of the configuration, each with a count of its findings.
 #[derive(Debug)]
-pub struct AllowList<'a> {
-    entries: Vec<(&'a Allow, AtomicU64)>,
+pub struct AllowList {
+    entries: Vec<(Allow, AtomicU64)>,
     now: Timestamp,
 }
 
-impl<'a> AllowList<'a> {
-    pub fn new(entries: &'a [Allow], now: Timestamp) -> Self {
+impl AllowList {
+    pub fn new(entries: &[Allow], now: Timestamp) -> Self {
         Self {
             entries: entries
                 .iter()
-                .map(|entry| (entry, AtomicU64::new(0)))
+                .map(|entry| (entry.clone(), AtomicU64::new(0)))
                 .collect(),
             now,
         }

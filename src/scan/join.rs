@@ -21,7 +21,7 @@ const MAX_LOOK_UPS: u64 = 1_000_000;
 
 /// Joins the findings of a scan. The host's units, containers and accounts
 /// are read only where a finding could be theirs.
-pub(super) fn join(findings: &mut [Finding], settings: &Settings<'_>, mounts: &Mounts) {
+pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mounts) {
     let holders = Holders::of(findings);
     let own = process::own_pid(&settings.root.join("proc"));
     let looked_up = AtomicU64::new(0);
@@ -35,7 +35,7 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings<'_>, mounts: &M
             )
     };
     let root = Root {
-        path: settings.root,
+        path: &settings.root,
         avoid: &avoid,
     };
     let places: HashSet<&str> = findings.iter().filter_map(place).collect();

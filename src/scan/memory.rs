@@ -70,12 +70,12 @@ impl Recollection {
 
     /// What the next scan is to know, sorted. After a scan of everything,
     /// states that were not met belong to files that are gone or changed.
-    pub fn into_known(self, of_everything: bool) -> Vec<u64> {
+    pub fn to_known(&self, of_everything: bool) -> Vec<u64> {
         let met = |at: usize| self.met[at / 64].load(Ordering::Relaxed) >> (at % 64) & 1 == 1;
-        let mut known = self
-            .learned
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let learned = self.learned.lock();
+        let mut known = learned
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
         let kept = self.known.iter().enumerate();
         known.extend(
             kept.filter(|(at, _)| !of_everything || met(*at))
@@ -155,18 +155,18 @@ mod tests {
         assert!(!first.knows(&[state(1, 50)]));
         first.learn(&[state(1, 50)]);
         first.learn(&[state(2, 60)]);
-        let known = first.into_known(true);
+        let known = first.to_known(true);
         assert_eq!(known.len(), 2);
 
         let second = at(200, known);
         assert!(second.knows(&[state(1, 50)]));
         assert!(!second.knows(&[state(1, 51)]));
         assert!(!second.knows(&[state(1, 50), state(2, 60)]));
-        let known = second.into_known(true);
+        let known = second.to_known(true);
         assert_eq!(known.len(), 1);
 
         let part = at(300, known);
-        assert_eq!(part.into_known(false).len(), 1);
+        assert_eq!(part.to_known(false).len(), 1);
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
         let scan = at(100, Vec::new());
         scan.learn(&[state(1, 98)]);
         scan.learn(&[state(2, 50), state(3, 101)]);
-        assert!(scan.into_known(true).is_empty());
+        assert!(scan.to_known(true).is_empty());
     }
 
     #[test]

@@ -7,14 +7,14 @@
 mod content;
 mod growth;
 mod origin;
+mod walk;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
-use ignore::{DirEntry, WalkBuilder, WalkState};
 use jiff::Timestamp;
 use rustix::fs::{FileType, OFlags};
 
@@ -28,13 +28,14 @@ use crate::sanitize;
 use content::Content;
 use growth::{Followed, Growth};
 use origin::FileOrigin;
+use walk::Entry;
+
+pub use walk::Queue;
 
 /// What is walked, and how.
 pub struct Files<'a> {
     /// The host's `/` as seen from here; stripped from reported paths.
     pub root: &'a Path,
-    /// Files and directories, absolute on the host.
-    pub roots: &'a [PathBuf],
     /// Whether a path on the host is left out.
     pub exclude: Option<&'a (dyn Fn(&Path) -> bool + Sync)>,
     pub mounts: &'a Mounts,
@@ -58,7 +59,7 @@ pub struct Files<'a> {
 impl std::fmt::Debug for Files<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Files")
-            .field("roots", &self.roots)
+            .field("root", &self.root)
             .finish_non_exhaustive()
     }
 }
@@ -71,80 +72,78 @@ pub struct Walked {
     pub archives: Option<Coverage>,
 }
 
+impl Walked {
+    /// Nothing yet; `archives` says whether they are looked into.
+    pub fn new(archives: bool) -> Self {
+        Self {
+            files: Coverage::new(SourceKind::File),
+            archives: archives.then(|| Coverage::new(SourceKind::Archive)),
+        }
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        self.files.merge(other.files);
+        match (&mut self.archives, other.archives) {
+            (Some(ours), Some(theirs)) => ours.merge(theirs),
+            (ours, theirs) => *ours = ours.take().or(theirs),
+        }
+    }
+}
+
 impl Files<'_> {
-    /// Walks; each thread asks `visitors` for its own visitor.
-    pub fn walk<'v>(&self, visitors: &(dyn Fn() -> Box<dyn Visitor + 'v> + Sync)) -> Walked {
-        let files = Mutex::new(Coverage::new(SourceKind::File));
-        let archives = Mutex::new(Coverage::new(SourceKind::Archive));
-        self.walk_into(visitors, &files, &archives);
-        Walked {
-            files: into_inner(files),
-            archives: self.archives.map(|_| into_inner(archives)),
-        }
-    }
-
-    fn walk_into<'v>(
-        &self,
-        visitors: &(dyn Fn() -> Box<dyn Visitor + 'v> + Sync),
-        coverage: &Mutex<Coverage>,
-        archives: &Mutex<Coverage>,
-    ) {
-        let starts = self.starts(coverage);
-        let Some((first, rest)) = starts.split_first() else {
-            return;
-        };
-        let mut builder = WalkBuilder::new(first);
-        for start in rest {
-            builder.add(start);
-        }
-        builder
-            .standard_filters(false)
-            .follow_links(false)
-            .threads(self.threads);
-        builder.build_parallel().run(|| {
-            let mut worker = Worker {
-                files: self,
-                visitor: visitors(),
-                coverage: Coverage::new(SourceKind::File),
-                archives: Coverage::new(SourceKind::Archive),
-                total: coverage,
-                total_archives: archives,
-            };
-            Box::new(move |entry| worker.take(entry))
+    /// Puts a root, absolute on the host, into the queue. Links are resolved,
+    /// since whoever names a root means what it leads to, but not out of
+    /// `self.root`.
+    pub fn add_root(&self, root: &Path, queue: &Queue, total: &Mutex<Walked>) {
+        let inside = root.strip_prefix("/").unwrap_or(root);
+        let entry = self.root.join(inside).canonicalize().and_then(|path| {
+            if !path.starts_with(self.root) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let kind = path.symlink_metadata()?.file_type();
+            Ok(Entry {
+                path,
+                kind,
+                is_root: true,
+            })
         });
+        match entry {
+            Ok(entry) => queue.extend(vec![entry]),
+            Err(error) => {
+                let reason = match reason(&error) {
+                    SkipReason::Vanished => SkipReason::NotFound,
+                    reason => reason,
+                };
+                lock(total).files.skip(reason, show(root));
+            }
+        }
     }
 
-    /// The roots as paths from here. Links are resolved, since whoever names
-    /// a root means what it leads to, but not out of `self.root`.
-    fn starts(&self, coverage: &Mutex<Coverage>) -> Vec<PathBuf> {
-        let mut starts = Vec::new();
-        for root in self.roots {
-            let inside = root.strip_prefix("/").unwrap_or(root);
-            let start = self.root.join(inside);
-            match start.canonicalize() {
-                Ok(path) if path.starts_with(self.root) => starts.push(path),
-                Ok(_) => lock(coverage).skip(SkipReason::NotFound, show(root)),
-                Err(error) => {
-                    let reason = match reason(&error) {
-                        SkipReason::Vanished => SkipReason::NotFound,
-                        reason => reason,
-                    };
-                    lock(coverage).skip(reason, show(root));
+    /// Works on what is in the queue and comes into it, beside other threads.
+    pub fn work(&self, queue: &Queue, visitor: &mut dyn Visitor, total: &Mutex<Walked>) {
+        let mut worker = Worker {
+            files: self,
+            visitor,
+            coverage: Coverage::new(SourceKind::File),
+            archives: Coverage::new(SourceKind::Archive),
+        };
+        loop {
+            worker.visitor.enters(None);
+            let Some(entry) = queue.next() else { return };
+            worker.visitor.enters(Some(&entry.path));
+            if worker.visitor.is_over() {
+                if !worker.visitor.is_given_up() {
+                    worker.skip(SkipReason::TimeLimit, &entry.path);
+                    queue.end();
                 }
+            } else {
+                worker.entry(&entry, queue);
+            }
+            worker.settle(queue, total);
+            if worker.visitor.is_given_up() {
+                return;
             }
         }
-        starts.sort();
-        // A root below another one would be read twice.
-        let mut outermost: Vec<PathBuf> = Vec::new();
-        for start in starts {
-            if !outermost
-                .last()
-                .is_some_and(|outer| start.starts_with(outer))
-            {
-                outermost.push(start);
-            }
-        }
-        outermost
     }
 
     /// Gives a visitor the bytes of an opened file as they are.
@@ -180,7 +179,7 @@ impl Files<'_> {
     }
 
     /// The path as the host knows it, for showing.
-    pub(super) fn show(&self, path: &Path) -> String {
+    pub fn show(&self, path: &Path) -> String {
         show(&self.on_host(path))
     }
 
@@ -200,78 +199,61 @@ impl Files<'_> {
 }
 
 /// One thread of the walk.
-struct Worker<'a, 'v> {
+struct Worker<'a> {
     files: &'a Files<'a>,
-    visitor: Box<dyn Visitor + 'v>,
+    visitor: &'a mut dyn Visitor,
     coverage: Coverage,
     archives: Coverage,
-    total: &'a Mutex<Coverage>,
-    total_archives: &'a Mutex<Coverage>,
 }
 
-impl Drop for Worker<'_, '_> {
-    fn drop(&mut self) {
-        let own = std::mem::replace(&mut self.coverage, Coverage::new(SourceKind::File));
-        lock(self.total).merge(own);
-        let own = std::mem::replace(&mut self.archives, Coverage::new(SourceKind::Archive));
-        lock(self.total_archives).merge(own);
-    }
-}
-
-impl Worker<'_, '_> {
-    fn take(&mut self, entry: Result<DirEntry, ignore::Error>) -> WalkState {
-        if self.visitor.is_over() {
-            let place = entry
-                .as_ref()
-                .map_or_else(|_| String::new(), |entry| self.show(entry.path()));
-            self.coverage.skip(SkipReason::TimeLimit, place);
-            return WalkState::Quit;
-        }
-        match entry {
-            Ok(entry) => self.entry(&entry),
-            Err(error) => {
-                let place = path_of(&error).map_or_else(String::new, |path| self.show(path));
-                let reason = error.io_error().map_or(SkipReason::IoError, reason);
-                self.coverage.skip(reason, place);
-                WalkState::Continue
-            }
-        }
-    }
-
-    fn entry(&mut self, entry: &DirEntry) -> WalkState {
-        let path = entry.path();
+impl Worker<'_> {
+    fn entry(&mut self, entry: &Entry, queue: &Queue) {
+        let path = &entry.path;
         if self.files.is_excluded(path) {
-            self.coverage.skip(SkipReason::Excluded, self.show(path));
-            return WalkState::Skip;
-        }
-        let Some(kind) = entry.file_type() else {
-            return WalkState::Continue;
-        };
-        if kind.is_dir() {
-            // A root may lie on any file system: it was named.
-            if entry.depth() > 0
-                && let Some(reason) = self.files.mounts.skip(path)
-            {
-                self.coverage.skip(reason, self.show(path));
-                return WalkState::Skip;
-            }
-            if self.files.git.is_some_and(|git| git.take_store(path)) {
-                return WalkState::Skip;
-            }
-        } else if kind.is_file() {
+            self.skip(SkipReason::Excluded, path);
+        } else if entry.kind.is_dir() {
+            self.directory(entry, queue);
+        } else if entry.kind.is_file() {
             if let Some(copies) = self.files.user_data {
                 copies.note(path, &self.files.on_host(path));
             }
             if self.is_unchanged(path) {
                 self.coverage.unchanged += 1;
             } else if let Err(error) = self.file(path) {
-                self.coverage.skip(reason(&error), self.show(path));
+                self.skip(reason(&error), path);
             }
-        } else if !kind.is_symlink() {
+        } else if !entry.kind.is_symlink() {
             // What a link leads to is scanned where it is.
-            self.coverage.skip(SkipReason::SpecialFile, self.show(path));
+            self.skip(SkipReason::SpecialFile, path);
         }
-        WalkState::Continue
+    }
+
+    fn directory(&mut self, entry: &Entry, queue: &Queue) {
+        let path = &entry.path;
+        // A root may lie on any file system: it was named.
+        let skipped = self.files.mounts.skip(path).filter(|_| !entry.is_root);
+        if let Some(reason) = skipped {
+            self.skip(reason, path);
+        } else if !self.files.git.is_some_and(|git| git.take_store(path)) {
+            let entries = walk::list(path, &mut |error, path| self.skip(reason(error), path));
+            queue.extend(entries);
+        }
+    }
+
+    /// Adds up what was seen of an entry. Of one that a thread came back from
+    /// too late, nothing counts: it was told as given up.
+    fn settle(&mut self, queue: &Queue, total: &Mutex<Walked>) {
+        let files = std::mem::replace(&mut self.coverage, Coverage::new(SourceKind::File));
+        let archives = std::mem::replace(&mut self.archives, Coverage::new(SourceKind::Archive));
+        if !self.visitor.is_given_up() {
+            let archives = self.files.archives.map(|_| archives);
+            lock(total).merge(Walked { files, archives });
+        }
+        queue.done(|| self.visitor.is_given_up());
+    }
+
+    fn skip(&mut self, reason: SkipReason, path: &Path) {
+        self.coverage.skip(reason, self.files.show(path));
     }
 
     /// Whether there is no need to open it.
@@ -288,7 +270,7 @@ impl Worker<'_, '_> {
 
     fn file(&mut self, path: &Path) -> io::Result<()> {
         let Some((file, state)) = open_regular(path)? else {
-            self.coverage.skip(SkipReason::SpecialFile, self.show(path));
+            self.skip(SkipReason::SpecialFile, path);
             return Ok(());
         };
         let Some(memory) = self.files.memory else {
@@ -345,7 +327,7 @@ impl Worker<'_, '_> {
             origin: &origin,
             scanned: content.is_read(),
         };
-        let outcome = archive::read(outer, settings, &mut *self.visitor, &mut self.archives)?;
+        let outcome = archive::read(outer, settings, self.visitor, &mut self.archives)?;
         if content.is_read() {
             return Ok(whole);
         }
@@ -355,12 +337,8 @@ impl Worker<'_, '_> {
         }
         // It was counted when its archive was found.
         self.coverage.scanned -= 1;
-        files.visit(path, file, size, &mut *self.visitor, &mut self.coverage)?;
+        files.visit(path, file, size, self.visitor, &mut self.coverage)?;
         Ok(whole)
-    }
-
-    fn show(&self, path: &Path) -> String {
-        show(&self.files.on_host(path))
     }
 }
 
@@ -406,30 +384,13 @@ pub(super) fn reason(error: &io::Error) -> SkipReason {
     }
 }
 
-fn path_of(error: &ignore::Error) -> Option<&Path> {
-    match error {
-        ignore::Error::WithPath { path, .. } => Some(path),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
-            path_of(err)
-        }
-        ignore::Error::Partial(errors) => errors.iter().find_map(path_of),
-        _ => None,
-    }
-}
-
-pub(super) fn show(path: &Path) -> String {
+pub fn show(path: &Path) -> String {
     sanitize::bytes(path.as_os_str().as_encoded_bytes())
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // A count is as good after a panic of another thread as before.
     mutex
         .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn into_inner<T>(mutex: Mutex<T>) -> T {
-    mutex
-        .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -86,6 +86,9 @@ fn read_unless_known<'v>(
     let Some(place) = paths.first() else {
         return;
     };
+    for worker in &mut *workers {
+        worker.visitor.enters(Some(place));
+    }
     let Some(memory) = files.memory else {
         return read(Group::new(files, workers, place));
     };

@@ -73,6 +73,7 @@ const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fusebl
 #[derive(Debug, Default)]
 pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
+    may_hang: bool,
     /// What is on top at each mount point: the mount's number, its device and
     /// the directory of the device that is seen.
     tops: BTreeMap<PathBuf, (i32, String, String)>,
@@ -111,11 +112,13 @@ impl Mounts {
 
     fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
+        let mut may_hang = false;
         let mut tops = BTreeMap::new();
         let mut hidden_from_others = HashMap::new();
         let mut overlays = Vec::new();
-        for mount in MountInfos::from_buf_read(text)? {
+        for mount in parse(text)? {
             let place = unescape(&mount.mount_point);
+            may_hang |= is_network(&mount.fs_type) || LOCAL_FUSE.contains(&&*mount.fs_type);
             if mount.fs_type == "proc"
                 && let Some(group) = sees_all(&mount.super_options)
             {
@@ -133,10 +136,23 @@ impl Mounts {
         }
         Ok(Self {
             skipped,
+            may_hang,
             tops,
             hidden_from_others,
             overlays,
         })
+    }
+
+    /// Whether a server or a program stands behind any of the file systems,
+    /// skipped or not.
+    pub const fn may_hang(&self) -> bool {
+        self.may_hang
+    }
+
+    /// The mount point that `path` is below, or is.
+    pub fn mount_of<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        path.ancestors()
+            .find(|place| self.tops.contains_key(*place))
     }
 
     /// The places where something else is mounted than in `earlier`, or
@@ -164,6 +180,92 @@ impl Mounts {
     pub fn skip(&self, directory: &Path) -> Option<SkipReason> {
         self.skipped.get(directory).copied()
     }
+}
+
+/// What stands at a place: a directory of a file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    device: String,
+    directory: PathBuf,
+    fs_type: String,
+}
+
+impl Seen {
+    /// What is seen at `place`, through the mount that it is on.
+    pub(super) fn at(table: &BTreeMap<PathBuf, Self>, place: &Path) -> Option<Self> {
+        let (mount, seen) = place
+            .ancestors()
+            .find_map(|mount| table.get_key_value(mount))?;
+        let inside = place.strip_prefix(mount).ok()?;
+        Some(Self {
+            // Without a slash at its end, which an empty path would leave.
+            directory: seen
+                .directory
+                .components()
+                .chain(inside.components())
+                .collect(),
+            ..seen.clone()
+        })
+    }
+
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        (&self.device, &self.directory) == (&other.device, &other.directory)
+    }
+
+    /// Whether both are of one file system.
+    pub(super) fn is_of_same(&self, other: &Self) -> bool {
+        self.device == other.device
+    }
+
+    pub(super) fn is_tmpfs(&self) -> bool {
+        self.fs_type == "tmpfs"
+    }
+
+    /// Whether a walk comes to `place`: no mount on the way is skipped but
+    /// the root, which is walked whatever it is.
+    pub(super) fn is_walked(table: &BTreeMap<PathBuf, Self>, place: &Path) -> bool {
+        let mut mounts = place.ancestors().filter(|mount| *mount != Path::new("/"));
+        mounts.all(|mount| {
+            let seen = table.get(mount);
+            seen.is_none_or(|seen| reason(&seen.fs_type, false).is_none())
+        })
+    }
+
+    /// Whether systemd laid it there to hide what is below: an inaccessible
+    /// node or the private directory for temporary files of a unit.
+    pub(super) fn is_of_sandbox(&self) -> bool {
+        let mut parts = self.directory.iter();
+        parts.any(|part| part.as_bytes().starts_with(b"systemd-private-"))
+            || self.directory.starts_with("/systemd/inaccessible")
+    }
+}
+
+/// What is on top at each mount point.
+pub(super) fn table(text: &[u8]) -> procfs_core::ProcResult<BTreeMap<PathBuf, Seen>> {
+    let mut table = BTreeMap::new();
+    for mount in parse(text)? {
+        let seen = Seen {
+            device: mount.majmin,
+            directory: unescape(Path::new(&mount.root)),
+            fs_type: mount.fs_type,
+        };
+        table.insert(unescape(&mount.mount_point), seen);
+    }
+    Ok(table)
+}
+
+/// Names may hold any bytes, and the parser takes text: so all that is not
+/// ASCII is written as the table itself writes blanks.
+fn parse(text: &[u8]) -> procfs_core::ProcResult<MountInfos> {
+    let mut escaped = Vec::with_capacity(text.len());
+    for byte in text {
+        if byte.is_ascii() {
+            escaped.push(*byte);
+        } else {
+            escaped.extend(format!("\\{byte:03o}").bytes());
+        }
+    }
+    MountInfos::from_buf_read(&escaped[..])
 }
 
 /// The table writes blanks and backslashes in names as three octal digits.
@@ -212,17 +314,20 @@ fn sees_all(options: &HashMap<String, Option<String>>) -> Option<u32> {
 }
 
 fn reason(fs_type: &str, network_filesystems: bool) -> Option<SkipReason> {
-    let network = NETWORK.contains(&fs_type)
-        || (fs_type.starts_with("fuse.") && !LOCAL_FUSE.contains(&fs_type));
     if PSEUDO.contains(&fs_type) {
         Some(SkipReason::PseudoFilesystem)
     } else if fs_type == "overlay" || fs_type == "aufs" {
         Some(SkipReason::OverlayFilesystem)
-    } else if network && !network_filesystems {
+    } else if is_network(fs_type) && !network_filesystems {
         Some(SkipReason::NetworkFilesystem)
     } else {
         None
     }
+}
+
+fn is_network(fs_type: &str) -> bool {
+    let is_fuse = fs_type.starts_with("fuse.") && fs_type != "fuse.lxcfs";
+    NETWORK.contains(&fs_type) || (is_fuse && !LOCAL_FUSE.contains(&fs_type))
 }
 
 #[cfg(test)]
@@ -260,6 +365,14 @@ mod tests {
         for local in ["/", "/run", "/mnt/ntfs", "/elsewhere"] {
             assert_eq!(skip(local, false), None, "{local}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_spoils_no_table() {
+        let table = b"22 27 0:21 / /mnt/\xff\xc3 rw - nfs x rw\n";
+        let mounts = Mounts::parse(table, false).unwrap();
+        let place = Path::new(std::ffi::OsStr::from_bytes(b"/mnt/\xff\xc3"));
+        assert_eq!(mounts.skip(place), Some(SkipReason::NetworkFilesystem));
     }
 
     #[test]

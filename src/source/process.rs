@@ -51,6 +51,7 @@ pub fn walk(proc: &Path, mounts: Option<&Mounts>, visitor: &mut dyn Visitor) -> 
             coverage.skip(SkipReason::TimeLimit, format!("process {pid}"));
             break;
         }
+        visitor.enters(Some(&proc.join(pid.to_string())));
         if let Err(error) = visit(&process, visitor, &mut coverage)
             && !process.is_without_memory()
         {

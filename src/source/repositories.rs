@@ -49,6 +49,13 @@ impl Repositories {
         }
     }
 
+    /// Forgets what lies at a place that is not to be touched any more.
+    pub fn retain(&self, keep: impl Fn(&Path) -> bool) {
+        let mut found = self.lock();
+        found.stores.retain(|path| keep(path));
+        found.packs.retain(|path| keep(path));
+    }
+
     pub(super) fn take(&self) -> Found {
         std::mem::take(&mut *self.lock())
     }

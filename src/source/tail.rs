@@ -69,6 +69,17 @@ pub struct Tails {
 }
 
 impl Tails {
+    /// What is known of one file, for a thread that may never come back from
+    /// it.
+    #[must_use]
+    pub fn of(&self, file: FileId) -> Self {
+        let known = self.files.get(&file).map(|tail| (file, tail.clone()));
+        Self {
+            files: known.into_iter().collect(),
+            clock: 0,
+        }
+    }
+
     /// How to read a file that has `size` bytes now.
     pub fn plan(&self, file: FileId, size: u64, read_at: ReadAt<'_>) -> Plan {
         match self.files.get(&file) {

@@ -103,6 +103,7 @@ pub fn read(
         memory.looked_through(Path::new(PATH));
     }
     for path in copies {
+        reader.visitor.enters(Some(&path));
         if reader.visitor.is_over() {
             reader.skip(SkipReason::TimeLimit, &path, files);
             break;

@@ -29,6 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("deadline", &[]),
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
+    ("front", &[]),
     ("host", &["sanitize", "secret"]),
     ("imds", &["sanitize", "secret"]),
     ("ledger", &["finding"]),

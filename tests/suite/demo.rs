@@ -17,6 +17,7 @@ mod support {
 }
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rolecall::check::{Request, run};
 use rolecall::cli::parse;
@@ -71,7 +72,7 @@ fn main() -> anyhow::Result<()> {
         verify: false,
         boot: None,
     };
-    let (report, outcome) = run(&request, &loaded, &[], &Progress::default())?;
+    let (report, outcome) = run(&request, &loaded, &[], &Arc::<Progress>::default())?;
     let mut text = Vec::new();
     Text.write(&report, &mut text)?;
     say(&String::from_utf8_lossy(&text));

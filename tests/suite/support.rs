@@ -5,6 +5,7 @@ pub(crate) mod authority;
 pub(crate) mod cgroup;
 pub(crate) mod corpus;
 pub(crate) mod daemon;
+pub(crate) mod fuse;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod imds_double;

@@ -19,12 +19,11 @@ pub(super) struct Growth<'a> {
 impl<'a> Growth<'a> {
     pub(super) fn begin(tails: &'a Mutex<Tails>, file: &File, state: &FileState) -> Self {
         let id = (state.device, state.inode);
-        let known = lock(tails);
+        let known = lock(tails).of(id);
         let plan = known.plan(id, state.size, &mut |offset, bytes| {
             file.read_exact_at(bytes, offset)
         });
         let reading = known.reading(id, plan);
-        drop(known);
         Self {
             tails,
             file: id,

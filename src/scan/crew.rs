@@ -1,0 +1,218 @@
+//! Threads that can be given up.
+//!
+//! A system call on a disk or server that stopped answering may never come
+//! back, and not even a signal ends it. So whatever touches files runs on
+//! threads that nobody has to join: each notes what it enters and shows that
+//! it is still getting on, and one that does not is left behind and told.
+
+use std::fs;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::deadline::Deadline;
+
+/// How often the threads are looked after.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Looks without any progress after which a thread is given up: 10 seconds.
+/// They are counted, and not the time, which also passes for a process that
+/// is stopped.
+const PATIENCE: u32 = 40;
+
+/// As [`PATIENCE`], once the run has to end.
+const PATIENCE_AT_THE_END: u32 = 4;
+
+/// Threads that are given up in one piece of work; more mean that nothing
+/// here answers.
+const MAX_GIVEN_UP: usize = 32;
+
+/// What others see of a thread.
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    /// Counts up as it gets on.
+    beats: AtomicU64,
+    thread_id: AtomicI32,
+    /// What it touches; `None` while it waits for work.
+    place: Mutex<Option<PathBuf>>,
+    is_given_up: AtomicBool,
+}
+
+impl Member {
+    /// It gets on.
+    pub(super) fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It touches `place` next, or waits for work.
+    pub(super) fn enters(&self, place: Option<&Path>) {
+        self.beat();
+        let mut current = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        match (place, &mut *current) {
+            // Without an allocation, since every file comes through here.
+            (Some(place), Some(current)) => {
+                current.clear();
+                current.push(place);
+            }
+            (place, current) => *current = place.map(Path::to_owned),
+        }
+    }
+
+    fn place(&self) -> Option<PathBuf> {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.clone()
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+
+    /// Gives it up unless it got on since `beats` were counted.
+    fn give_up(&self, beats: u64) -> bool {
+        let is_stuck = self.beats.load(Ordering::Relaxed) == beats;
+        self.is_given_up.store(is_stuck, Ordering::Relaxed);
+        is_stuck
+    }
+
+    /// Whether its thread is running or would like to, rather than waiting for
+    /// the kernel.
+    fn is_on_cpu(&self) -> bool {
+        let thread_id = self.thread_id.load(Ordering::Relaxed);
+        // The state follows the name, which may hold anything.
+        fs::read_to_string(format!("/proc/self/task/{thread_id}/stat")).is_ok_and(|stat| {
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" R"))
+        })
+    }
+}
+
+/// A thread as it was when it was last looked after.
+struct Hand {
+    member: Arc<Member>,
+    thread: JoinHandle<()>,
+    beats: u64,
+    /// Looks since it last got on.
+    idle: u32,
+}
+
+impl Hand {
+    fn look(&mut self) {
+        let beats = self.member.beats.load(Ordering::Relaxed);
+        let waits_for_kernel =
+            beats == self.beats && self.member.place().is_some() && !self.member.is_on_cpu();
+        self.idle = if waits_for_kernel { self.idle + 1 } else { 0 };
+        self.beats = beats;
+    }
+}
+
+/// A thread that does not come back.
+pub(super) struct Stuck<'a> {
+    member: &'a Member,
+    beats: u64,
+    /// What it touched.
+    pub(super) place: &'a Path,
+}
+
+impl Stuck<'_> {
+    /// Gives it up; false if it just came back.
+    pub(super) fn give_up(&self) -> bool {
+        self.member.give_up(self.beats)
+    }
+}
+
+/// How many threads work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Crew {
+    /// Nobody takes its place.
+    One,
+    /// Another takes the place of one that is given up.
+    Many(usize),
+}
+
+/// Does `work` and returns when each thread has ended or was given up, as
+/// `judge` says and does.
+pub(super) fn run(
+    crew: Crew,
+    deadline: &Deadline,
+    work: impl Fn(&Member) + Send + Sync + 'static,
+    judge: &mut dyn FnMut(&Stuck<'_>) -> bool,
+) {
+    let work: Arc<dyn Fn(&Member) + Send + Sync> = Arc::new(work);
+    let (ends, ended) = mpsc::channel();
+    let mut hands: Vec<Hand> = Vec::new();
+    let mut wanted = match crew {
+        Crew::One => 1,
+        Crew::Many(threads) => threads.max(1),
+    };
+    let mut given_up = 0;
+    loop {
+        for _ in 0..std::mem::take(&mut wanted) {
+            match spawn(Arc::clone(&work), ends.clone()) {
+                Some(hand) => hands.push(hand),
+                // No more threads to be had: better here than not at all.
+                None if hands.is_empty() => work(&Member::default()),
+                None => {}
+            }
+        }
+        if hands.is_empty() {
+            return;
+        }
+        let is_tick = ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout);
+        for hand in hands.extract_if(.., |hand| hand.thread.is_finished()) {
+            if let Err(panic) = hand.thread.join() {
+                resume_unwind(panic);
+            }
+        }
+        if !is_tick {
+            continue;
+        }
+        let patience = if deadline.is_over() {
+            PATIENCE_AT_THE_END
+        } else {
+            PATIENCE
+        };
+        hands.retain_mut(|hand| {
+            hand.look();
+            let place = hand.member.place();
+            let is_given_up = hand.idle >= patience
+                && judge(&Stuck {
+                    member: &hand.member,
+                    beats: hand.beats,
+                    place: place.as_deref().unwrap_or(Path::new("")),
+                });
+            given_up += usize::from(is_given_up);
+            wanted += usize::from(is_given_up && crew != Crew::One && given_up <= MAX_GIVEN_UP);
+            !is_given_up
+        });
+    }
+}
+
+fn spawn(work: Arc<dyn Fn(&Member) + Send + Sync>, ends: Sender<()>) -> Option<Hand> {
+    struct End(Sender<()>);
+    impl Drop for End {
+        fn drop(&mut self) {
+            // Nobody listens any more where it was given up.
+            let _ = self.0.send(());
+        }
+    }
+    let member = Arc::new(Member::default());
+    member.enters(Some(Path::new("")));
+    let own = Arc::clone(&member);
+    let thread = thread::Builder::new().spawn(move || {
+        let _end = End(ends);
+        let thread_id = rustix::thread::gettid().as_raw_nonzero().get();
+        own.thread_id.store(thread_id, Ordering::Relaxed);
+        work(&own);
+    });
+    Some(Hand {
+        thread: thread.ok()?,
+        beats: 0,
+        idle: 0,
+        member,
+    })
+}

@@ -1,0 +1,285 @@
+//! The stages of a scan, one after the other, each on threads that can be
+//! given up: the walk through the files, git's objects, user-data, processes.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+
+use super::crew::{self, Crew, Member};
+use super::{Examiner, Progress, Scan, Settings, join, priority, user_data};
+use crate::detect::{Detector, Scanner};
+use crate::finding::{Coverage, Finding, Instance, SkipReason, SourceKind};
+use crate::source::files::{Files, Queue, Walked, lock, show};
+use crate::source::mounts::Mounts;
+use crate::source::repositories::Repositories;
+use crate::source::user_data::{self as given, Copies};
+use crate::source::{Holder, Memory, archive, git, hidden, process};
+
+/// What the threads of a scan share, for as long as any of them runs.
+struct Shared {
+    settings: Settings,
+    progress: Arc<Progress>,
+    detector: Detector,
+    mounts: Mounts,
+    queue: Queue,
+    repositories: Repositories,
+    copies: Copies,
+    walked: Mutex<Walked>,
+    results: Mutex<Scan>,
+}
+
+/// Scans all that `settings` name.
+pub fn run(mut settings: Settings, progress: &Arc<Progress>) -> Scan {
+    priority::yield_disk();
+    let mut walked = Walked::new(settings.archives);
+    let mounts = Mounts::read(Path::new("/proc"), settings.network_filesystems);
+    let mounts = mounts.unwrap_or_else(|error| {
+        // Without the table a walk could enter anything.
+        walked.files.skip(SkipReason::IoError, error.to_string());
+        settings.roots.clear();
+        Mounts::default()
+    });
+    let shared = Arc::new(Shared {
+        detector: Detector::new(settings.max_depth),
+        progress: Arc::clone(progress),
+        mounts,
+        queue: Queue::default(),
+        repositories: Repositories::default(),
+        copies: Copies::default(),
+        walked: Mutex::new(walked),
+        results: Mutex::default(),
+        settings,
+    });
+    walk(&shared);
+    if shared.settings.git {
+        stage(&shared, SourceKind::Git, |shared, member| {
+            Some(read_git(shared, member))
+        });
+    }
+    if shared.settings.user_data.is_some() {
+        stage(&shared, SourceKind::UserData, read_user_data);
+    }
+    if shared.settings.processes {
+        stage(&shared, SourceKind::Process, |shared, member| {
+            Some(read_processes(shared, member))
+        });
+    }
+    tell_usage(&shared);
+    conclude(&shared)
+}
+
+/// Walks through the files on as many threads as are configured.
+fn walk(shared: &Arc<Shared>) {
+    let deadline = &shared.settings.deadline;
+    let (roots, next) = (Arc::clone(shared), AtomicUsize::new(0));
+    let resolve = move |member: &Member| {
+        while let Some(root) = roots
+            .settings
+            .roots
+            .get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            member.enters(Some(root));
+            roots.with_files(|files| files.add_root(root, &roots.queue, &roots.walked));
+        }
+    };
+    let tell = |place: String| lock(&shared.walked).files.skip(SkipReason::Hung, place);
+    crew::run(Crew::Many(1), deadline, resolve, &mut |stuck| {
+        let is_given_up = stuck.give_up();
+        if is_given_up {
+            tell(show(stuck.place));
+        }
+        is_given_up
+    });
+    shared.queue.keep_outermost();
+    // In another root we see what whoever mounted it wants us to.
+    if shared.settings.root == Path::new("/") {
+        let own = Arc::clone(shared);
+        let work = move |_: &Member| tell_hidden(&own);
+        crew::run(Crew::One, deadline, work, &mut |stuck| {
+            let is_given_up = stuck.give_up();
+            if is_given_up {
+                tell("/proc/1/root".into());
+            }
+            is_given_up
+        });
+    }
+    let walk = Arc::clone(shared);
+    let work = move |member: &Member| {
+        let mut examiner = walk.examiner(member);
+        walk.with_files(|files| files.work(&walk.queue, &mut examiner, &walk.walked));
+    };
+    let threads = Crew::Many(shared.settings.threads);
+    crew::run(threads, deadline, work, &mut |stuck| {
+        let mount = shared.mounts.mount_of(stuck.place);
+        // Beside the place, the walk goes on in the file system of its root.
+        let mount = mount.filter(|mount| *mount != shared.settings.root);
+        let mut is_given_up = false;
+        shared.queue.give_up(mount, || {
+            is_given_up = stuck.give_up();
+            is_given_up
+        });
+        if is_given_up {
+            tell(shared.with_files(|files| files.show(stuck.place)));
+        }
+        is_given_up
+    });
+    if let Some(left) = shared.queue.left() {
+        tell(show(&left));
+    }
+}
+
+/// Counts what of the places to be scanned a sandbox hides from us.
+fn tell_hidden(shared: &Shared) {
+    let settings = &shared.settings;
+    let mut hidden = hidden::places(Path::new("/proc"));
+    hidden.retain(|place| {
+        let mut roots = settings.roots.iter();
+        roots.any(|root| place.starts_with(root) || root.starts_with(place))
+            && !settings.exclude.is_match(place)
+    });
+    let mut walked = lock(&shared.walked);
+    for place in hidden {
+        walked.files.skip(SkipReason::HiddenBySandbox, show(&place));
+    }
+}
+
+/// Does the work of one source on a thread of its own.
+fn stage(shared: &Arc<Shared>, source: SourceKind, work: fn(&Shared, &Member) -> Option<Coverage>) {
+    let own = Arc::clone(shared);
+    let job = move |member: &Member| {
+        let coverage = work(&own, member);
+        let mut results = lock(&own.results);
+        if !member.is_given_up() {
+            results.coverage.extend(coverage);
+        }
+    };
+    crew::run(Crew::One, &shared.settings.deadline, job, &mut |stuck| {
+        let mut results = lock(&shared.results);
+        let is_given_up = stuck.give_up();
+        if is_given_up {
+            let mut coverage = Coverage::new(source);
+            coverage.skip(SkipReason::Hung, show(stuck.place));
+            results.coverage.push(coverage);
+        }
+        is_given_up
+    });
+}
+
+fn read_git(shared: &Shared, member: &Member) -> Coverage {
+    // What stopped answering during the walk was told there.
+    shared
+        .repositories
+        .retain(|path| !shared.queue.is_silent(path));
+    let mut walked = Walked::new(shared.settings.archives);
+    let visitors = || Box::new(shared.examiner(member)) as Box<dyn Holder + '_>;
+    let coverage =
+        shared.with_files(|files| git::read(files, &shared.repositories, &visitors, &mut walked));
+    lock(&shared.walked).merge(walked);
+    coverage
+}
+
+fn read_user_data(shared: &Shared, member: &Member) -> Option<Coverage> {
+    let answer = shared.settings.user_data.as_ref()?;
+    let mut examiner = shared.examiner(member);
+    shared.with_files(|files| given::read(answer, &shared.copies, files, &mut examiner))
+}
+
+fn read_processes(shared: &Shared, member: &Member) -> Coverage {
+    let proc = shared.settings.root.join("proc");
+    process::walk(&proc, Some(&shared.mounts), &mut shared.examiner(member))
+}
+
+/// Makes one finding of those in the copies of a text, and says who uses the
+/// files with findings.
+fn tell_usage(shared: &Arc<Shared>) {
+    let settings = &shared.settings;
+    if settings.user_data.is_some() {
+        let mut results = lock(&shared.results);
+        let findings = std::mem::take(&mut results.findings);
+        results.findings = user_data::collapse(findings, &settings.instance);
+    }
+    let own = Arc::clone(shared);
+    let work = move |member: &Member| {
+        // A copy, since a thread that is given up keeps what it has.
+        let mut findings = lock(&own.results).findings.clone();
+        join::join(&mut findings, &own.settings, &own.mounts);
+        let mut results = lock(&own.results);
+        if !member.is_given_up() {
+            results.findings = findings;
+        }
+    };
+    crew::run(Crew::One, &settings.deadline, work, &mut |stuck| {
+        let is_given_up = stuck.give_up();
+        if is_given_up {
+            let place = show(&settings.root);
+            lock(&shared.walked).files.skip(SkipReason::Hung, place);
+        }
+        is_given_up
+    });
+}
+
+/// Takes what the threads found: one that was given up may still add to it.
+fn conclude(shared: &Shared) -> Scan {
+    let settings = &shared.settings;
+    let mut scan = std::mem::take(&mut *lock(&shared.results));
+    let nothing = Walked::new(settings.archives);
+    let walked = std::mem::replace(&mut *lock(&shared.walked), nothing);
+    let objects = std::mem::take(&mut scan.coverage);
+    scan.coverage.push(walked.files);
+    scan.coverage.extend(walked.archives);
+    scan.coverage.extend(objects);
+    let order = |finding: &Finding| {
+        let place = &finding.location;
+        (
+            std::cmp::Reverse(finding.severity),
+            place.path.clone(),
+            place.member.clone(),
+            place.line,
+            place.column,
+            place.pid,
+            finding.access_key_id.clone(),
+        )
+    };
+    scan.findings.sort_by_cached_key(order);
+    scan
+}
+
+impl Shared {
+    fn examiner<'a>(&'a self, member: &'a Member) -> Examiner<'a> {
+        Examiner {
+            settings: &self.settings,
+            progress: &self.progress,
+            scanner: Scanner::new(&self.detector),
+            results: &self.results,
+            member,
+            held: Vec::new(),
+            matches_held: 0,
+            found: 0,
+        }
+    }
+
+    fn with_files<T>(&self, work: impl FnOnce(&Files<'_>) -> T) -> T {
+        let settings = &self.settings;
+        let exclude = |path: &Path| settings.exclude.is_match(path);
+        let memory = settings.memory.as_deref();
+        work(&Files {
+            root: &settings.root,
+            exclude: (!settings.exclude.is_empty()).then_some(&exclude),
+            mounts: &self.mounts,
+            threads: settings.threads,
+            archives: settings.archives.then_some(archive::Settings {
+                max_depth: settings.max_depth,
+            }),
+            pending_time: pending_time(&settings.instance),
+            git: settings.git.then_some(&self.repositories),
+            user_data: settings.user_data.as_ref().map(|_| &self.copies),
+            memory: memory.map(|memory| memory as &dyn Memory),
+            tails: settings.tails.as_deref(),
+        })
+    }
+}
+fn pending_time(instance: &Instance) -> Option<Timestamp> {
+    instance.pending_time.as_ref()?.parse().ok()
+}

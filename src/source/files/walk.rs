@@ -1,0 +1,161 @@
+//! The way through the directories: what waits for a thread, shared by as
+//! many as there are.
+//!
+//! Entries are taken one by one, the last first, so that a thread that never
+//! comes back from one has nothing else in its hands.
+
+use std::fs::{self, FileType};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::lock;
+
+/// What a thread does next.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) path: PathBuf,
+    pub(super) kind: FileType,
+    /// Somebody named it.
+    pub(super) is_root: bool,
+}
+
+/// What waits, and who is at work.
+#[derive(Debug, Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Entry>,
+    /// Threads that have an entry in their hands.
+    at_work: usize,
+    /// Threads that wait for an entry.
+    idle: usize,
+    /// Mount points beneath which nothing is touched any more.
+    silent: Vec<PathBuf>,
+    is_over: bool,
+}
+
+impl Queue {
+    /// Adds entries, which another thread may take at once.
+    pub(super) fn extend(&self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            let mut state = lock(&self.state);
+            state.waiting.extend(entries);
+            if state.idle > 0 {
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    /// The next entry, once there is one; `None` when all is done.
+    pub(super) fn next(&self) -> Option<Entry> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.is_over {
+                return None;
+            }
+            if let Some(entry) = state.waiting.pop() {
+                if state
+                    .silent
+                    .iter()
+                    .any(|mount| entry.path.starts_with(mount))
+                {
+                    continue;
+                }
+                state.at_work += 1;
+                return Some(entry);
+            }
+            if state.at_work == 0 {
+                return None;
+            }
+            state.idle += 1;
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    /// Drops what is beneath another entry: it would be read twice.
+    pub fn keep_outermost(&self) {
+        let waiting = &mut lock(&self.state).waiting;
+        waiting.sort_by(|a, b| a.path.cmp(&b.path));
+        waiting.dedup_by(|entry, outer| entry.path.starts_with(&outer.path));
+    }
+
+    /// A thread is done with its entry, unless it was given up meanwhile.
+    pub(super) fn done(&self, is_given_up: impl FnOnce() -> bool) {
+        let mut state = lock(&self.state);
+        if !is_given_up() {
+            state.at_work -= 1;
+            self.wake(&state);
+        }
+    }
+
+    /// A thread does not come back from its entry, unless `gives_up` finds
+    /// that it just did. Nothing beneath `mount` is touched any more.
+    pub fn give_up(&self, mount: Option<&Path>, gives_up: impl FnOnce() -> bool) {
+        let mut state = lock(&self.state);
+        if gives_up() {
+            state.at_work -= 1;
+            state.silent.extend(mount.map(Path::to_owned));
+            self.wake(&state);
+        }
+    }
+
+    /// Whether nothing beneath it is touched any more.
+    pub fn is_silent(&self, path: &Path) -> bool {
+        let state = lock(&self.state);
+        state.silent.iter().any(|mount| path.starts_with(mount))
+    }
+
+    /// An entry that nobody took, although the run is not over.
+    pub fn left(&self) -> Option<PathBuf> {
+        let state = lock(&self.state);
+        let entry = state.waiting.last().filter(|_| !state.is_over);
+        entry.map(|entry| entry.path.clone())
+    }
+
+    /// The run is over: what waits is left.
+    pub(super) fn end(&self) {
+        lock(&self.state).is_over = true;
+        self.changed.notify_all();
+    }
+
+    fn wake(&self, state: &State) {
+        if state.at_work == 0 && state.waiting.is_empty() {
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// What is in a directory; `fail` is told what cannot be listed.
+pub(super) fn list(directory: &Path, fail: &mut dyn FnMut(&io::Error, &Path)) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let list = match fs::read_dir(directory) {
+        Ok(list) => list,
+        Err(error) => {
+            fail(&error, directory);
+            return entries;
+        }
+    };
+    for entry in list {
+        match entry {
+            Ok(entry) => match entry.file_type() {
+                Ok(kind) => entries.push(Entry {
+                    path: entry.path(),
+                    kind,
+                    is_root: false,
+                }),
+                Err(error) => fail(&error, &entry.path()),
+            },
+            Err(error) => fail(&error, directory),
+        }
+    }
+    entries
+}

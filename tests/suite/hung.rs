@@ -1,0 +1,208 @@
+//! File systems that stop answering: what waits for them is left behind and
+//! told, the rest of the scan goes on, and the run ends.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::fuse::{Fuse, Hang};
+use crate::support::host::Host;
+use crate::support::rolecall::Ran;
+use crate::support::side_by_side::side_by_side;
+
+/// A type that counts as a local disk, although a program is behind it.
+const LOCAL: &str = "fuse.ntfs-3g";
+
+/// Longer than anything here takes; a run that hangs would take forever.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// Runs the binary where `fuse` is mounted at `place`.
+fn run(fuse: &Fuse, kind: &str, place: &Path, arguments: &[&str]) -> Ran {
+    let mut child = fuse
+        .command(kind, place, Path::new(env!("CARGO_BIN_EXE_rolecall")))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("unshare runs");
+    let started = Instant::now();
+    while child.try_wait().expect("its state").is_none() {
+        assert!(started.elapsed() < LIMIT, "it does not end");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // What was left behind holds neither end of a pipe.
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        status: output.status.code().expect("an exit status"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// What was told of silence, and the access key IDs that were found.
+fn told(ran: &Ran) -> (Vec<Value>, Vec<String>) {
+    let hung = ran
+        .of_type("coverage")
+        .iter()
+        .flat_map(|coverage| coverage["skipped"].as_array().cloned().unwrap_or_default())
+        .filter(|skip| skip["reason"] == "hung")
+        .flat_map(|skip| skip["examples"].as_array().cloned().unwrap())
+        .collect();
+    let mut keys: Vec<String> = ran
+        .of_type("finding")
+        .iter()
+        .map(|finding| finding["access_key_id"].as_str().unwrap().to_owned())
+        .collect();
+    keys.sort();
+    (hung, keys)
+}
+
+/// A host with a key beside a mount point, and one file behind that.
+struct Scene {
+    host: Host,
+    beside: String,
+    behind: [(&'static str, String); 3],
+    first: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let host = Host::new();
+        std::fs::create_dir(host.path("mnt")).unwrap();
+        let (beside, first) = (host.key_pair(), host.key_pair());
+        host.write("a/app.env", beside.env());
+        host.write("z/more.env", beside.env());
+        Self {
+            host,
+            behind: [
+                ("a.env", first.env()),
+                ("b.env", "nothing\n".into()),
+                ("c.env", "nothing\n".into()),
+            ],
+            beside: beside.id,
+            first: first.id,
+        }
+    }
+}
+
+#[test]
+fn a_mount_that_stops_answering_is_left_behind_and_told() {
+    let cases = [
+        (Hang::Stat, "mnt"),
+        (Hang::ReadDir, "mnt"),
+        (Hang::Open, "mnt/b.env"),
+        (Hang::Read, "mnt/b.env"),
+    ];
+    let cases = cases.iter().flat_map(|case| [(case, 1), (case, 2)]);
+    side_by_side(cases, |((hang, silent_at), threads)| {
+        let scene = Scene::new();
+        let Some(fuse) = Fuse::new(*hang, &scene.behind) else {
+            return;
+        };
+        let config = format!("[scan]\nthreads = {threads}\n");
+        let config = scene.host.write("rolecall.toml", config);
+        let root = scene.host.root();
+        let arguments = ["scan", "--format", "json", "--config"];
+        let paths = [config.to_str().unwrap(), root.to_str().unwrap()];
+        let arguments = [&arguments[..], &paths].concat();
+        let ran = run(&fuse, LOCAL, &scene.host.path("mnt"), &arguments);
+        let case = format!(
+            "{hang:?} with {threads} threads: {} {}",
+            ran.stdout, ran.stderr
+        );
+        let (hung, keys) = told(&ran);
+        let silent_at = scene.host.path(silent_at);
+        assert_eq!(hung, [silent_at.to_str().unwrap()], "{case}");
+        let beside = keys.iter().filter(|key| **key == scene.beside);
+        assert_eq!(beside.count(), 2, "{case}");
+        let complete = &ran.summary()["complete"];
+        assert_eq!((ran.status, complete), (1, &false.into()), "{case}");
+    });
+}
+
+#[test]
+fn a_mount_that_answers_is_read() {
+    let scene = Scene::new();
+    let Some(fuse) = Fuse::new(Hang::Nowhere, &scene.behind) else {
+        return;
+    };
+    let root = scene.host.root();
+    let arguments = ["scan", "--format", "json", root.to_str().unwrap()];
+    let ran = run(&fuse, LOCAL, &scene.host.path("mnt"), &arguments);
+    let (hung, keys) = told(&ran);
+    assert_eq!(hung, [""; 0]);
+    assert!(keys.contains(&scene.first), "{}", ran.stdout);
+    assert_eq!((keys.len(), &ran.summary()["complete"]), (3, &true.into()));
+}
+
+#[test]
+fn a_root_that_does_not_answer_ends_with_the_time_given() {
+    let scene = Scene::new();
+    let mount = scene.host.path("mnt");
+    for hang in [Hang::Stat, Hang::ReadDir, Hang::Read] {
+        let Some(fuse) = Fuse::new(hang, &scene.behind) else {
+            return;
+        };
+        let arguments = [
+            "scan",
+            "--format",
+            "json",
+            "--timeout",
+            "2s",
+            mount.to_str().unwrap(),
+        ];
+        let ran = run(&fuse, "fuse.sshfs", &mount, &arguments);
+        let (hung, _) = told(&ran);
+        assert_eq!(hung.len(), 1, "{hang:?}: {} {}", ran.stdout, ran.stderr);
+        assert_eq!(
+            ran.status,
+            if hang == Hang::Read { 1 } else { 2 },
+            "{hang:?}"
+        );
+        let took = ran.summary()["duration_ms"].as_u64().unwrap();
+        assert!(took < 8_000, "the time given was 2 s, not {took} ms");
+    }
+}
+
+#[test]
+fn another_root_that_does_not_answer_is_an_error() {
+    let scene = Scene::new();
+    let mount = scene.host.path("mnt");
+    let Some(fuse) = Fuse::new(Hang::Stat, &scene.behind) else {
+        return;
+    };
+    let below = mount.join("etc");
+    let ran = run(
+        &fuse,
+        LOCAL,
+        &mount,
+        &["scan", "--root", below.to_str().unwrap()],
+    );
+    assert_eq!(ran.status, 64, "{} {}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("timed out"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_mount_of_a_skipped_type_is_not_touched() {
+    let scene = Scene::new();
+    let root = scene.host.root();
+    for hang in [Hang::Stat, Hang::ReadDir] {
+        let Some(fuse) = Fuse::new(hang, &scene.behind) else {
+            return;
+        };
+        let arguments = [
+            "scan",
+            "--format",
+            "json",
+            "--fail-on",
+            "never",
+            root.to_str().unwrap(),
+        ];
+        let ran = run(&fuse, "fuse.sshfs", &scene.host.path("mnt"), &arguments);
+        assert_eq!(told(&ran).0, [""; 0], "{}", ran.stdout);
+        assert_eq!(ran.skipped("file", "network-filesystem"), 1);
+        assert_eq!(ran.status, 0, "{}", ran.stdout);
+    }
+}
