@@ -24,6 +24,10 @@ impl Job {
 /// boot together on one host do not all read its disks in the same second.
 const LONGEST_START: Duration = Duration::from_secs(30);
 
+/// How soon a sweep comes that is asked for outside of its turn, the first
+/// time.
+const AGAIN: Duration = Duration::from_mins(1);
+
 /// The part of an interval by which the time between two runs varies.
 const JITTER: f64 = 0.1;
 
@@ -51,6 +55,10 @@ impl Intervals {
 pub(super) struct Schedule {
     intervals: Intervals,
     due: [Option<Instant>; Job::ALL.len()],
+    /// A sweep was asked for outside of its turn.
+    asked: bool,
+    /// Sweeps on end that were.
+    again: u32,
 }
 
 impl Schedule {
@@ -60,6 +68,8 @@ impl Schedule {
         let mut schedule = Self {
             intervals,
             due: [None; Job::ALL.len()],
+            asked: false,
+            again: 0,
         };
         let start = LONGEST_START.min(intervals.sweep / 100);
         schedule.due[Job::Sweep as usize] = Some(now + start.mul_f64(dice));
@@ -73,6 +83,10 @@ impl Schedule {
         let is_due = |job: &Job| self.due[*job as usize].is_some_and(|due| due <= now);
         let job = Job::ALL.into_iter().find(is_due)?;
         self.due[job as usize] = None;
+        if job == Job::Sweep {
+            let was_asked_for = std::mem::take(&mut self.asked);
+            self.again = if was_asked_for { self.again + 1 } else { 0 };
+        }
         Some(job)
     }
 
@@ -83,6 +97,22 @@ impl Schedule {
             .intervals
             .of(job)
             .map(|interval| now + interval.mul_f64(factor));
+        if job == Job::Sweep && self.asked {
+            self.no_later(job, now + self.pause());
+        }
+    }
+
+    /// A sweep is wanted outside of its turn: soon, and ever later if that is
+    /// so after every sweep. One that runs may have passed by already.
+    pub(super) fn sweep_again(&mut self, now: Instant) {
+        self.asked = true;
+        self.no_later(Job::Sweep, now + self.pause());
+    }
+
+    fn pause(&self) -> Duration {
+        AGAIN
+            .saturating_mul(2u32.saturating_pow(self.again))
+            .min(self.intervals.sweep)
     }
 
     /// `job` is to run at `at` or earlier, unless it is running.
@@ -167,6 +197,31 @@ mod tests {
         assert_eq!(all_due(&mut schedule, now), [Job::Posture, Job::Sweep]);
         schedule.no_later(Job::Sweep, now);
         assert_eq!(all_due(&mut schedule, now), []);
+    }
+
+    #[test]
+    fn a_sweep_that_is_asked_for_after_every_sweep_comes_ever_later() {
+        let mut now = Instant::now();
+        let mut schedule = Schedule::new(INTERVALS, now, 0.0);
+        assert_eq!(schedule.take_due(now), Some(Job::Sweep));
+        let mut minutes = Vec::new();
+        for _ in 0..10 {
+            // While it runs, and once more when it has ended.
+            schedule.sweep_again(now);
+            schedule.finished(Job::Sweep, now, 0.5);
+            schedule.sweep_again(now);
+            let due = schedule.next_sweep().expect("a time");
+            minutes.push((due - now).as_secs() / 60);
+            now = due;
+            while schedule.take_due(now) != Some(Job::Sweep) {}
+        }
+        assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 64, 128, 256, 360]);
+        schedule.finished(Job::Sweep, now, 0.5);
+        now += INTERVALS.sweep;
+        while schedule.take_due(now) != Some(Job::Sweep) {}
+        schedule.sweep_again(now);
+        schedule.finished(Job::Sweep, now, 0.5);
+        assert_eq!(schedule.next_sweep(), Some(now + MINUTE));
     }
 
     #[test]

@@ -40,9 +40,6 @@ const PROCESSES_EVERY: Duration = Duration::from_mins(5);
 /// After the word to stop, the time that one more delivery may take.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How soon what could not be taken down is looked for again.
-const AGAIN: Duration = Duration::from_mins(1);
-
 /// What runs beside the loop hands this back.
 enum Done {
     Watch(Box<Result<(Watch, Vec<Notice>), watch::Error>>),
@@ -304,7 +301,7 @@ impl Service {
         if std::mem::take(&mut self.state.store.incomplete)
             && let Some(schedule) = &mut self.schedule
         {
-            schedule.no_later(Job::Sweep, now + AGAIN);
+            schedule.sweep_again(now);
         }
         if let Some(urgency) = self.state.wanted.take() {
             self.outgoing.wanted(urgency, now, dice());

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::time::Instant;
 
-use super::{AGAIN, Done, Purpose, Service};
-use crate::daemon::schedule::Job;
+use super::{Done, Purpose, Service};
 use crate::daemon::settle::Settle;
 use crate::daemon::watch::{self, Notice, Watch};
 use crate::source::user_data::is_copy;
@@ -61,7 +60,7 @@ impl Service {
                     // What belongs to a whole is looked at as a whole.
                     if is_part(&path) {
                         if let Some(schedule) = &mut self.schedule {
-                            schedule.no_later(Job::Sweep, now + AGAIN);
+                            schedule.sweep_again(now);
                         }
                     } else {
                         self.settle.note(&path, now.into_std());
