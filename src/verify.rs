@@ -22,7 +22,7 @@ use crate::secret::Credentials;
 /// Calls under way at one time.
 const CONCURRENCY: usize = 4;
 /// How long one call may take.
-const CALL_LIMIT: Duration = Duration::from_secs(5);
+const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// With a clock that is off by more, a wrong signature says nothing.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// A region of each public partition, whose STS is always on.
