@@ -45,6 +45,19 @@ fn needs_root() -> bool {
     !is_root()
 }
 
+/// In another process: a file that is open for writing cannot be run, and what
+/// is open here is so in whatever another test starts meanwhile, too.
+fn copy_program(from: &str, to: &Path) {
+    assert!(
+        Command::new("cp")
+            .arg(from)
+            .arg(to)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
 fn aws(id: &str, secret: &str) -> String {
     format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n")
 }
@@ -68,7 +81,7 @@ impl Shadows {
         let program = self.host.path(&format!("bin/{name}"));
         fs::create_dir_all(self.host.path("bin")).unwrap();
         if !program.exists() {
-            fs::copy("/bin/sleep", &program).unwrap();
+            copy_program("/bin/sleep", &program);
         }
         self.run(uid, &program, &["1000"], environment)
     }
@@ -406,7 +419,7 @@ fn the_sdk_that_a_process_uses_decides() {
     let program = host.host.path("bin/node");
     fs::create_dir_all(program.parent().unwrap()).unwrap();
     // A program that waits whatever its arguments are.
-    fs::copy("/bin/sh", &program).unwrap();
+    copy_program("/bin/sh", &program);
     let wait = format!("{script}.sh");
     fs::write(&wait, "while :; do sleep 1000; done").unwrap();
     let node = host.run(0, &program, &[&wait], &variables);
@@ -441,7 +454,7 @@ fn what_may_not_be_looked_into_leaves_the_answer_open_and_is_counted() {
     let host = Shadows::new();
     let binary = host.host.path("bin/rolecall");
     fs::create_dir_all(binary.parent().unwrap()).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_rolecall"), &binary).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_rolecall"), &binary);
     host.start(ALICE, "app", &[]);
     let nobody = |host: &Shadows| {
         let imds = role().start();
@@ -742,7 +755,7 @@ fn hostile_files_are_no_hindrance() {
         told["reason"]
             .as_str()
             .unwrap()
-            .contains("/home/root/.aws/credentials cannot be read"),
+            .contains("/home/root/.aws/credentials is no regular file"),
         "{told}"
     );
     assert!(!ran.stdout.contains('\u{1b}'));

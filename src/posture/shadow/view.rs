@@ -157,7 +157,11 @@ impl Files for View<'_> {
             }
             Err(kind) => {
                 let path = sanitize::bytes(path.as_os_str().as_encoded_bytes());
-                Err(format!("{} cannot be read: {kind}", sanitize::line(&path)))
+                let path = sanitize::line(&path);
+                Err(match kind {
+                    io::ErrorKind::InvalidInput => format!("{path} is no regular file"),
+                    kind => format!("{path} cannot be read: {kind}"),
+                })
             }
         }
     }

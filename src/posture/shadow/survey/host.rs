@@ -213,20 +213,24 @@ impl Host<'_> {
         }
     }
 
+    /// Counts a process that none of its parts can be read of, if it has any
+    /// and is still there.
+    fn unread(&self, process: &Process) {
+        let is_there = process.open("status").is_ok();
+        if is_there && !process.is_without_memory() {
+            self.tell(|survey| {
+                survey.processes += 1;
+                survey.unread += 1;
+            });
+        }
+    }
+
     /// `known` has the shadowings of the processes so far by their holders.
     fn process(&self, process: &Process, known: &mut HashMap<Holder, Vec<usize>>) {
         let environment = match process.environment(is_wanted) {
             Ok(environment) => environment,
-            Err(error) => {
-                let is_there = error.kind() == io::ErrorKind::PermissionDenied;
-                if is_there && !process.is_without_memory() {
-                    self.tell(|survey| {
-                        survey.processes += 1;
-                        survey.unread += 1;
-                    });
-                }
-                return;
-            }
+            Err(error) if has_ended(&error) => return,
+            Err(_) => return self.unread(process),
         };
         if environment.is_empty() && process.is_without_memory() {
             return;
@@ -235,14 +239,7 @@ impl Host<'_> {
         let (Ok(arguments), Ok(id), Some(reader)) =
             (process.arguments(), process.view(), process.credentials())
         else {
-            // It ended meanwhile, or became somebody whom none may look into.
-            if process.open("environ").is_ok() && !process.is_without_memory() {
-                self.tell(|survey| {
-                    survey.processes += 1;
-                    survey.unread += 1;
-                });
-            }
-            return;
+            return self.unread(process);
         };
         let uid = reader.uid;
         let view = View {
@@ -303,4 +300,10 @@ impl Host<'_> {
             }
         });
     }
+}
+
+/// Whether reading failed because the process is no more.
+fn has_ended(error: &io::Error) -> bool {
+    let ended = rustix::io::Errno::SRCH.raw_os_error();
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ended)
 }
