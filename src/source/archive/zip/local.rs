@@ -83,7 +83,12 @@ fn unsized_entry(
         }
         result?;
     } else {
-        let mut content = UntilDescriptor { input, given: 0 };
+        let mut content = UntilDescriptor {
+            walk,
+            layer: level.layer,
+            input,
+            given: 0,
+        };
         open_entry(walk, place, entry, &mut Input::stream(&mut content), level)?;
         drain(&mut content)?;
     }

@@ -4,9 +4,14 @@
 use std::io::{self, Read};
 
 use super::DESCRIPTOR;
+use crate::finding::SkipReason;
 use crate::source::archive::input::{Input, le32};
+use crate::source::archive::walk::Walk;
 
-pub(super) struct UntilDescriptor<'i, 'b> {
+pub(super) struct UntilDescriptor<'w, 'a, 'i, 'b> {
+    pub(super) walk: &'w Walk<'a>,
+    /// The zip's own.
+    pub(super) layer: usize,
     pub(super) input: &'i mut Input<'b>,
     pub(super) given: u64,
 }
@@ -17,7 +22,7 @@ const STEP: usize = 4096;
 /// A descriptor up to the compressed size.
 const START: usize = 12;
 
-impl Read for UntilDescriptor<'_, '_> {
+impl Read for UntilDescriptor<'_, '_, '_, '_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let given = self.given;
         let ahead = self.input.peek(STEP)?;
@@ -31,7 +36,7 @@ impl Read for UntilDescriptor<'_, '_> {
             Some(at) => at,
             // A descriptor may begin in the last bytes.
             None if ahead.len() == STEP => STEP - START,
-            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            None => return Err(self.walk.breaks(self.layer, SkipReason::ArchiveCorrupt)),
         };
         let count = safe.min(out.len());
         out[..count].copy_from_slice(&ahead[..count]);
