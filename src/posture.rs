@@ -57,6 +57,9 @@ pub struct Settings {
     pub wait: Duration,
     /// The highest hop limit that is in order.
     pub hop_limit: u8,
+    /// Somebody named the hop limit; else it may be 2 where containers run,
+    /// which are a hop further away.
+    pub hop_limit_is_explicit: bool,
     /// Whether to ask once without a token.
     pub probe_v1: bool,
     /// Mask the middle of access key IDs in what the checks say. The findings
@@ -99,6 +102,7 @@ impl Default for Settings {
             endpoint_is_explicit: false,
             wait: Duration::ZERO,
             hop_limit: 1,
+            hop_limit_is_explicit: true,
             probe_v1: true,
             user_data: false,
             role_policies: false,
@@ -332,7 +336,7 @@ async fn assess_answering(
         reach::check_reachable(client.endpoint(), ttl_was_told),
         reach::check_enabled(),
         reach::check_v1(v1.as_ref()),
-        hop_limit::check_hop_limit(measured, settings.hop_limit),
+        hop_limit::check_hop_limit(measured, hop_limit::expected(settings, root)),
         seen.check_overrides(),
         missing,
         unusable,

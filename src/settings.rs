@@ -20,6 +20,7 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
         wait,
         hop_limit: config.posture.hop_limit,
+        hop_limit_is_explicit: loaded.origin("posture.hop_limit") != Origin::Default,
         probe_v1: config.posture.probe_v1,
         redact: config.redact_access_key_ids,
         user_data: config.scan.user_data,
