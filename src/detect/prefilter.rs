@@ -41,45 +41,81 @@ pub(super) struct Hit {
     pub(super) anchor: Anchor,
 }
 
-/// The literals. The base64 forms are those characters of an encoded prefix
-/// that depend on nothing else, at the three places it can have in its group.
-const LITERALS: &[(&[u8], Anchor)] = &[
-    (b"AKIA", Anchor::AccessKeyId),
-    (b"ASIA", Anchor::AccessKeyId),
-    (b"ABIA", Anchor::AccessKeyId),
-    (b"ACCA", Anchor::AccessKeyId),
-    (b"ecret", Anchor::SecretName),
-    (b"ECRET", Anchor::SecretName),
-    // base64 of AKIA and ASIA.
-    (b"QUtJQ", Anchor::Base64 { phase: 0 }),
-    (b"QVNJQ", Anchor::Base64 { phase: 0 }),
-    (b"FLSU", Anchor::Base64 { phase: 2 }),
-    (b"FTSU", Anchor::Base64 { phase: 2 }),
-    (b"BS0lB", Anchor::Base64 { phase: 3 }),
-    (b"BU0lB", Anchor::Base64 { phase: 3 }),
-    // base64 of a gzip header.
-    (b"H4sI", Anchor::Base64Gzip),
-    (b"414b4941", Anchor::Hex),
-    (b"414B4941", Anchor::Hex),
-    (b"41534941", Anchor::Hex),
-    // The same bytes stand in both byte orders.
-    (b"A\0K\0I\0A", Anchor::Utf16),
-    (b"A\0S\0I\0A", Anchor::Utf16),
-    (b"e\0c\0r\0e\0t", Anchor::Utf16),
-    (b"E\0C\0R\0E\0T", Anchor::Utf16),
-    (b"\\x41", Anchor::Escapes),
-    (b"\\u0041", Anchor::Escapes),
-    (b"&#65;", Anchor::Escapes),
-    (b"&#x41;", Anchor::Escapes),
-    (b"%41%", Anchor::Escapes),
-    (b"IQoJb3JpZ2lu", Anchor::SessionToken),
-    (b"FwoGZXIvYXdz", Anchor::SessionToken),
-    (b"FQoGZXIvYXdz", Anchor::SessionToken),
-    (b"FQoDYXdz", Anchor::SessionToken),
-    (b"AQoDYXdz", Anchor::SessionToken),
-    (b"ABSKQmVkcm9ja", Anchor::BedrockApiKey),
-    (b"bedrock-api-key-", Anchor::BedrockApiKey),
+/// The literals, a row for each of the eight buckets of the packed searcher:
+/// it puts the literals into them in turn, except that those whose first three
+/// bytes agree in their lower halves share the bucket of the first one.
+///
+/// A bucket is told by the halves of three bytes, each for itself, so unlike
+/// literals in one bucket stand for many byte strings that are none of them,
+/// and each costs a closer look. These rows were chosen by measuring: in
+/// programs, libraries and documents 0.5 % of the blocks of 32 bytes need a
+/// look, where the same literals in an order that only looks tidy made it 14 %.
+///
+/// The base64 forms are those characters of an encoded prefix that depend on
+/// nothing else, at the three places it can have in its group.
+const LITERALS: [[(&[u8], Anchor); 4]; BUCKETS] = [
+    [
+        (b"BU0lB", Anchor::Base64 { phase: 3 }),
+        // The same bytes stand in both byte orders.
+        (b"A\0K\0I\0A", Anchor::Utf16),
+        (b"FwoGZXIvYXdz", Anchor::SessionToken),
+        (b"AQoDYXdz", Anchor::SessionToken),
+    ],
+    [
+        (b"QUtJQ", Anchor::Base64 { phase: 0 }),
+        (b"QVNJQ", Anchor::Base64 { phase: 0 }),
+        (b"\\x41", Anchor::Escapes),
+        (b"\\u0041", Anchor::Escapes),
+    ],
+    [
+        (b"414b4941", Anchor::Hex),
+        (b"41534941", Anchor::Hex),
+        (b"IQoJb3JpZ2lu", Anchor::SessionToken),
+        (b"FQoGZXIvYXdz", Anchor::SessionToken),
+    ],
+    [
+        (b"FTSU", Anchor::Base64 { phase: 2 }),
+        (b"H4sI", Anchor::Base64Gzip),
+        // Short, so that three bytes decide and not four.
+        (b"%41", Anchor::Escapes),
+        (b"FQoDYXdz", Anchor::SessionToken),
+    ],
+    [
+        (b"ECRET", Anchor::SecretName),
+        (b"ecret", Anchor::SecretName),
+        (b"&#65;", Anchor::Escapes),
+        (b"&#x41;", Anchor::Escapes),
+    ],
+    [
+        (b"AKIA", Anchor::AccessKeyId),
+        (b"ASIA", Anchor::AccessKeyId),
+        (b"ABIA", Anchor::AccessKeyId),
+        (b"ACCA", Anchor::AccessKeyId),
+    ],
+    [
+        (b"FLSU", Anchor::Base64 { phase: 2 }),
+        (b"A\0S\0I\0A", Anchor::Utf16),
+        (b"E\0C\0R\0E\0T", Anchor::Utf16),
+        (b"ABSKQmVkcm9ja", Anchor::BedrockApiKey),
+    ],
+    [
+        (b"414B4941", Anchor::Hex),
+        (b"BS0lB", Anchor::Base64 { phase: 3 }),
+        (b"e\0c\0r\0e\0t", Anchor::Utf16),
+        (b"bedrock-api-key-", Anchor::BedrockApiKey),
+    ],
 ];
+
+const BUCKETS: usize = 8;
+
+/// The literals in the order of the searcher's pattern numbers.
+fn literals() -> impl Iterator<Item = (&'static [u8], Anchor)> {
+    (0..LITERALS.as_flattened().len()).map(literal)
+}
+
+fn literal(pattern: usize) -> (&'static [u8], Anchor) {
+    LITERALS[pattern % BUCKETS][pattern / BUCKETS]
+}
 
 /// Bytes of the longest literal.
 const LONGEST: usize = 16;
@@ -106,7 +142,7 @@ pub(super) struct Prefilter {
 impl Prefilter {
     pub(super) fn new() -> Self {
         let mut builder = packed::Config::new().builder();
-        builder.extend(LITERALS.iter().map(|(literal, _)| literal));
+        builder.extend(literals().map(|(literal, _)| literal));
         // `None` only for no, empty or more than 128 patterns.
         let searcher = builder
             .build()
@@ -122,7 +158,7 @@ impl Prefilter {
         while let Some(found) = self.searcher.find_in(bytes, (at..bytes.len()).into()) {
             hits.push(Hit {
                 at: found.start(),
-                anchor: LITERALS[found.pattern().as_usize()].1,
+                anchor: literal(found.pattern().as_usize()).1,
             });
             // Literals overlap: `AKIAKIA` holds two.
             at = found.start() + 1;
@@ -211,7 +247,7 @@ mod tests {
     #[test]
     fn no_literal_is_longer_than_the_overlap() {
         assert_eq!(
-            LITERALS.iter().map(|(literal, _)| literal.len()).max(),
+            literals().map(|(literal, _)| literal.len()).max(),
             Some(LONGEST)
         );
     }
