@@ -13,7 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use jiff::Timestamp;
 use rustix::fs::{FileType, OFlags};
@@ -192,6 +192,8 @@ impl Files<'_> {
     /// The path as the host knows it.
     pub(super) fn on_host<'p>(&self, path: &'p Path) -> std::borrow::Cow<'p, Path> {
         match path.strip_prefix(self.root) {
+            // Asked for every file, and so without a copy where that can be.
+            Ok(_) if self.root == Path::new("/") => path.into(),
             Ok(inside) => Path::new("/").join(inside).into(),
             Err(_) => path.into(),
         }
@@ -350,6 +352,9 @@ pub(super) fn open_regular(path: &Path) -> io::Result<Option<(File, FileState)>>
     Ok(regular.then(|| (file, (&stat).into())))
 }
 
+/// Asked once: it would be one more system call for each file.
+static IS_ROOT: LazyLock<bool> = LazyLock::new(|| rustix::process::geteuid().is_root());
+
 /// Opens without blocking on what is no regular file, without following a
 /// link and, where the kernel lets us, without a write to the access time.
 fn open(path: &Path) -> io::Result<File> {
@@ -360,7 +365,7 @@ fn open(path: &Path) -> io::Result<File> {
             .custom_flags(flags.bits().cast_signed())
             .open(path)
     };
-    if rustix::process::geteuid().is_root() {
+    if *IS_ROOT {
         match open(flags | OFlags::NOATIME) {
             // Not the owner, without the capability to act as one.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => {}
