@@ -74,6 +74,25 @@ impl Pack {
             .map_err(|error| invalid(error.to_string()))
     }
 
+    /// The entry at `offset`, which ends at `end` at the latest, and how much
+    /// of it, from its head on, `buffer` holds: all of one that is small.
+    pub(super) fn small_entry(
+        &self,
+        offset: u64,
+        end: u64,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<(Entry, usize)> {
+        let length = end.saturating_sub(offset);
+        if length > MAX_AT_ONCE || !(HEADER..self.end).contains(&offset) {
+            return self.entry(offset).map(|entry| (entry, 0));
+        }
+        let buffer = sized(buffer, usize::try_from(length).unwrap_or(0));
+        let count = self.read_at(buffer, offset)?;
+        let entry = Entry::from_bytes(&buffer[..count], offset, self.hash)
+            .map_err(|error| invalid(error.to_string()))?;
+        Ok((entry, count))
+    }
+
     /// The bytes of an entry that ends at `end` at the latest.
     pub(super) fn compressed<'b>(
         &self,

@@ -140,14 +140,14 @@ impl<'a> Traversal<'a> {
     }
 
     fn root(&self, worker: &mut Worker<'_>, node: u32, kind: Kind) -> io::Result<()> {
-        let entry = self.pack.entry(self.forest.offset(node))?;
+        let (entry, read) = self.entry(worker, node)?;
         if entry.decompressed_size > MAX_HELD as u64 {
             return self.stream(worker, node, kind, &entry);
         }
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
         let _alone = (size > LARGE).then(|| lock(self.large));
         let mut object = std::mem::take(&mut worker.buffers.object);
-        let whole = self.inflate(worker, node, &entry, sized(&mut object, size));
+        let whole = self.inflate(worker, node, &entry, read, sized(&mut object, size));
         let mut unmarked = false;
         if whole.is_ok() {
             unmarked = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
@@ -292,29 +292,45 @@ impl<'a> Traversal<'a> {
         base: &[u8],
         object: &mut Vec<u8>,
     ) -> io::Result<()> {
-        let entry = self.pack.entry(self.forest.offset(node))?;
+        let (entry, read) = self.entry(worker, node)?;
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
         let mut instructions = std::mem::take(&mut worker.buffers.delta);
         let delta = sized(&mut instructions, size);
-        let made = self.inflate(worker, node, &entry, delta).and_then(|()| {
-            let changes = &mut worker.buffers.changes;
-            delta::apply_noting(base, delta, MAX_HELD, object, changes)
-        });
+        let made = self
+            .inflate(worker, node, &entry, read, delta)
+            .and_then(|()| {
+                let changes = &mut worker.buffers.changes;
+                delta::apply_noting(base, delta, MAX_HELD, object, changes)
+            });
         worker.buffers.delta = instructions;
         made
     }
 
+    /// An entry, and how much of it the worker's buffer holds.
+    fn entry(&self, worker: &mut Worker<'_>, node: u32) -> io::Result<(Entry, usize)> {
+        let (offset, end) = (self.forest.offset(node), self.forest.end(node, self.pack));
+        let buffer = &mut worker.buffers.compressed;
+        self.pack.small_entry(offset, end, buffer)
+    }
+
+    /// Inflates the entry of which the buffer holds `read` bytes.
     fn inflate(
         &self,
         worker: &mut Worker<'_>,
         node: u32,
         entry: &Entry,
+        read: usize,
         output: &mut [u8],
     ) -> io::Result<()> {
-        let end = self.forest.end(node, self.pack);
         let buffers = &mut worker.buffers;
-        let input = self.pack.compressed(entry, end, &mut buffers.compressed)?;
-        buffers.inflater.fill(input, output)
+        let input = if read > 0 {
+            buffers.compressed[..read].get(entry.header_size()..)
+        } else {
+            let end = self.forest.end(node, self.pack);
+            let buffer = &mut buffers.compressed;
+            Some(self.pack.compressed(entry, end, buffer)?)
+        };
+        buffers.inflater.fill(input.unwrap_or_default(), output)
     }
 
     fn stream(
