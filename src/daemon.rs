@@ -7,7 +7,7 @@
 
 mod delivery;
 mod lock;
-mod outgoing;
+pub mod outgoing;
 mod pass;
 mod schedule;
 mod service;

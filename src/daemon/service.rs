@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::delivery::{self, Delivered};
-use super::outgoing::Outgoing;
+use super::outgoing::{self, Outgoing};
 use super::pass::{self, Look, Order, Scope};
 use super::schedule::{Intervals, Job, Schedule};
 use super::settle::Settle;
@@ -200,7 +200,7 @@ impl Service {
             }
         }
         if self.state.may_deliver(&self.loaded.config) && self.outgoing.take_due(now) {
-            self.begin_delivery(delivery::PATIENCE);
+            self.begin_delivery(outgoing::PATIENCE);
         }
     }
 
@@ -389,6 +389,8 @@ impl Service {
                     log::warn!("other directories take effect with the next start");
                 }
                 self.outgoing.set_spread(new.ship.spread);
+                // Somebody was here, and may have cured what stood in the way.
+                self.outgoing.retry_now(Instant::now());
                 if let Some(schedule) = &mut self.schedule {
                     schedule.set_intervals(intervals(new), Instant::now(), dice());
                     schedule.no_later(Job::Sweep, Instant::now());
