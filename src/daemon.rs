@@ -9,6 +9,7 @@ mod delivery;
 mod lock;
 pub mod outgoing;
 mod pass;
+mod presence;
 mod schedule;
 mod service;
 pub mod settle;

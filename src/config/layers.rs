@@ -88,6 +88,15 @@ impl Loaded {
 impl Config {
     /// Reads all layers, and says of all of them what is wrong.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+        match Self::load_what_is_right(sources) {
+            (loaded, None) => Ok(loaded),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// Reads all layers. What is wrong with them stays as the layer before
+    /// has it: enough to ask a service that runs, and never to scan by.
+    pub fn load_what_is_right(sources: &Sources) -> (Loaded, Option<ConfigError>) {
         let mut errors = Vec::new();
         let mut loaded = Loaded {
             config: Self::default(),
@@ -121,10 +130,7 @@ impl Config {
                 Err(Invalid { reason, .. }) => errors.push(ConfigError::Flag { flag, reason }),
             }
         }
-        match ConfigError::from_all(errors) {
-            None => Ok(loaded),
-            Some(error) => Err(error),
-        }
+        (loaded, ConfigError::from_all(errors))
     }
 }
 
