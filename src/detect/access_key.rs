@@ -54,7 +54,7 @@ enum Neighbour {
     /// The ID's own alphabet: it is part of a longer word.
     Same,
     /// A length or a type in a binary record that happens to be a letter or
-    /// digit.
+    /// digit, or the field before it.
     Binary,
 }
 
@@ -67,6 +67,7 @@ fn before(bytes: &[u8], at: usize) -> Neighbour {
     }
     match at.checked_sub(2).map(|before| bytes[before]) {
         Some(byte) if is_binary(byte) && byte != 0x1b => Neighbour::Binary,
+        _ if ends_as_name(&bytes[..at]) => Neighbour::Binary,
         _ if !byte.is_ascii_lowercase() => Neighbour::Same,
         _ if is_field(bytes[..at].iter().rev()) => Neighbour::Binary,
         _ => Neighbour::Letter,
@@ -85,6 +86,22 @@ fn is_field<'a>(beside: impl Iterator<Item = &'a u8>) -> bool {
         .take(LONGEST)
         .skip_while(|byte| glyph::is_base64(**byte));
     rest.next().is_some_and(|byte| is_binary(*byte))
+}
+
+/// Whether the text ends with the name of an ID: in a row of a database the
+/// name and the value follow each other without a mark.
+fn ends_as_name(before: &[u8]) -> bool {
+    const NAMES: [&[u8]; 5] = [
+        b"access_key_id",
+        b"accesskeyid",
+        b"access-key-id",
+        b"access_key",
+        b"accesskey",
+    ];
+    NAMES.iter().any(|name| {
+        let start = before.len().checked_sub(name.len());
+        start.is_some_and(|start| before[start..].eq_ignore_ascii_case(name))
+    })
 }
 
 struct Characters {
