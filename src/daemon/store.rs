@@ -29,6 +29,8 @@ pub(super) struct Store {
     pub(super) delivers: bool,
     /// Something was not taken down: only another sweep can tell it.
     pub(super) incomplete: bool,
+    /// Events given up since the outbox was found full.
+    given_up: u64,
     /// Paths of open findings, and of how many.
     places: HashMap<String, usize>,
 }
@@ -55,6 +57,7 @@ impl Store {
             failure: None,
             delivers: true,
             incomplete: false,
+            given_up: 0,
             places: HashMap::new(),
         };
         store.read_places();
@@ -125,6 +128,7 @@ impl Store {
         let changes = self.take(changes);
         self.places = if changes.is_some() { places } else { before };
         self.incomplete |= changes.is_none_or(|changes| changes.not_taken > 0);
+        self.give_up(changes.map_or(0, |changes| changes.lost));
         changes
     }
 
@@ -134,7 +138,19 @@ impl Store {
             return;
         }
         let outcome = self.ledger.enqueue(entries, Timestamp::now());
-        self.take(outcome);
+        let lost = self.take(outcome);
+        self.give_up(lost.unwrap_or(0));
+    }
+
+    /// The loss is told when it begins, and in sum when there is room again.
+    fn give_up(&mut self, events: u64) {
+        if events > 0 && self.given_up == 0 {
+            log::error!(
+                "the outbox is full (ship.outbox_max): the oldest events that weigh least are \
+                 given up, and counted"
+            );
+        }
+        self.given_up += events;
     }
 
     pub(super) fn pending(&mut self, events: usize, bytes: usize) -> Vec<Queued> {
@@ -145,6 +161,13 @@ impl Store {
     pub(super) fn settle(&mut self, fates: &[(Seq, Fate)]) {
         let outcome = self.ledger.settle(fates);
         self.take(outcome);
+        if !fates.is_empty() && self.given_up > 0 {
+            log::warn!(
+                "the outbox has room again; {} events were given up",
+                self.given_up
+            );
+            self.given_up = 0;
+        }
     }
 
     pub(super) const fn scan_cache_key(&self) -> [u8; 16] {
