@@ -72,6 +72,9 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
         }
         return Ok(Outcome::Usage);
     }
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
     let quiet = invocation.quiet;
     match &invocation.command {
         Command::Config { check } => {

@@ -1,6 +1,7 @@
 //! What the service knows, and how it changes with what comes in. No task is
 //! started here, and nothing is waited for.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use super::telling::entry;
 use super::watch::Notice;
 use crate::config::{Config, ShipMode};
 use crate::finding::{
-    Coverage, Finding, Instance, PostureCheck, Rule, SourceKind, Summary, Verdict,
+    Coverage, Finding, Instance, PostureCheck, Rule, SkipReason, SourceKind, Summary, Verdict,
 };
 use crate::ledger::{Class, Entry, Limits, Queued};
 use crate::posture::Posture;
@@ -45,6 +46,8 @@ pub(super) struct State {
     /// Something is to be delivered; taken by who arranges that.
     pub(super) wanted: Option<Urgency>,
     checks: Vec<PostureCheck>,
+    /// What was left out, as far as it was told, by source.
+    left_out: HashMap<SourceKind, LeftOut>,
     /// Events accepted since the last sign of life.
     accepted: u64,
     /// When the last sign of life was given.
@@ -88,6 +91,7 @@ impl State {
             config_problem: None,
             wanted: waits.then_some(Urgency::Finding),
             checks: Vec::new(),
+            left_out: HashMap::new(),
             accepted: 0,
             last_heartbeat: Timestamp::now(),
             notes: Vec::new(),
@@ -232,7 +236,8 @@ impl State {
         self.keep_status();
     }
 
-    /// After a sweep: what each source looked at, and the summary.
+    /// After a sweep: the summary, and of each source what it looked at if
+    /// that is not what it was: an idle host has nothing new to pay for.
     fn give_sign_of_life(
         &mut self,
         coverage: &[Coverage],
@@ -246,6 +251,7 @@ impl State {
             .iter()
             .filter(|check| check.verdict == Verdict::Unknown)
             .count() as u64;
+        let outbox = self.store.outbox();
         let summary = Summary {
             instance_id: self.instance.instance_id.clone(),
             credentials: counts.credentials,
@@ -258,7 +264,8 @@ impl State {
             allowed,
             unknown,
             shipped: std::mem::take(&mut self.accepted),
-            undelivered: self.store.outbox().events,
+            undelivered: outbox.events,
+            lost: outbox.lost + outbox.rejected,
             duration_ms,
             complete: complete && unknown == 0,
         };
@@ -281,6 +288,10 @@ impl State {
         let at_ms = Timestamp::now().as_millisecond();
         let mut events: Vec<Entry> = coverage
             .iter()
+            .filter(|part| {
+                let now = left_out(part);
+                self.left_out.insert(part.source, now.clone()) != Some(now)
+            })
             .map(|part| {
                 entry(
                     Class::Coverage,
@@ -415,6 +426,19 @@ fn tell_last_run(last: &Status, store: &mut Store) {
             last.activity
         );
     }
+}
+
+/// The reasons for which things were left out, and how many digits their
+/// numbers have; what vanished under the sweep is different every time.
+type LeftOut = Vec<(SkipReason, u32)>;
+
+fn left_out(coverage: &Coverage) -> LeftOut {
+    let digits = |count: u64| count.checked_ilog10().unwrap_or(0);
+    coverage
+        .skips()
+        .filter(|skip| skip.reason != SkipReason::Vanished)
+        .map(|skip| (skip.reason, digits(skip.count)))
+        .collect()
 }
 
 fn now() -> String {

@@ -30,6 +30,8 @@ pub(super) struct Store {
     pub(super) delivers: bool,
     /// Something was not taken down: only another sweep can tell it.
     pub(super) incomplete: bool,
+    /// Events given up since the outbox was found full.
+    given_up: u64,
     /// Paths of open findings, and of how many.
     places: HashMap<String, usize>,
     /// Findings that were told although they could not be taken down.
@@ -58,6 +60,7 @@ impl Store {
             failure: None,
             delivers: true,
             incomplete: false,
+            given_up: 0,
             places: HashMap::new(),
             unrecorded: HashSet::new(),
         };
@@ -137,6 +140,7 @@ impl Store {
             self.tell_unrecorded(found);
         }
         self.incomplete |= changes.is_none_or(|changes| changes.not_taken > 0);
+        self.give_up(changes.map_or(0, |changes| changes.lost));
         changes
     }
 
@@ -157,7 +161,19 @@ impl Store {
             return;
         }
         let outcome = self.ledger.enqueue(entries, Timestamp::now());
-        self.take(outcome);
+        let lost = self.take(outcome);
+        self.give_up(lost.unwrap_or(0));
+    }
+
+    /// The loss is told when it begins, and in sum when there is room again.
+    fn give_up(&mut self, events: u64) {
+        if events > 0 && self.given_up == 0 {
+            log::error!(
+                "the outbox is full (ship.outbox_max): the oldest events that weigh least are \
+                 given up, and counted"
+            );
+        }
+        self.given_up += events;
     }
 
     pub(super) fn pending(&mut self, events: usize, bytes: usize) -> Vec<Queued> {
@@ -168,6 +184,13 @@ impl Store {
     pub(super) fn settle(&mut self, fates: &[(Seq, Fate)]) {
         let outcome = self.ledger.settle(fates);
         self.take(outcome);
+        if !fates.is_empty() && self.given_up > 0 {
+            log::warn!(
+                "the outbox has room again; {} events were given up",
+                self.given_up
+            );
+            self.given_up = 0;
+        }
     }
 
     pub(super) const fn scan_cache_key(&self) -> [u8; 16] {
