@@ -24,7 +24,7 @@ use crate::verify;
 
 /// Time that delivery may take where the run has no limit of its own: a new
 /// stream, a throttled account and a few retries fit.
-const SHIP_TIME: Duration = Duration::from_mins(1);
+pub const SHIP_TIME: Duration = Duration::from_mins(1);
 
 /// Time that AWS may be asked about pairs.
 const VERIFY_TIME: Duration = Duration::from_secs(30);

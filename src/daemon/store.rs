@@ -4,17 +4,18 @@
 //! Where the state directory cannot be used the service goes on with a ledger
 //! in memory, and moves what it holds to the disk as soon as that can be used.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::telling;
+use super::telling::Lines;
 use crate::finding::{Finding, Instance};
 use crate::ledger::{
     Changes, Entry, Error, Fate, Ledger, Limits, Open, OpenCounts, Pass, Queued, Resolutions, Seq,
     Standing, Transition,
 };
+use crate::report::journal;
 use crate::status;
 
 pub(super) struct Store {
@@ -31,6 +32,8 @@ pub(super) struct Store {
     pub(super) incomplete: bool,
     /// Paths of open findings, and of how many.
     places: HashMap<String, usize>,
+    /// Findings that were told although they could not be taken down.
+    unrecorded: HashSet<String>,
 }
 
 impl Store {
@@ -56,6 +59,7 @@ impl Store {
             delivers: true,
             incomplete: false,
             places: HashMap::new(),
+            unrecorded: HashSet::new(),
         };
         store.read_places();
         Ok(store)
@@ -113,19 +117,38 @@ impl Store {
         let delivers = self.delivers;
         let mut places = std::mem::take(&mut self.places);
         let before = places.clone();
+        let mut lines = Lines::default();
         let changes = self.ledger.record(
             &Pass { found, standing },
             now,
             &mut |transition: &Transition<'_>| {
                 follow(&mut places, transition);
-                let entry = telling::tell(transition, instance, now);
+                let entry = lines.note(transition, instance, now);
                 delivers.then_some(entry)
             },
         );
         let changes = self.take(changes);
-        self.places = if changes.is_some() { places } else { before };
+        if changes.is_some() {
+            self.places = places;
+            self.unrecorded.clear();
+            lines.tell(found);
+        } else {
+            self.places = before;
+            self.tell_unrecorded(found);
+        }
         self.incomplete |= changes.is_none_or(|changes| changes.not_taken > 0);
         changes
+    }
+
+    /// Tells what is new and could not be taken down, once: else nobody would
+    /// know of it until it can.
+    fn tell_unrecorded(&mut self, found: &[Finding]) {
+        for finding in found {
+            let is_known = self.ledger.is_open(&finding.id).unwrap_or(false);
+            if !is_known && self.unrecorded.insert(finding.id.clone()) {
+                journal::finding(finding, "unrecorded");
+            }
+        }
     }
 
     /// Puts events into the outbox.

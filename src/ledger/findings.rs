@@ -89,6 +89,15 @@ impl Ledger {
         Ok(open)
     }
 
+    /// Whether the finding of this `id` is open.
+    pub fn is_open(&self, id: &str) -> Result<bool, Error> {
+        let known = self
+            .connection
+            .prepare_cached("SELECT 1 FROM finding JOIN content USING (number) WHERE id = ?1")?
+            .exists([id])?;
+        Ok(known)
+    }
+
     /// How many findings are open, without reading them all into memory.
     pub fn count_open(&self) -> Result<OpenCounts, Error> {
         let mut counts = OpenCounts::default();

@@ -13,11 +13,12 @@ use crate::support::imds_double::{Fault, ImdsDouble, TOKEN};
 use crate::support::logs_double::{FOREVER, LogsDouble, Trouble};
 use crate::support::rolecall::Rolecall;
 
-const GROUP: &str = "/rolecall";
-const INSTANCE: &str = "i-0123456789abcdef0";
+pub(crate) const GROUP: &str = "/rolecall";
+pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
 
-/// Often enough for a test, and never of its own accord.
-pub(crate) const SELDOM: &str = "[scan]\ninterval = \"6h\"\nprocesses = false\n";
+/// Often enough for a test, and never of its own accord after the first,
+/// which comes within a hundredth of it.
+pub(crate) const SELDOM: &str = "[scan]\ninterval = \"5m\"\nprocesses = false\n";
 pub(crate) const OFTEN: &str = "[scan]\ninterval = \"1s\"\nprocesses = false\n";
 
 pub(crate) fn healthy() -> ImdsDouble {

@@ -12,6 +12,7 @@ mod daemon;
 mod delivery;
 mod detection;
 mod git;
+mod herd;
 mod hostile;
 mod hung;
 mod imds;

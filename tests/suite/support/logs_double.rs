@@ -5,11 +5,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::http::{Reply, Request, Response, Server};
+use super::quota::Quota;
 
 pub(crate) const FOREVER: usize = usize::MAX;
 
@@ -82,8 +83,7 @@ struct State {
     troubles: Vec<(String, Trouble, usize)>,
     expired: HashSet<String>,
     known: Option<HashSet<String>>,
-    streams_per_second: Option<usize>,
-    created: Vec<Instant>,
+    streams_per_second: Option<Quota>,
     invisible: usize,
     requests: Vec<Recorded>,
     batches: Vec<usize>,
@@ -146,7 +146,7 @@ impl Builder {
     /// `CreateLogStream` throttles above this rate.
     #[must_use]
     pub(crate) fn streams_per_second(mut self, rate: usize) -> Self {
-        self.0.streams_per_second = Some(rate);
+        self.0.streams_per_second = Some(Quota::new(rate));
         self
     }
 
@@ -335,13 +335,10 @@ impl State {
 
     fn create_stream(&mut self, group: &str, stream: &str) -> Result<Value, ApiError> {
         check_stream_name(stream)?;
-        if let Some(rate) = self.streams_per_second {
-            let second = Duration::from_secs(1);
-            self.created.retain(|at| at.elapsed() < second);
-            if self.created.len() >= rate {
-                return Err(ApiError(400, "ThrottlingException", "Rate exceeded".into()));
-            }
-            self.created.push(Instant::now());
+        if let Some(quota) = &mut self.streams_per_second
+            && !quota.take(Duration::from_millis(now_ms().unsigned_abs()))
+        {
+            return Err(ApiError(400, "ThrottlingException", "Rate exceeded".into()));
         }
         let streams = self
             .groups
