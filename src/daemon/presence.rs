@@ -52,7 +52,9 @@ fn unescaped(shown: &str) -> OsString {
     let mut name = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let code = bytes[at..].strip_prefix(b"\\x").and_then(|rest| rest.get(..2));
+        let code = bytes[at..]
+            .strip_prefix(b"\\x")
+            .and_then(|rest| rest.get(..2));
         let code = code.and_then(|code| u8::from_str_radix(str::from_utf8(code).ok()?, 16).ok());
         name.push(code.unwrap_or(*byte));
         at += if code.is_some() { 4 } else { 1 };

@@ -167,12 +167,7 @@ impl State {
 
     /// `cut_short`: the look was ended before it was done. `overtaken`: what
     /// was looked at again, and recorded, while this look went on.
-    pub(super) fn record_look(
-        &mut self,
-        mut look: Look,
-        cut_short: bool,
-        overtaken: &[PathBuf],
-    ) {
+    pub(super) fn record_look(&mut self, mut look: Look, cut_short: bool, overtaken: &[PathBuf]) {
         let config = &look.loaded.config;
         let is_overtaken = |finding: &Finding| {
             let path = finding.location.path.as_deref();

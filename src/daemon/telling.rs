@@ -100,7 +100,6 @@ impl Lines {
             );
         }
     }
-
 }
 
 /// An event as the outbox keeps it.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
+mod adversity;
 mod alarm;
 mod architecture;
 mod archives;
@@ -15,6 +16,7 @@ mod git;
 mod hostile;
 mod hung;
 mod imds;
+mod killed;
 mod ledger;
 mod memory;
 mod moto;
@@ -28,6 +30,7 @@ mod report;
 mod sandbox;
 mod service;
 mod shadow;
+mod soak;
 mod support;
 mod units;
 mod usage;
