@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
+mod adversity;
 mod alarm;
 mod architecture;
 mod archives;
@@ -18,6 +19,7 @@ mod herd;
 mod hostile;
 mod hung;
 mod imds;
+mod killed;
 mod least_privilege;
 mod ledger;
 mod memory;
@@ -32,6 +34,7 @@ mod report;
 mod sandbox;
 mod service;
 mod shadow;
+mod soak;
 mod support;
 mod units;
 mod usage;
