@@ -11,6 +11,7 @@ mod check;
 mod daemon;
 mod delivery;
 mod detection;
+mod formats;
 mod git;
 mod hostile;
 mod hung;

@@ -18,3 +18,4 @@ pub(crate) mod role;
 pub(crate) mod rolecall;
 pub(crate) mod side_by_side;
 pub(crate) mod sts_double;
+pub(crate) mod validators;
