@@ -15,8 +15,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::config::Sources;
 use crate::finding::Severity;
@@ -109,6 +109,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exi
         .map_err(|error| Exit::usage(&error))
 }
 
+/// The definition of the command line, for what is made from it: man pages
+/// and completions.
+pub fn definition() -> clap::Command {
+    arguments::Arguments::command()
+}
+
 /// The end of an invocation that runs nothing: help, the version, or what is
 /// wrong with the command line.
 #[derive(Debug)]
@@ -173,8 +179,6 @@ impl Exit {
 mod tests {
     use std::os::unix::ffi::OsStringExt as _;
 
-    use clap::CommandFactory as _;
-
     use super::*;
     use crate::config::{Config, Origin, Overrides, ShipMode};
 
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_definitions_are_consistent() {
-        arguments::Arguments::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]

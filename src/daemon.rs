@@ -7,8 +7,9 @@
 
 mod delivery;
 mod lock;
-mod outgoing;
+pub mod outgoing;
 mod pass;
+mod presence;
 mod schedule;
 mod service;
 pub mod settle;

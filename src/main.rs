@@ -62,14 +62,19 @@ fn may_hang(invocation: &Invocation) -> bool {
 }
 
 fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
-    let loaded = match Config::load(&invocation.sources) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            // One error a line; what it quotes is safe to show already.
-            complain(&error.to_string());
-            return Ok(Outcome::Usage);
+    let (loaded, error) = Config::load_what_is_right(&invocation.sources);
+    if let Some(error) = error {
+        // One error a line; what it quotes is safe to show already.
+        complain(&error.to_string());
+        if let Command::Status { report } = &invocation.command {
+            let said = tell_status(report, &loaded.config)?;
+            return Ok(said.merge(Outcome::Usage));
         }
-    };
+        return Ok(Outcome::Usage);
+    }
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
     let quiet = invocation.quiet;
     match &invocation.command {
         Command::Config { check } => {

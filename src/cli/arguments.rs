@@ -156,7 +156,7 @@ struct PostureArguments {
 struct DaemonArguments {
     #[command(flatten)]
     root: RootArguments,
-    /// Where one line tells at the start that nothing can be shipped.
+    /// Where one line tells at the start that nothing can be shipped; - is standard output.
     #[arg(long, value_name = "FILE", default_value = "/dev/console")]
     console: PathBuf,
     #[command(flatten)]

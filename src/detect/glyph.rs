@@ -29,7 +29,11 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
             };
             symbol(byte).map(|byte| (byte, at + slashes + len))
         }
-        b'%' => symbol(two_hex(&rest[1..])?).map(|byte| (byte, at + 3)),
+        // `%2F`, and `%252F` of a URL that is part of another one.
+        b'%' => {
+            let again = 2 * rest[1..].chunks(2).take_while(|two| *two == b"25").count();
+            symbol(two_hex(&rest[1 + again..])?).map(|byte| (byte, at + 3 + again))
+        }
         b'&' => ENTITIES
             .iter()
             .find(|(entity, _)| {
@@ -72,8 +76,11 @@ const MAX_JOINT: usize = 128;
 
 /// Where the text goes on when one string literal ends at `at` and another is
 /// joined to it (`'…' + '…'`, `"…" "…"`, `'…' . '…'`, or a backslash at the
-/// end of the line).
+/// end of the line), or when a line of quoted-printable mail goes on.
 pub(super) fn joint(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) == Some(&b'=') {
+        return soft_break(bytes, at);
+    }
     let window = &bytes[at..bytes.len().min(at + MAX_JOINT)];
     let (escapes, rest) = split_run(window, b'\\');
     match rest.first()? {
@@ -105,6 +112,23 @@ pub(super) fn joint(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
+/// Columns at which encoders of quoted-printable text break a line: 76 at
+/// most with the `=`, three fewer where an escape would not fit.
+const SOFT_BREAK: std::ops::RangeInclusive<usize> = 72..=75;
+
+/// Where the text goes on behind a `=` at the end of a line that is as long as
+/// such lines are.
+fn soft_break(bytes: &[u8], at: usize) -> Option<usize> {
+    let end = match bytes[at + 1..] {
+        [b'\n', ..] => at + 2,
+        [b'\r', b'\n', ..] => at + 3,
+        _ => return None,
+    };
+    let line = bytes[..at].iter().rev().take(SOFT_BREAK.end() + 1);
+    let column = line.take_while(|byte| **byte != b'\n').count();
+    SOFT_BREAK.contains(&column).then_some(end)
+}
+
 /// Where the next element of a list of string literals starts (`'…', '…'`),
 /// as in `['…', '…'].join('')`.
 pub(super) fn comma(bytes: &[u8], at: usize) -> Option<usize> {
@@ -130,8 +154,8 @@ fn split_run(bytes: &[u8], byte: u8) -> (usize, &[u8]) {
 }
 
 /// Whether an escape ends right before `at`, so that the letter or digit
-/// there belongs to it and not to the key: `\n`, `\u000a`, `\x0a`, `%0A`,
-/// `=3D`, a terminal's control sequence.
+/// there belongs to it and not to the key: `\n`, `\u000a`, `\x0a`, `\040`,
+/// `%0A`, `=3D`, a terminal's control sequence.
 pub(super) fn escape_ends(bytes: &[u8], at: usize) -> bool {
     let before = &bytes[at.saturating_sub(16)..at];
     let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
@@ -143,7 +167,9 @@ pub(super) fn escape_ends(bytes: &[u8], at: usize) -> bool {
         ] => true,
         [.., b'\\', b'u', a, b, c, d] if hex(&[*a, *b, *c, *d]) => true,
         [.., b'\\', b'x', a, b] if hex(&[*a, *b]) => true,
-        [.., b'%', a, b] if hex(&[*a, *b]) => true,
+        // As histories of libedit and C write a blank.
+        [.., b'\\', b'0'..=b'3', b'0'..=b'7', b'0'..=b'7'] => true,
+        [head @ .., a, b] if hex(&[*a, *b]) && percent_ends(head) => true,
         [.., b'=', a, b] if hex(&[*a, *b]) && !a.is_ascii_lowercase() => true,
         [head @ .., letter] if letter.is_ascii_alphabetic() => {
             // ESC [ parameters letter, the escape as such or written.
@@ -164,15 +190,28 @@ pub(super) fn escape_ends(bytes: &[u8], at: usize) -> bool {
     }
 }
 
+/// Whether the text ends in a percent sign, escaped itself or not.
+fn percent_ends(text: &[u8]) -> bool {
+    match text {
+        [head @ .., b'2', b'5'] => percent_ends(head),
+        [.., b'%'] => true,
+        _ => false,
+    }
+}
+
 /// Bytes of the escape that a run of the alphabet starting at `at` begins
-/// with: `n` of `\n`, `0A` of `%0A`, `31m` of a colour code.
+/// with: `n` of `\n`, `0A` of `%0A`, `253A` of `%253A`, `31m` of a colour code.
 pub(super) fn escape_len(bytes: &[u8], at: usize) -> usize {
     if at == 0 || !matches!(bytes[at - 1], b'\\' | b'%' | b'=' | b'[' | b';') {
         return 0;
     }
-    (1..=8)
+    // `\0` is an escape, and so is the `\040` that it may be the start of.
+    let octal = |digits: &[u8]| digits.iter().all(|b| matches!(b, b'0'..=b'7'));
+    let is_octal = bytes[at - 1] == b'\\' && bytes.get(at..at + 3).is_some_and(octal);
+    let shortest = if is_octal { 3 } else { 1 };
+    (shortest..=8)
         .take_while(|len| at + len <= bytes.len())
-        .find(|len| escape_ends(bytes, at + len))
+        .find(|len| escape_ends(bytes, at + len) && !bytes[..at + len].ends_with(b"%25"))
         .unwrap_or(0)
 }
 
@@ -197,6 +236,7 @@ mod tests {
             r"a\\/b\u002Bc",
             r"a\x2fb\\u002bc",
             "a%2Fb%2bc",
+            "a%252Fb%25252bc",
             "a&#47;b&#x2B;c",
         ] {
             assert_eq!(read_all(text), "a/b+c", "{text}");
@@ -227,6 +267,19 @@ mod tests {
     }
 
     #[test]
+    fn a_soft_line_break_of_a_mail_is_crossed() {
+        for (columns, crossed) in [(75, true), (72, true), (20, false), (90, false)] {
+            for end in ["=\n", "=\r\n"] {
+                let text = format!("Hello\n{}{end}x", "a".repeat(columns));
+                let at = "Hello\n".len() + columns;
+                let next = joint(text.as_bytes(), at);
+                assert_eq!(next.is_some(), crossed, "{text:?}");
+                assert!(next.is_none_or(|next| &text[next..] == "x"));
+            }
+        }
+    }
+
+    #[test]
     fn separate_literals_are_not_joined() {
         for text in ["', 'x", "\": \"x", "' = 'x", "'; 'x", "x"] {
             assert_eq!(joint(text.as_bytes(), 0), None, "{text:?}");
@@ -240,10 +293,13 @@ mod tests {
             r"\u000a",
             r"\x0A",
             "%0A",
+            "%253A",
+            "%25252F",
             "\x1b[31m",
             r"\033[1;32m",
             r"\x1b[0m",
             "=3D",
+            r"\040",
         ] {
             assert!(escape_ends(text.as_bytes(), text.len()), "{text:?}");
         }

@@ -39,6 +39,11 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Option<Secre
     if named == Named::No {
         return None;
     }
+    if let Some(value) = right_behind(bytes, at)
+        && let Some(sighting) = secret::run_at(bytes, value).and_then(|run| run.secret(named))
+    {
+        return Some(sighting);
+    }
     let limit = reach(bytes, end);
     let from = if (barren.from..barren.to).contains(&end) {
         barren.to
@@ -62,6 +67,15 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Option<Secre
     }
     barren.to = place.max(limit);
     None
+}
+
+/// Where a value would begin that follows its name without a mark, as it does
+/// in a row of a database.
+fn right_behind(bytes: &[u8], at: usize) -> Option<usize> {
+    const REST: &[u8] = b"_access_key";
+    let rest = bytes.get(at + LITERAL_LEN..)?.get(..REST.len())?;
+    rest.eq_ignore_ascii_case(REST)
+        .then_some(at + LITERAL_LEN + REST.len())
 }
 
 /// The identifier around `at`; dots, dashes, blanks between words included.

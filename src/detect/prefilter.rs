@@ -277,6 +277,45 @@ mod tests {
     }
 
     #[test]
+    fn the_packed_search_finds_what_a_comparison_at_every_byte_finds() {
+        let prefilter = Prefilter::new();
+        let known: Vec<_> = literals().collect();
+        let mut random = fastrand::Rng::with_seed(9);
+        let (mut told, mut seen) = (0, vec![false; known.len()]);
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..random.usize(..12) {
+                let mut piece = known[random.usize(..known.len())].0.to_vec();
+                match random.u8(..4) {
+                    0 => piece.truncate(random.usize(..piece.len())),
+                    1 => {
+                        let at = random.usize(..piece.len());
+                        piece[at] ^= 1 << random.u8(..8);
+                    }
+                    2 => piece = (0..random.usize(..40)).map(|_| random.u8(..)).collect(),
+                    _ => {}
+                }
+                bytes.extend(piece);
+            }
+            let mut hits = Vec::new();
+            prefilter.search(&bytes, 0, &mut hits);
+            let hits: Vec<_> = hits.iter().map(|hit| (hit.at, hit.anchor)).collect();
+            let mut expected = Vec::new();
+            for at in 0..bytes.len() {
+                for (pattern, (literal, anchor)) in known.iter().enumerate() {
+                    if bytes[at..].starts_with(literal) {
+                        expected.push((at, *anchor));
+                        seen[pattern] = true;
+                    }
+                }
+            }
+            told += expected.len();
+            assert_eq!(hits, expected, "{bytes:?}");
+        }
+        assert!(told > 10_000 && seen.iter().all(|seen| *seen));
+    }
+
+    #[test]
     fn hits_are_the_same_wherever_the_bytes_are_cut() {
         let prefilter = Prefilter::new();
         let bytes = b"..AKIAKIA..bedrock-api-key-x..ECRET..A\0K\0I\0A".repeat(3);

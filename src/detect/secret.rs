@@ -57,6 +57,11 @@ pub(super) fn next_run(bytes: &[u8], from: usize, to: usize) -> Option<Run> {
         .map(|at| read_run(bytes, at))
 }
 
+/// The run that begins at `at`, whatever stands before it.
+pub(super) fn run_at(bytes: &[u8], at: usize) -> Option<Run> {
+    glyph::read(bytes, at).map(|_| read_run(bytes, at))
+}
+
 fn read_run(bytes: &[u8], start: usize) -> Run {
     let mut characters = Vec::new();
     let mut at = start;

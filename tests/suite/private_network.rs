@@ -1,9 +1,11 @@
 //! Delivery where CloudWatch Logs is behind a proxy and a private authority.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rolecall::aws::Network;
 use rolecall::finding::{Instance, PostureCheck, Rule, Verdict};
+use rolecall::secret::Secret;
 use rolecall::ship::{self, Delivery, Event, Settings};
 
 use crate::support::authority::Authority;
@@ -11,6 +13,7 @@ use crate::support::logs_double::now_ms;
 use crate::support::moto::{Moto, REGION};
 use crate::support::proxy::ConnectProxy;
 use crate::support::role::{Key, RoleService};
+use crate::support::side_by_side::side_by_side;
 
 /// A name that only the proxy knows.
 const HOST: &str = "logs.private.invalid";
@@ -33,8 +36,12 @@ fn a_proxy_and_a_private_authority_are_taken_from_the_settings() {
     let proxy = ConnectProxy::start(moto.address(), "user", "pass-word");
     let role = RoleService::start(vec![Key::temporary(0)]);
     let network = Network {
-        proxy: Some(format!("http://user:pass-word@{}", proxy.address())),
+        proxy: Some(Secret::new(format!(
+            "http://user:pass-word@{}",
+            proxy.address()
+        ))),
         ca_bundle: Some(authority.bundle),
+        ..Network::default()
     };
     let settings = Settings {
         log_group: "/rolecall".into(),
@@ -64,7 +71,10 @@ fn a_proxy_and_a_private_authority_are_taken_from_the_settings() {
 
     let unknown = Settings {
         network: Network {
-            proxy: Some(format!("http://user:other-word@{}", proxy.address())),
+            proxy: Some(Secret::new(format!(
+                "http://user:other-word@{}",
+                proxy.address()
+            ))),
             ..network
         },
         ..settings.clone()
@@ -80,4 +90,139 @@ fn a_proxy_and_a_private_authority_are_taken_from_the_settings() {
     };
     let problems = deliver(&elsewhere).problems;
     assert!(problems[0].contains("cannot be trusted"), "{problems:?}");
+}
+
+/// The host that is asked to take events, as a proxy is told that then refuses.
+fn asked(region: &str, fips: bool, dual_stack: bool, endpoint: Option<&str>) -> String {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+    let proxy = ConnectProxy::start(nowhere, "user", "pass-word");
+    let role = RoleService::start(vec![Key::temporary(0)]);
+    let delivery = deliver(&Settings {
+        log_group: "/rolecall".into(),
+        log_stream: "i-0".into(),
+        region: Some(region.into()),
+        endpoint: endpoint.map(Into::into),
+        imds_endpoint: role.url(),
+        network: Network {
+            proxy: Some(Secret::new(format!("http://{}", proxy.address()))),
+            fips,
+            dual_stack,
+            ..Network::default()
+        },
+    });
+    match proxy.asked().as_slice() {
+        [host] => host.trim_end_matches(":443").to_owned(),
+        _ => delivery.problems[0].clone(),
+    }
+}
+
+/// By the rules of the SDK, without a network.
+#[test]
+fn the_endpoint_follows_partition_fips_and_dual_stack_unless_it_is_set() {
+    let vpc = Some("https://vpce-0-logs-fips.us-east-1.vpce.amazonaws.com");
+    let rows = [
+        (
+            "eu-central-1",
+            false,
+            false,
+            None,
+            "logs.eu-central-1.amazonaws.com",
+        ),
+        (
+            "us-east-1",
+            true,
+            false,
+            None,
+            "logs-fips.us-east-1.amazonaws.com",
+        ),
+        ("us-east-1", false, true, None, "logs.us-east-1.api.aws"),
+        ("us-east-1", true, true, None, "logs-fips.us-east-1.api.aws"),
+        (
+            "us-gov-west-1",
+            false,
+            false,
+            None,
+            "logs.us-gov-west-1.amazonaws.com",
+        ),
+        (
+            "us-gov-west-1",
+            true,
+            false,
+            None,
+            "logs.us-gov-west-1.amazonaws.com",
+        ),
+        (
+            "us-gov-east-1",
+            false,
+            true,
+            None,
+            "logs.us-gov-east-1.api.aws",
+        ),
+        (
+            "cn-north-1",
+            false,
+            false,
+            None,
+            "logs.cn-north-1.amazonaws.com.cn",
+        ),
+        (
+            "cn-northwest-1",
+            false,
+            true,
+            None,
+            "logs.cn-northwest-1.api.amazonwebservices.com.cn",
+        ),
+        (
+            "us-iso-east-1",
+            false,
+            false,
+            None,
+            "logs.us-iso-east-1.c2s.ic.gov",
+        ),
+        (
+            "us-isob-east-1",
+            false,
+            false,
+            None,
+            "logs.us-isob-east-1.sc2s.sgov.gov",
+        ),
+        (
+            "eusc-de-east-1",
+            false,
+            false,
+            None,
+            "logs.eusc-de-east-1.amazonaws.eu",
+        ),
+        (
+            "us-east-1",
+            true,
+            true,
+            vpc,
+            "vpce-0-logs-fips.us-east-1.vpce.amazonaws.com",
+        ),
+    ];
+    side_by_side(rows, |(region, fips, dual_stack, endpoint, host)| {
+        assert_eq!(asked(region, fips, dual_stack, endpoint), host);
+    });
+}
+
+#[test]
+fn an_endpoint_that_aws_does_not_have_is_said_to_be_one_that_not_every_region_has() {
+    let role = RoleService::start(vec![Key::temporary(0)]);
+    let problems = deliver(&Settings {
+        log_group: "/rolecall".into(),
+        log_stream: "i-0".into(),
+        region: Some("cn-north-1".into()),
+        endpoint: None,
+        imds_endpoint: role.url(),
+        network: Network {
+            fips: true,
+            ..Network::default()
+        },
+    })
+    .problems;
+    assert!(
+        problems[0].contains("ship.fips") && problems[0].contains("not every region has"),
+        "{problems:?}"
+    );
 }

@@ -186,7 +186,7 @@ fn the_status_is_lines_for_a_person_whatever_files_are_called() {
     let pid = daemon.pid();
     for part in [
         format!("is idle (pid {pid}) on i-"),
-        "open: 1 findings of 1 credentials: 1 critical\n".into(),
+        "open: 1 finding of 1 credential: 1 critical\n".into(),
         "last sweep: ".into(),
         "posture: in order (".into(),
         "outbox: ".into(),
