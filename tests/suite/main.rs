@@ -32,6 +32,7 @@ mod report;
 mod sandbox;
 mod service;
 mod shadow;
+mod soak;
 mod support;
 mod units;
 mod usage;
