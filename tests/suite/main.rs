@@ -13,6 +13,7 @@ mod cost;
 mod daemon;
 mod delivery;
 mod detection;
+mod fault_soak;
 mod faults;
 mod formats;
 mod git;
