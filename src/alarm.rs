@@ -20,6 +20,9 @@ use crate::sanitize;
 /// Characters of the line; a cause, a few names and a command fit.
 const MAX_LINE: usize = 1_000;
 
+/// The console of who may open none: where the service manager leads it.
+const STANDARD_OUTPUT: &str = "-";
+
 /// How long a journal or a console that takes nothing is waited for.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -86,11 +89,15 @@ fn tell_journal(line: &str) -> io::Result<()> {
 }
 
 fn write_line(console: &Path, line: &str) -> io::Result<()> {
+    let line = format!("rolecall: {line}\n");
+    if console == Path::new(STANDARD_OUTPUT) {
+        return io::stdout().write_all(line.as_bytes());
+    }
     // A serial line without a carrier, or held by flow control, would block.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     OpenOptions::new()
         .append(true)
         .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
         .open(console)?
-        .write_all(format!("rolecall: {line}\n").as_bytes())
+        .write_all(line.as_bytes())
 }

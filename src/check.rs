@@ -24,7 +24,7 @@ use crate::verify;
 
 /// Time that delivery may take where the run has no limit of its own: a new
 /// stream, a throttled account and a few retries fit.
-const SHIP_TIME: Duration = Duration::from_mins(1);
+pub const SHIP_TIME: Duration = Duration::from_mins(1);
 
 /// Time that AWS may be asked about pairs.
 const VERIFY_TIME: Duration = Duration::from_secs(30);
@@ -144,6 +144,7 @@ pub fn run(
             let told = runtime.block_on(ship::deliver(&settings, &events, limit));
             report.summary.shipped = told.accepted();
             report.summary.undelivered = given - told.accepted();
+            report.summary.lost = told.rejected().total();
             report.notes.extend(told.problems.iter().cloned());
             delivery = Some(told);
         }

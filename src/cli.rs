@@ -15,8 +15,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::config::Sources;
 use crate::finding::Severity;
@@ -60,7 +60,7 @@ pub enum Command {
         console: PathBuf,
     },
     /// What the service knows.
-    Status { report: Report },
+    Status { report: Report<StatusFormat> },
     /// Print the configuration, or only validate it.
     Config { check: bool },
 }
@@ -77,8 +77,8 @@ pub struct Run {
 
 /// How what was found is told.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    pub format: Format,
+pub struct Report<F = Format> {
+    pub format: F,
     /// Standard output where there is none.
     pub output: Option<PathBuf>,
     /// The least severity that fails the run; `None` for never.
@@ -90,6 +90,15 @@ pub struct Report {
 pub enum Format {
     Text,
     Json,
+    Sarif,
+    Ocsf,
+}
+
+/// How the status is written, which holds no findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusFormat {
+    Text,
+    Json,
 }
 
 /// Understands the command line, the program's name first.
@@ -98,6 +107,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exi
     arguments
         .into_invocation()
         .map_err(|error| Exit::usage(&error))
+}
+
+/// The definition of the command line, for what is made from it: man pages
+/// and completions.
+pub fn definition() -> clap::Command {
+    arguments::Arguments::command()
 }
 
 /// The end of an invocation that runs nothing: help, the version, or what is
@@ -164,8 +179,6 @@ impl Exit {
 mod tests {
     use std::os::unix::ffi::OsStringExt as _;
 
-    use clap::CommandFactory as _;
-
     use super::*;
     use crate::config::{Config, Origin, Overrides, ShipMode};
 
@@ -185,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_definitions_are_consistent() {
-        arguments::Arguments::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
@@ -322,7 +335,10 @@ mod tests {
             ("", "Usage: rolecall"),
             ("chekc", "'check'"),
             ("check --formt json", "'--format'"),
-            ("check --format xml", "text, json"),
+            ("check --format xml", "text, json, sarif, ocsf"),
+            ("status --format sarif", "[possible values: text, json]"),
+            ("status --format ocsf", "[possible values: text, json]"),
+            ("config --format sarif", "unexpected argument '--format'"),
             (
                 "check --fail-on severe",
                 "critical, high, medium, low, never",
@@ -354,9 +370,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_not_accepted() {
-        for line in ["check --format sarif", "check --format ocsf"] {
-            usage_error(line);
+    fn a_report_can_be_had_in_every_format() {
+        for command in ["check", "scan", "posture"] {
+            for (name, format) in [
+                ("text", Format::Text),
+                ("json", Format::Json),
+                ("sarif", Format::Sarif),
+                ("ocsf", Format::Ocsf),
+            ] {
+                let asked = invocation(&format!("{command} --format {name}")).unwrap();
+                let (Command::Check { run, .. }
+                | Command::Scan { run, .. }
+                | Command::Posture { run, .. }) = asked.command
+                else {
+                    panic!("no report");
+                };
+                assert_eq!(run.report.format, format);
+            }
         }
     }
 

@@ -7,13 +7,15 @@
 
 mod delivery;
 mod lock;
-mod outgoing;
+pub mod outgoing;
 mod pass;
+mod presence;
 mod schedule;
 mod service;
 pub mod settle;
 mod standing;
 mod state;
+mod stated;
 mod store;
 mod supervisor;
 mod telling;

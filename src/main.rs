@@ -10,12 +10,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 
 use rolecall::check::{self, Request};
-use rolecall::cli::{self, Command, Format, Invocation, Run};
+use rolecall::cli::{self, Command, Format, Invocation, Run, StatusFormat};
 use rolecall::config::{Config, Loaded};
 use rolecall::outcome::Outcome;
-use rolecall::report::{Exporter, Json, Text};
+use rolecall::report::{Exporter, Json, Ocsf, Sarif, Text};
 use rolecall::source::mounts::Mounts;
 use rolecall::{daemon, front, logging, progress, sanitize, status};
 
@@ -61,14 +62,19 @@ fn may_hang(invocation: &Invocation) -> bool {
 }
 
 fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
-    let loaded = match Config::load(&invocation.sources) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            // One error a line; what it quotes is safe to show already.
-            complain(&error.to_string());
-            return Ok(Outcome::Usage);
+    let (loaded, error) = Config::load_what_is_right(&invocation.sources);
+    if let Some(error) = error {
+        // One error a line; what it quotes is safe to show already.
+        complain(&error.to_string());
+        if let Command::Status { report } = &invocation.command {
+            let said = tell_status(report, &loaded.config)?;
+            return Ok(said.merge(Outcome::Usage));
         }
-    };
+        return Ok(Outcome::Usage);
+    }
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
     let quiet = invocation.quiet;
     match &invocation.command {
         Command::Config { check } => {
@@ -122,7 +128,7 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
 }
 
 /// Tells what the service knows.
-fn tell_status(asked: &cli::Report, config: &Config) -> anyhow::Result<Outcome> {
+fn tell_status(asked: &cli::Report<StatusFormat>, config: &Config) -> anyhow::Result<Outcome> {
     let status = match status::fetch(&config.runtime_dir, &config.state_dir) {
         Ok(status) => status,
         Err(error) => {
@@ -131,10 +137,10 @@ fn tell_status(asked: &cli::Report, config: &Config) -> anyhow::Result<Outcome> 
         }
     };
     let text = match asked.format {
-        Format::Text => status::text(&status),
-        Format::Json => status::json(&status) + "\n",
+        StatusFormat::Text => status::text(&status),
+        StatusFormat::Json => status::json(&status) + "\n",
     };
-    heard(output(asked)?.write_all(text.as_bytes()))?;
+    heard(output(asked.output.as_deref())?.write_all(text.as_bytes()))?;
     let mut outcome = Outcome::Clean;
     if asked
         .fail_on
@@ -148,8 +154,8 @@ fn tell_status(asked: &cli::Report, config: &Config) -> anyhow::Result<Outcome> 
     Ok(outcome)
 }
 
-fn output(asked: &cli::Report) -> anyhow::Result<Box<dyn Write>> {
-    Ok(match &asked.output {
+fn output(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match file {
         Some(path) => Box::new(
             File::create(path).with_context(|| format!("creating --output {}", path.display()))?,
         ),
@@ -193,7 +199,7 @@ fn examine(
         ..*request
     };
     // Opened first: nobody wants to learn of a typing error after the scan.
-    let output = output(&run.report)?;
+    let output = output(run.report.output.as_deref())?;
     let (report, outcome) = progress::watch(quiet || !request.scan, |progress| {
         check::run(&request, loaded, paths, progress)
     })?;
@@ -203,9 +209,15 @@ fn examine(
             .iter()
             .for_each(|note| complain(&format!("rolecall: {note}")));
     }
+    let ended = Timestamp::now();
     let exporter: &dyn Exporter = match run.report.format {
         Format::Text => &Text,
         Format::Json => &Json,
+        Format::Sarif => &Sarif {
+            exit_code: outcome.code(),
+            ended,
+        },
+        Format::Ocsf => &Ocsf { ended },
     };
     let mut output = BufWriter::new(output);
     heard(

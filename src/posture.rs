@@ -119,6 +119,9 @@ pub struct Posture {
     pub checks: Vec<PostureCheck>,
     /// What `role.shadowed` is made of, the worst first.
     pub findings: Vec<Finding>,
+    /// Whether everybody was looked at for them and all are told: one that
+    /// was known and is not among them is no more.
+    pub findings_are_all: bool,
     pub instance: Instance,
     /// Whether the role gives credentials that can sign right now.
     pub role_usable: bool,
@@ -161,6 +164,7 @@ impl Posture {
                 .map(|&check| PostureCheck::new(check, verdict, reason))
                 .collect(),
             findings: Vec::new(),
+            findings_are_all: false,
             instance: Instance::default(),
             role_usable: false,
             role_access_key_id: None,
@@ -331,6 +335,7 @@ async fn assess_answering(
     let mut instance = facts.instance;
     let missing = role::name_origin(missing, &instance);
     instance.role = role.name().map(ToOwned::to_owned);
+    let findings_are_all = seen.is_whole();
     let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance, settings.redact);
     let mut checks = vec![
         reach::check_reachable(client.endpoint(), ttl_was_told),
@@ -346,6 +351,7 @@ async fn assess_answering(
     Posture {
         checks,
         findings,
+        findings_are_all,
         instance,
         role_usable,
         role_access_key_id: role

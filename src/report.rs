@@ -2,6 +2,8 @@
 
 pub mod journal;
 mod json;
+mod ocsf;
+mod sarif;
 mod text;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,8 @@ use std::io;
 use crate::finding::{Coverage, Finding, Instance, PostureCheck, Severity, SourceKind, Summary};
 
 pub use json::Json;
+pub use ocsf::Ocsf;
+pub use sarif::Sarif;
 pub use text::Text;
 
 /// Everything that a run has to say.

@@ -355,6 +355,7 @@ fn finding(
         location: Location {
             line: found.line,
             column: found.column,
+            character: found.character,
             encoding: found
                 .encoding
                 .iter()

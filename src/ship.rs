@@ -6,6 +6,7 @@
 //! there already. Retries pause with full jitter. Everything ends at the
 //! deadline, whatever the other side does.
 
+mod attempts;
 mod batch;
 mod cloudwatch;
 mod courier;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+pub use attempts::{Attempts, Step};
 pub use batch::{
     Batches, EVENT_OVERHEAD_BYTES, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_SPAN_MS,
     MAX_EVENT_BYTES, split,

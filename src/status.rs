@@ -24,6 +24,9 @@ pub const SOCKET: &str = "rolecall.sock";
 /// The ledger's name for what the service last knew.
 pub const FACT: &str = "status";
 
+/// What a service that does not run is doing.
+pub const STOPPED: &str = "stopped";
+
 /// The service answers at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer: with examples of what was skipped it is a few KB.
@@ -41,7 +44,7 @@ pub struct Status {
     pub pid: Option<u32>,
     /// When the service started.
     pub started: Option<String>,
-    /// What it is doing: `starting`, `idle`, `sweeping`, `stopping`.
+    /// What it is doing: `starting`, `idle`, `sweeping`, `stopped`.
     pub activity: String,
     pub instance_id: Option<String>,
     /// Sweeps that have ended since the start.
@@ -248,7 +251,7 @@ fn last_known(state_dir: &Path) -> Result<Status, StatusError> {
         .ok_or_else(nothing)?;
     status.running = false;
     status.pid = None;
-    status.activity = "stopped".into();
+    status.activity = STOPPED.into();
     status.next_sweep = None;
     status.watch = None;
     status.open = ledger.count_open()?.into();

@@ -11,11 +11,19 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::{Command, Format, Invocation, Report, Run, help};
+use super::{Command, Format, Invocation, Report, Run, StatusFormat, help};
 use crate::config::{ConfigError, Overrides, ShipMode, Sources, parse_duration};
 use crate::finding::Severity;
 
-const FORMATS: &[(&str, Format)] = &[("text", Format::Text), ("json", Format::Json)];
+const FORMATS: &[(&str, Format)] = &[
+    ("text", Format::Text),
+    ("json", Format::Json),
+    ("sarif", Format::Sarif),
+    ("ocsf", Format::Ocsf),
+];
+
+const STATUS_FORMATS: &[(&str, StatusFormat)] =
+    &[("text", StatusFormat::Text), ("json", StatusFormat::Json)];
 
 const FAIL_ON: &[(&str, Option<Severity>)] = &[
     ("critical", Some(Severity::Critical)),
@@ -148,7 +156,7 @@ struct PostureArguments {
 struct DaemonArguments {
     #[command(flatten)]
     root: RootArguments,
-    /// Where one line tells at the start that nothing can be shipped.
+    /// Where one line tells at the start that nothing can be shipped; - is standard output.
     #[arg(long, value_name = "FILE", default_value = "/dev/console")]
     console: PathBuf,
     #[command(flatten)]
@@ -159,8 +167,11 @@ struct DaemonArguments {
 
 #[derive(Debug, Args)]
 struct StatusArguments {
+    /// How the status is written.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = one_of(STATUS_FORMATS))]
+    format: StatusFormat,
     #[command(flatten)]
-    report: ReportArguments,
+    outcome: OutcomeArguments,
     #[command(flatten)]
     directories: DirectoryArguments,
 }
@@ -206,9 +217,17 @@ struct ReportArguments {
     /// How the report is written.
     ///
     /// `text` is for people and groups by credential, the worst first. `json` has one object a
-    /// line, the summary last.
+    /// line, the summary last. `sarif` (2.1.0) is for code scanning, `ocsf` (1.8) has one event a
+    /// line.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = one_of(FORMATS))]
     format: Format,
+    #[command(flatten)]
+    outcome: OutcomeArguments,
+}
+
+/// Where it is told, and what of it fails the command.
+#[derive(Debug, Args)]
+struct OutcomeArguments {
     /// File for the report, in place of stdout.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -370,7 +389,7 @@ impl Arguments {
             Subcommands::Status(status) => {
                 status.directories.lay_over(&mut flags);
                 Command::Status {
-                    report: status.report.into(),
+                    report: status.outcome.of(status.format),
                 }
             }
             Subcommands::Config(config) => {
@@ -432,12 +451,12 @@ impl DirectoryArguments {
     }
 }
 
-impl From<ReportArguments> for Report {
-    fn from(typed: ReportArguments) -> Self {
-        Self {
-            format: typed.format,
-            output: typed.output,
-            fail_on: typed.fail_on,
+impl OutcomeArguments {
+    fn of<F>(self, format: F) -> Report<F> {
+        Report {
+            format,
+            output: self.output,
+            fail_on: self.fail_on,
         }
     }
 }
@@ -458,7 +477,7 @@ impl TryFrom<RunArguments> for Run {
             });
         }
         Ok(Self {
-            report: typed.report.into(),
+            report: typed.report.outcome.of(typed.report.format),
             timeout,
             root: typed.root.root,
         })

@@ -35,7 +35,7 @@ pub(super) const SCAN: &str = "\
 Examples:
   rolecall scan
   rolecall scan --fail-on medium ~/src/app
-  rolecall scan --root /mnt/image --format json";
+  rolecall scan --root /mnt/image --format sarif --output rolecall.sarif";
 
 pub(super) const POSTURE: &str = "\
 Examples:

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -58,6 +59,8 @@ pub struct Loaded {
     pub config: Config,
     /// The files that were read, in that order.
     pub files: Vec<PathBuf>,
+    /// What is valid and yet not as it should be, a sentence each.
+    pub warnings: Vec<String>,
     pub(super) origins: Origins,
 }
 
@@ -65,6 +68,19 @@ impl Loaded {
     /// Where the value of a key such as `scan.threads` came from.
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Whether everybody on the host can read the proxy's password.
+    fn exposed_password(&self) -> Option<String> {
+        let proxy = self.config.ship.proxy.as_ref()?;
+        let Origin::File { file, .. } = self.origin("ship.proxy") else {
+            return None;
+        };
+        let path = self.files.iter().find(|path| shown(path) == file)?;
+        let mode = fs::metadata(path).ok()?.permissions().mode();
+        (proxy.has_password() && mode & 0o004 != 0).then(|| {
+            format!("{file} holds the proxy's password and everybody can read it: chmod 600")
+        })
     }
 
     /// One line that says what was found to be valid.
@@ -87,10 +103,20 @@ impl Loaded {
 impl Config {
     /// Reads all layers, and says of all of them what is wrong.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+        match Self::load_what_is_right(sources) {
+            (loaded, None) => Ok(loaded),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// Reads all layers. What is wrong with them stays as the layer before
+    /// has it: enough to ask a service that runs, and never to scan by.
+    pub fn load_what_is_right(sources: &Sources) -> (Loaded, Option<ConfigError>) {
         let mut errors = Vec::new();
         let mut loaded = Loaded {
             config: Self::default(),
             files: Vec::new(),
+            warnings: Vec::new(),
             origins: Origins::new(),
         };
         match candidates(sources) {
@@ -120,10 +146,8 @@ impl Config {
                 Err(Invalid { reason, .. }) => errors.push(ConfigError::Flag { flag, reason }),
             }
         }
-        match ConfigError::from_all(errors) {
-            None => Ok(loaded),
-            Some(error) => Err(error),
-        }
+        loaded.warnings.extend(loaded.exposed_password());
+        (loaded, ConfigError::from_all(errors))
     }
 }
 
@@ -208,6 +232,11 @@ fn is_absent(path: &Path) -> bool {
         .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
+/// `/dev/null`, which stands for no configuration.
+fn is_null_device(metadata: &fs::Metadata) -> bool {
+    metadata.file_type().is_char_device() && metadata.rdev() == rustix::fs::makedev(1, 3)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     let failed = |source| ConfigError::Read {
         file: shown(path),
@@ -219,7 +248,11 @@ fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     };
     // Before opening, because to open a device can be to act on it; and
     // again afterwards, on what was opened.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if is_null_device(&metadata) {
+        return Ok(Vec::new());
+    }
+    if !metadata.is_file() {
         return Err(refused("it is not a regular file"));
     }
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -450,6 +483,14 @@ mod tests {
                 "cannot read configuration config.d/1.toml: it is not a regular file"
             );
         }
+    }
+
+    #[test]
+    fn the_null_device_is_an_empty_configuration() {
+        let dir = Dir::new();
+        std::os::unix::fs::symlink("/dev/null", dir.path("config.toml")).unwrap();
+        let loaded = dir.load(Overrides::default()).unwrap();
+        assert_eq!(loaded.config.scan.threads, Config::default().scan.threads);
     }
 
     #[test]

@@ -10,9 +10,6 @@ use crate::ship::{self, Delivery, Event, Shipper};
 pub(super) const MAX_EVENTS: usize = 2000;
 pub(super) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// The time that one delivery may take.
-pub(super) const PATIENCE: Duration = Duration::from_mins(2);
-
 /// What became of a delivery.
 pub(super) struct Delivered {
     /// For the next one.

@@ -15,7 +15,7 @@ use crate::ship::{self, Delivery, Fate};
 
 /// How urgently an event is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Urgency {
+pub enum Urgency {
     /// A sign of life, or what a source looked at.
     Routine,
     /// What somebody may have to act on.
@@ -27,8 +27,13 @@ const LONGEST_FIRST: Duration = Duration::from_secs(30);
 /// The most that either waits later.
 const FINDING_WITHIN: Duration = Duration::from_secs(1);
 const ROUTINE_WITHIN: Duration = Duration::from_mins(1);
+
+/// The time that one delivery may take; whether it works is known then at the
+/// latest.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub struct Outgoing {
     spread: Duration,
     /// Nothing was delivered since the start.
     first: bool,
@@ -37,10 +42,12 @@ pub(super) struct Outgoing {
     rounds: ship::Rounds,
     due: Option<Instant>,
     under_way: bool,
+    /// The delivery that is under way is not waited out should it fail.
+    again: bool,
 }
 
 impl Outgoing {
-    pub(super) fn new(spread: Duration) -> Self {
+    pub fn new(spread: Duration) -> Self {
         Self {
             spread,
             first: true,
@@ -48,11 +55,12 @@ impl Outgoing {
             rounds: ship::Rounds::default(),
             due: None,
             under_way: false,
+            again: false,
         }
     }
 
     /// Events wait. After a failure they wait for their turn like the others.
-    pub(super) fn wanted(&mut self, urgency: Urgency, now: Instant, dice: f64) {
+    pub fn wanted(&mut self, urgency: Urgency, now: Instant, dice: f64) {
         if self.failing && self.due.is_some() {
             return;
         }
@@ -66,20 +74,22 @@ impl Outgoing {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
-    /// Something has changed for the better, such as a role that appeared.
-    pub(super) fn retry_now(&mut self, now: Instant) {
+    /// Something may have changed for the better: a role appeared, or an
+    /// operator says so.
+    pub fn retry_now(&mut self, now: Instant) {
+        self.again = self.under_way;
         if self.due.is_some() && self.failing {
             self.due = Some(now);
         }
     }
 
     /// When to deliver; never while a delivery is under way.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         self.due.filter(|_| !self.under_way)
     }
 
     /// Whether to deliver now; the delivery is then under way.
-    pub(super) fn take_due(&mut self, now: Instant) -> bool {
+    pub fn take_due(&mut self, now: Instant) -> bool {
         let is_due = self.next().is_some_and(|due| due <= now);
         if is_due {
             self.due = None;
@@ -89,7 +99,7 @@ impl Outgoing {
     }
 
     /// A delivery has ended; `left` if events still wait.
-    pub(super) fn delivered(
+    pub fn delivered(
         &mut self,
         delivery: &Delivery,
         left: bool,
@@ -100,25 +110,27 @@ impl Outgoing {
         let next = self.rounds.after(delivery, now.into_std(), dice);
         self.failing = delivery.obstacle.is_some();
         self.first &= !delivery.fates.contains(&Fate::Accepted);
+        let again = std::mem::take(&mut self.again);
         if left {
-            self.due = Some(now + next.pause);
+            let pause = if again { Duration::ZERO } else { next.pause };
+            self.due = Some(now + pause);
         }
         next
     }
 
     /// A delivery has ended in a way that tells nothing.
-    pub(super) fn failed(&mut self, now: Instant, dice: f64) {
+    pub fn failed(&mut self, now: Instant, dice: f64) {
         self.under_way = false;
         self.failing = true;
         self.due = Some(now + ROUTINE_WITHIN.mul_f64(dice));
     }
 
     /// Whether the last delivery met an obstacle.
-    pub(super) const fn is_failing(&self) -> bool {
+    pub const fn is_failing(&self) -> bool {
         self.failing
     }
 
-    pub(super) const fn set_spread(&mut self, spread: Duration) {
+    pub const fn set_spread(&mut self, spread: Duration) {
         self.spread = spread;
     }
 }
@@ -187,6 +199,10 @@ mod tests {
         outgoing.wanted(Urgency::Finding, now, 0.0);
         assert_eq!(after(&outgoing, now), Some(next.pause));
         outgoing.retry_now(now);
+        assert!(outgoing.take_due(now));
+        // A word that comes while a delivery is about to fail is not lost.
+        outgoing.retry_now(now);
+        outgoing.delivered(&failed, true, now, 1.0);
         assert!(outgoing.take_due(now));
         assert!(outgoing.delivered(&accepted(), false, now, 0.0).recovered);
         assert_eq!(outgoing.next(), None);

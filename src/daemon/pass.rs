@@ -1,18 +1,21 @@
 //! One look at the host: at everything, at a part of it, or at what changed.
 //! Runs on a thread of its own and touches nothing of the service's.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::config::Loaded;
+use super::{presence, standing};
+use crate::config::{Config, Loaded};
 use crate::deadline::Deadline;
-use crate::finding::Instance;
+use crate::finding::{Coverage, Finding, Instance, SkipReason};
 use crate::scan::{self, AllowList, Progress, Recollection, Scan, Tails, UserData};
 use crate::settings;
+use crate::source::mounts::Mounts;
 
 /// What is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,18 @@ pub(super) enum Scope {
     Changed(Vec<PathBuf>),
 }
 
+impl Scope {
+    /// The parts of the host whose files are looked at, absolute on it.
+    pub(super) fn within<'a>(&'a self, config: &'a Config) -> Vec<&'a Path> {
+        match self {
+            Self::Everything => vec![Path::new("/")],
+            Self::Watched => config.watch.paths.iter().map(PathBuf::as_path).collect(),
+            Self::Changed(paths) => paths.iter().map(PathBuf::as_path).collect(),
+            Self::Processes => Vec::new(),
+        }
+    }
+}
+
 /// A look as the service asks for it.
 pub(super) struct Order {
     pub(super) scope: Scope,
@@ -35,6 +50,8 @@ pub(super) struct Order {
     pub(super) instance: Instance,
     pub(super) role_access_key_id: Option<String>,
     pub(super) user_data: UserData,
+    /// What the posture checks found, for the allow list to know.
+    pub(super) shadows: Vec<Finding>,
     pub(super) memory: Arc<Recollection>,
     pub(super) tails: Arc<Mutex<Tails>>,
     pub(super) progress: Arc<Progress>,
@@ -44,6 +61,8 @@ pub(super) struct Order {
 /// What came of it.
 pub(super) struct Look {
     pub(super) scope: Scope,
+    /// What it was made under; another may be in force by now.
+    pub(super) loaded: Arc<Loaded>,
     pub(super) scan: Scan,
     pub(super) memory: Arc<Recollection>,
     pub(super) started: Timestamp,
@@ -51,17 +70,22 @@ pub(super) struct Look {
     /// Entries of the allow list that matched nothing, after a look at
     /// everything.
     pub(super) unused: Vec<String>,
+    /// Places of open findings that were not looked through because they are
+    /// no more.
+    pub(super) gone: HashSet<String>,
 }
 
 pub(super) fn look(mut order: Order) -> Look {
-    // What a link leads to has not changed.
+    // What a link leads to has not changed. One that does not answer is left
+    // to the scan, which can give it up.
     if let Scope::Changed(paths) = &mut order.scope {
-        let here = |path: &PathBuf| order.root.join(path.strip_prefix("/").unwrap_or(path));
-        paths.retain(|path| !here(path).is_symlink());
+        let links = presence::links(&order.root, paths.clone());
+        paths.retain(|path| !links.contains(path));
     }
     let began = Instant::now();
     let started = Timestamp::now();
-    let config = &order.loaded.config;
+    let loaded = Arc::clone(&order.loaded);
+    let config = &loaded.config;
     let allow = Arc::new(AllowList::new(&config.allow, started));
     let mut settings = settings::scan(config, &order.root, &order.instance, &allow);
     settings.role_access_key_id = order.role_access_key_id;
@@ -92,15 +116,46 @@ pub(super) fn look(mut order: Order) -> Look {
     }
     let scan = scan::run(settings, &order.progress);
     let unused = match order.scope {
-        Scope::Everything => allow.unused().collect(),
+        Scope::Everything => {
+            allow.told(order.shadows, false);
+            allow.unused().collect()
+        }
         _ => Vec::new(),
+    };
+    let gone = if is_hung(&scan) {
+        HashSet::new()
+    } else {
+        let within = order.scope.within(config);
+        gone(&order.root, config, &within, &order.memory)
     };
     Look {
         scope: order.scope,
+        loaded: order.loaded,
         scan,
         started,
         took: began.elapsed(),
         unused,
+        gone,
         memory: order.memory,
     }
+}
+
+/// A file system stopped answering; it is not asked again.
+fn is_hung(scan: &Scan) -> bool {
+    let mut skips = scan.coverage.iter().flat_map(Coverage::skips);
+    skips.any(|skip| skip.reason == SkipReason::Hung)
+}
+
+/// Of the places of open findings, those that are no more, as far as that can
+/// be told without a look at file systems that are not entered.
+fn gone(root: &Path, config: &Config, within: &[&Path], memory: &Recollection) -> HashSet<String> {
+    let Ok(mounts) = Mounts::read(Path::new("/proc"), config.scan.network_filesystems) else {
+        return HashSet::new();
+    };
+    let is_asked = |place: &&String| {
+        let here = presence::from_here(root, Path::new(place));
+        standing::lies_in(place, within) && here.ancestors().all(|part| mounts.skip(part).is_none())
+    };
+    let places = memory.not_looked_through().filter(is_asked).cloned();
+    presence::gone(root, places.collect())
 }

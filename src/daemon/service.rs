@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::delivery::{self, Delivered};
-use super::outgoing::Outgoing;
+use super::outgoing::{self, Outgoing};
 use super::pass::{self, Look, Order, Scope};
 use super::schedule::{Intervals, Job, Schedule};
 use super::settle::Settle;
@@ -200,7 +200,7 @@ impl Service {
             }
         }
         if self.state.may_deliver(&self.loaded.config) && self.outgoing.take_due(now) {
-            self.begin_delivery(delivery::PATIENCE);
+            self.begin_delivery(outgoing::PATIENCE);
         }
     }
 
@@ -252,6 +252,7 @@ impl Service {
             instance: self.state.instance.clone(),
             role_access_key_id: self.state.role_access_key_id.clone(),
             user_data: self.state.user_data.clone(),
+            shadows: self.state.shadows.clone(),
             tails: Arc::clone(&self.tails),
             progress: Arc::clone(&self.progress),
             stop: Arc::clone(&self.stop),
@@ -311,6 +312,7 @@ impl Service {
     fn take_in_posture(&mut self, mut posture: Posture) {
         let config = &self.loaded.config;
         let allow = AllowList::new(&config.allow, Timestamp::now());
+        self.state.shadows.clone_from(&posture.findings);
         (posture.findings, _) = allow.told(posture.findings, config.redact_access_key_ids);
         let appeared = posture.role_usable && !self.state.role_usable;
         let is_first = !self.ready;
@@ -348,8 +350,7 @@ impl Service {
         {
             self.overtaken.extend(paths.iter().cloned());
         }
-        self.state
-            .record_look(look, &self.loaded.config, &self.root, cut_short, &overtaken);
+        self.state.record_look(look, cut_short, &overtaken);
         if of_everything {
             self.state.status.activity = "idle".into();
         }
@@ -361,7 +362,8 @@ impl Service {
         let left = self.state.settle(&delivered);
         let delivery = &delivered.delivery;
         let next = self.outgoing.delivered(delivery, left, now, dice());
-        if next.tell || delivery.obstacle.is_none() {
+        // What was rejected for good happened once.
+        if next.tell || delivery.obstacle.is_none() || delivery.rejected().total() > 0 {
             for problem in &delivery.problems {
                 log::warn!("{problem}");
             }
@@ -389,6 +391,8 @@ impl Service {
                     log::warn!("other directories take effect with the next start");
                 }
                 self.outgoing.set_spread(new.ship.spread);
+                // Somebody was here, and may have cured what stood in the way.
+                self.outgoing.retry_now(Instant::now());
                 if let Some(schedule) = &mut self.schedule {
                     schedule.set_intervals(intervals(new), Instant::now(), dice());
                     schedule.no_later(Job::Sweep, Instant::now());
@@ -419,7 +423,11 @@ impl Service {
         supervisor::stopping();
         self.stop.store(true, Ordering::Relaxed);
         let end = Instant::now() + DRAIN;
-        let looks_or_delivers = |purpose: &Purpose| *purpose != Purpose::Answer;
+        // What asks or watches has nothing to write down, and ends with us.
+        let looks_or_delivers = |purpose: &Purpose| {
+            let looks = matches!(purpose, Purpose::Job(Job::Sweep | Job::Processes));
+            looks || matches!(purpose, Purpose::Changes | Purpose::Delivery)
+        };
         let mut delivered_once = false;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             if !self.running.values().any(looks_or_delivers) {
@@ -433,6 +441,7 @@ impl Service {
                 self.begin_delivery(left);
             }
             match timeout(left, self.tasks.join_next_with_id()).await {
+                Ok(Some(Ok((_, Done::Posture(_) | Done::Watch(_))))) => {}
                 Ok(Some(done)) => self.take_in(done),
                 _ => break,
             }

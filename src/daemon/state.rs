@@ -1,7 +1,7 @@
 //! What the service knows, and how it changes with what comes in. No task is
 //! started here, and nothing is waited for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -13,12 +13,13 @@ use super::pass::{Look, Scope};
 use super::schedule::Schedule;
 use super::service::rules;
 use super::standing::{self, Files, Looked};
+use super::stated::Stated;
 use super::store::Store;
 use super::telling::entry;
 use super::watch::Notice;
 use crate::config::{Config, ShipMode};
 use crate::finding::{
-    Coverage, Finding, Instance, PostureCheck, Rule, SkipReason, SourceKind, Summary, Verdict,
+    Coverage, Finding, Instance, PostureCheck, Rule, SourceKind, Summary, Verdict,
 };
 use crate::ledger::{Class, Entry, Limits, Queued};
 use crate::posture::Posture;
@@ -26,8 +27,7 @@ use crate::report::journal;
 use crate::scan::UserData;
 use crate::settings;
 use crate::ship::{Event, Metrics};
-use crate::source::mounts::Mounts;
-use crate::status::{self, Status};
+use crate::status::{self, STOPPED, Status};
 
 /// Places that are not watched and stand in the status.
 const MAX_UNWATCHED: usize = 10;
@@ -38,12 +38,15 @@ pub(super) struct State {
     pub(super) role_usable: bool,
     pub(super) role_access_key_id: Option<String>,
     pub(super) user_data: UserData,
+    /// What the posture checks found, what is allowed included.
+    pub(super) shadows: Vec<Finding>,
     pub(super) status: Status,
     /// Why the configuration in use is not the one that is there.
     pub(super) config_problem: Option<String>,
     /// Something is to be delivered; taken by who arranges that.
     pub(super) wanted: Option<Urgency>,
     checks: Vec<PostureCheck>,
+    stated: Stated,
     /// Events accepted since the last sign of life.
     accepted: u64,
     /// When the last sign of life was given.
@@ -64,25 +67,32 @@ impl State {
         store.delivers = config.ship.mode != ShipMode::Never;
         let mut status = Status::starting(env!("CARGO_PKG_VERSION"));
         if let Some(last) = store.last_status() {
+            tell_last_run(&last, &mut store);
             status.last_sweep = last.last_sweep;
             status.coverage = last.coverage;
             status.last_delivery = last.last_delivery;
             status.last_posture = last.last_posture;
+        } else if !store.is_new {
+            log::warn!("the last run was cut off while it began");
         }
         status.pid = Some(std::process::id());
         status.started = Some(now());
         // What an earlier run did not deliver.
         let waits = store.outbox().events > 0;
+        // Whoever comes next sees whether this run was ended in order.
+        store.keep_status(&status);
         Ok(Self {
             store,
             instance: Instance::default(),
             role_usable: false,
             role_access_key_id: None,
             user_data: UserData::default(),
+            shadows: Vec::new(),
             status,
             config_problem: None,
             wanted: waits.then_some(Urgency::Finding),
             checks: Vec::new(),
+            stated: Stated::default(),
             accepted: 0,
             last_heartbeat: Timestamp::now(),
             notes: Vec::new(),
@@ -112,14 +122,11 @@ impl State {
             .instance_id
             .clone_from(&self.instance.instance_id);
         let at_ms = Timestamp::now().as_millisecond();
-        let known = std::mem::replace(&mut self.checks, posture.checks);
-        let verdict = |check: &PostureCheck| {
-            let known = known.iter().find(|known| known.check == check.check);
-            known.map(|known| (known.verdict, known.observed.clone()))
-        };
+        let clock = Instant::now();
+        self.checks = posture.checks;
         let mut events = Vec::new();
         for check in &self.checks {
-            if verdict(check) == Some((check.verdict, check.observed.clone())) {
+            if !self.stated.is_news(check, clock) {
                 continue;
             }
             if check.verdict == Verdict::Unknown {
@@ -137,7 +144,8 @@ impl State {
             .chain(posture.findings)
             .collect();
         let looked = Looked {
-            checks: Some(&self.checks),
+            checks: &self.checks,
+            saw_all_shadows: posture.findings_are_all,
             ..Looked::default()
         };
         let changes = self.store.record(
@@ -161,44 +169,30 @@ impl State {
 
     /// `cut_short`: the look was ended before it was done. `overtaken`: what
     /// was looked at again, and recorded, while this look went on.
-    pub(super) fn record_look(
-        &mut self,
-        mut look: Look,
-        config: &Config,
-        root: &Path,
-        cut_short: bool,
-        overtaken: &[PathBuf],
-    ) {
-        let mounts = Mounts::read(Path::new("/proc"), config.scan.network_filesystems).ok();
+    pub(super) fn record_look(&mut self, mut look: Look, cut_short: bool, overtaken: &[PathBuf]) {
+        let config = &look.loaded.config;
         let is_overtaken = |finding: &Finding| {
-            let path = finding.location.path.as_deref().map(Path::new);
-            path.is_some_and(|path| overtaken.iter().any(|part| path.starts_with(part)))
+            let path = finding.location.path.as_deref();
+            path.is_some_and(|path| standing::lies_in(path, overtaken))
         };
         look.scan.findings.retain(|finding| !is_overtaken(finding));
         let of = |kind: SourceKind| {
             let mut coverage = look.scan.coverage.iter();
             coverage.find(|coverage| coverage.source == kind)
         };
-        let within = match &look.scope {
-            Scope::Everything => Some(None),
-            Scope::Watched => Some(Some(config.watch.paths.as_slice())),
-            Scope::Changed(paths) => Some(Some(paths.as_slice())),
-            Scope::Processes => None,
-        };
-        // A file system that stopped answering is not asked again.
-        let is_hung = of(SourceKind::File)
-            .is_some_and(|coverage| coverage.skips().any(|skip| skip.reason == SkipReason::Hung));
+        let within = look.scope.within(config);
         let looked = Looked {
-            files: within.map(|within| Files {
+            files: Some(Files {
                 memory: &look.memory,
-                root,
-                within,
+                gone: &look.gone,
+                archives: config.scan.archives,
+                git: config.scan.git,
+                within: &within,
                 overtaken,
-                mounts: mounts.as_ref().filter(|_| !is_hung),
             }),
             processes: of(SourceKind::Process),
             user_data: of(SourceKind::UserData),
-            checks: None,
+            ..Looked::default()
         };
         let changes = self.store.record(
             &look.scan.findings,
@@ -241,7 +235,8 @@ impl State {
         self.keep_status();
     }
 
-    /// After a sweep: what each source looked at, and the summary.
+    /// After a sweep: what each source looked at, if that is news, and the
+    /// summary.
     fn give_sign_of_life(
         &mut self,
         coverage: &[Coverage],
@@ -255,6 +250,7 @@ impl State {
             .iter()
             .filter(|check| check.verdict == Verdict::Unknown)
             .count() as u64;
+        let outbox = self.store.outbox();
         let summary = Summary {
             instance_id: self.instance.instance_id.clone(),
             credentials: counts.credentials,
@@ -267,7 +263,8 @@ impl State {
             allowed,
             unknown,
             shipped: std::mem::take(&mut self.accepted),
-            undelivered: self.store.outbox().events,
+            undelivered: outbox.events,
+            lost: outbox.lost + outbox.rejected,
             duration_ms,
             complete: complete && unknown == 0,
         };
@@ -288,8 +285,10 @@ impl State {
             time_to_resolve: resolutions.newest,
         };
         let at_ms = Timestamp::now().as_millisecond();
+        let clock = Instant::now();
         let mut events: Vec<Entry> = coverage
             .iter()
+            .filter(|part| self.stated.is_news_of(part, clock))
             .map(|part| {
                 entry(
                     Class::Coverage,
@@ -382,6 +381,7 @@ impl State {
         } else {
             log::info!("stopped; all events were delivered");
         }
+        STOPPED.clone_into(&mut self.status.activity);
         self.keep_status();
     }
 
@@ -405,6 +405,23 @@ impl State {
 
     fn want(&mut self, urgency: Urgency) {
         self.wanted = self.wanted.max(Some(urgency));
+    }
+}
+
+/// Says at the start what the last run left, and whether it was ended in
+/// order.
+fn tell_last_run(last: &Status, store: &mut Store) {
+    let (open, waiting) = (store.counts().findings, store.outbox().events);
+    let left = format!("open findings: {open}; events that wait for delivery: {waiting}");
+    if last.activity == STOPPED {
+        log::info!("the last run was stopped; {left}");
+    } else {
+        let (pid, since) = (last.pid.unwrap_or_default(), last.started.as_deref());
+        log::warn!(
+            "the last run, pid {pid} since {}, was cut off while {}; {left}",
+            since.unwrap_or("?"),
+            last.activity
+        );
     }
 }
 

@@ -20,11 +20,13 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
             Neighbour::Binary
         }
         Some(b'A'..=b'Z' | b'0'..=b'9') => return None,
+        Some(b'a'..=b'z') if is_field(bytes[end..].iter()) => Neighbour::Binary,
         Some(b'a'..=b'z') => Neighbour::Letter,
         _ => Neighbour::Foreign,
     };
-    let glued = left == Neighbour::Letter || right == Neighbour::Letter;
-    let doubtful = glued || listed || left == Neighbour::Binary || right == Neighbour::Binary;
+    let in_record = left == Neighbour::Binary || right == Neighbour::Binary;
+    let glued = (left == Neighbour::Letter || right == Neighbour::Letter) && !in_record;
+    let doubtful = glued || listed || in_record;
     // Rare prefixes and IDs without clear boundaries have to look issued:
     // DNA, wasm and base64 are full of the other kind.
     let common = raw.starts_with(b"AKIA") || raw.starts_with(b"ASIA");
@@ -63,13 +65,27 @@ fn before(bytes: &[u8], at: usize) -> Neighbour {
     if !byte.is_ascii_alphanumeric() || glyph::escape_ends(bytes, at) {
         return Neighbour::Foreign;
     }
-    let is_binary = |byte: u8| byte >= 0x80 || (byte < 0x20 && !byte.is_ascii_whitespace());
     match at.checked_sub(2).map(|before| bytes[before]) {
         Some(byte) if is_binary(byte) && byte != 0x1b => Neighbour::Binary,
         _ if ends_as_name(&bytes[..at]) => Neighbour::Binary,
-        _ if byte.is_ascii_lowercase() => Neighbour::Letter,
-        _ => Neighbour::Same,
+        _ if !byte.is_ascii_lowercase() => Neighbour::Same,
+        _ if is_field(bytes[..at].iter().rev()) => Neighbour::Binary,
+        _ => Neighbour::Letter,
     }
+}
+
+const fn is_binary(byte: u8) -> bool {
+    byte >= 0x80 || (byte < 0x20 && !byte.is_ascii_whitespace())
+}
+
+/// Whether the letters next to an ID are a type, a length or a short name of
+/// a binary record (CBOR, serialised Java), and no text that goes on.
+fn is_field<'a>(beside: impl Iterator<Item = &'a u8>) -> bool {
+    const LONGEST: usize = 24;
+    let mut rest = beside
+        .take(LONGEST)
+        .skip_while(|byte| glyph::is_base64(**byte));
+    rest.next().is_some_and(|byte| is_binary(*byte))
 }
 
 /// Whether the text ends with the name of an ID: in a row of a database the

@@ -29,7 +29,11 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
             };
             symbol(byte).map(|byte| (byte, at + slashes + len))
         }
-        b'%' => symbol(two_hex(&rest[1..])?).map(|byte| (byte, at + 3)),
+        // `%2F`, and `%252F` of a URL that is part of another one.
+        b'%' => {
+            let again = 2 * rest[1..].chunks(2).take_while(|two| *two == b"25").count();
+            symbol(two_hex(&rest[1 + again..])?).map(|byte| (byte, at + 3 + again))
+        }
         b'&' => ENTITIES
             .iter()
             .find(|(entity, _)| {
@@ -165,7 +169,7 @@ pub(super) fn escape_ends(bytes: &[u8], at: usize) -> bool {
         [.., b'\\', b'x', a, b] if hex(&[*a, *b]) => true,
         // As histories of libedit and C write a blank.
         [.., b'\\', b'0'..=b'3', b'0'..=b'7', b'0'..=b'7'] => true,
-        [.., b'%', a, b] if hex(&[*a, *b]) => true,
+        [head @ .., a, b] if hex(&[*a, *b]) && percent_ends(head) => true,
         [.., b'=', a, b] if hex(&[*a, *b]) && !a.is_ascii_lowercase() => true,
         [head @ .., letter] if letter.is_ascii_alphabetic() => {
             // ESC [ parameters letter, the escape as such or written.
@@ -186,18 +190,28 @@ pub(super) fn escape_ends(bytes: &[u8], at: usize) -> bool {
     }
 }
 
+/// Whether the text ends in a percent sign, escaped itself or not.
+fn percent_ends(text: &[u8]) -> bool {
+    match text {
+        [head @ .., b'2', b'5'] => percent_ends(head),
+        [.., b'%'] => true,
+        _ => false,
+    }
+}
+
 /// Bytes of the escape that a run of the alphabet starting at `at` begins
-/// with: `n` of `\n`, `0A` of `%0A`, `31m` of a colour code.
+/// with: `n` of `\n`, `0A` of `%0A`, `253A` of `%253A`, `31m` of a colour code.
 pub(super) fn escape_len(bytes: &[u8], at: usize) -> usize {
     if at == 0 || !matches!(bytes[at - 1], b'\\' | b'%' | b'=' | b'[' | b';') {
         return 0;
     }
     // `\0` is an escape, and so is the `\040` that it may be the start of.
-    let octal = at + 3 <= bytes.len() && bytes[at..at + 3].iter().all(|b| matches!(b, b'0'..=b'7'));
-    let shortest = if octal { 3 } else { 1 };
+    let octal = |digits: &[u8]| digits.iter().all(|b| matches!(b, b'0'..=b'7'));
+    let is_octal = bytes[at - 1] == b'\\' && bytes.get(at..at + 3).is_some_and(octal);
+    let shortest = if is_octal { 3 } else { 1 };
     (shortest..=8)
         .take_while(|len| at + len <= bytes.len())
-        .find(|len| escape_ends(bytes, at + len))
+        .find(|len| escape_ends(bytes, at + len) && !bytes[..at + len].ends_with(b"%25"))
         .unwrap_or(0)
 }
 
@@ -222,6 +236,7 @@ mod tests {
             r"a\\/b\u002Bc",
             r"a\x2fb\\u002bc",
             "a%2Fb%2bc",
+            "a%252Fb%25252bc",
             "a&#47;b&#x2B;c",
         ] {
             assert_eq!(read_all(text), "a/b+c", "{text}");
@@ -278,6 +293,8 @@ mod tests {
             r"\u000a",
             r"\x0A",
             "%0A",
+            "%253A",
+            "%25252F",
             "\x1b[31m",
             r"\033[1;32m",
             r"\x1b[0m",

@@ -26,6 +26,8 @@ pub struct Match {
     pub line: Option<u64>,
     /// From 1, in bytes.
     pub column: Option<u64>,
+    /// The same in characters; unknown where the line began long before.
+    pub character: Option<u64>,
     /// Outermost first.
     pub encoding: Vec<Encoding>,
     /// How often the credential stands in the blob.
@@ -186,6 +188,7 @@ fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
         in_signature: false,
         line: position.line,
         column: position.column,
+        character: position.character,
         encoding: place.encoding,
         occurrences: sightings.seen.get(&id.id).copied().unwrap_or(1),
         access_key_id: Some(id.id.clone()),
@@ -221,6 +224,7 @@ fn lone_secrets(secrets: Vec<SecretSighting>) -> Vec<Match> {
             in_signature: false,
             line: position.line,
             column: position.column,
+            character: position.character,
             encoding: sighting.place.encoding,
             occurrences: 1,
         });
@@ -260,6 +264,7 @@ fn of_standalone((found, occurrences): (Standalone, u64)) -> Match {
         in_signature: false,
         line: position.line,
         column: position.column,
+        character: position.character,
         encoding: found.place.encoding,
         occurrences,
     }

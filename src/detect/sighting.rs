@@ -32,6 +32,7 @@ pub(super) struct Place {
 pub(super) struct Position {
     pub(super) line: Option<u64>,
     pub(super) column: Option<u64>,
+    pub(super) character: Option<u64>,
 }
 
 impl Place {

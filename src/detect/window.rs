@@ -38,6 +38,17 @@ impl Lines {
     }
 }
 
+/// The bytes of the present line that continue a character of UTF-8, after
+/// `bytes`, if `before` is their number ahead of these.
+fn continuation_bytes(bytes: &[u8], before: Option<u64>) -> Option<u64> {
+    let (line, before) = match memrchr(b'\n', bytes) {
+        Some(end) => (&bytes[end + 1..], Some(0)),
+        None => (bytes, before),
+    };
+    let count = |line: &[u8]| line.iter().filter(|byte| **byte & 0xc0 == 0x80).count();
+    before.map(|before| before + count(line) as u64)
+}
+
 /// Bytes at the start of a blob in which a NUL tells that it is no text.
 const TEXT_HEAD: usize = 1024;
 
@@ -251,6 +262,8 @@ impl<'d> Scanner<'d> {
         places.sort_by_key(|place| place.offset);
         let mut counted = 0;
         let mut lines = self.lines_before;
+        let line_starts_here = lines.is_some_and(|lines| lines.start == self.base);
+        let mut continued = line_starts_here.then_some(0);
         for place in places {
             let offset = usize::try_from(place.offset.saturating_sub(self.base)).unwrap_or(0);
             let between = counted..offset.clamp(counted, bytes.len());
@@ -258,9 +271,12 @@ impl<'d> Scanner<'d> {
             if let Some(lines) = &mut lines {
                 lines.pass(&bytes[between.clone()], self.base + between.start as u64);
             }
+            continued = continuation_bytes(&bytes[between], continued);
+            let column = lines.map(|lines| place.offset - lines.start + 1);
             place.position = Some(Position {
                 line: lines.map(|lines| lines.count + 1),
-                column: lines.map(|lines| place.offset - lines.start + 1),
+                column,
+                character: column.and_then(|column| column.checked_sub(continued?)),
             });
         }
     }

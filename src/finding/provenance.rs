@@ -63,6 +63,9 @@ pub struct Location {
     pub line: Option<u64>,
     /// From 1, in bytes.
     pub column: Option<u64>,
+    /// The same in characters, for formats that count so.
+    #[serde(skip)]
+    pub character: Option<u64>,
     /// Encodings around the credential, outermost first.
     pub encoding: Vec<&'static str>,
     pub commit: Option<String>,
@@ -88,6 +91,7 @@ impl Location {
             member: None,
             line: None,
             column: None,
+            character: None,
             encoding: Vec::new(),
             commit: None,
             author_date: None,

@@ -71,6 +71,11 @@ impl Seen {
         told::check_overrides(&self.0)
     }
 
+    /// Whether everybody was looked at and all that was seen is told.
+    pub(super) fn is_whole(&self) -> bool {
+        told::is_whole(&self.0)
+    }
+
     /// `role.shadowed`, with a finding for each holder of a key in the
     /// role's place.
     pub(super) fn check_shadowed(

@@ -21,7 +21,8 @@ pub const MESSAGE_ID_UNKNOWN: &str = "0c6f9b4f5a0e4c9a9a2b6f6d7c3e1a03";
 /// A sweep has ended.
 pub const MESSAGE_ID_SWEEP: &str = "0c6f9b4f5a0e4c9a9a2b6f6d7c3e1a04";
 
-/// `event` is `opened` or `changed`.
+/// `event` is `opened`, `changed`, or `unrecorded` where the ledger could not
+/// take it down: it will be told as opened when that is possible again.
 pub fn finding(finding: &Finding, event: &str) {
     let place = &finding.location;
     log::log!(

@@ -68,6 +68,14 @@ impl Recollection {
             .is_some_and(|seen| seen.load(Ordering::Relaxed))
     }
 
+    /// The places of open findings that were not looked through in this scan.
+    pub fn not_looked_through(&self) -> impl Iterator<Item = &String> {
+        let places = self.places.iter();
+        places
+            .filter(|(_, seen)| !seen.load(Ordering::Relaxed))
+            .map(|(place, _)| place)
+    }
+
     /// What the next scan is to know, sorted. After a scan of everything,
     /// states that were not met belong to files that are gone or changed.
     pub fn to_known(&self, of_everything: bool) -> Vec<u64> {

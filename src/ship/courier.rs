@@ -5,21 +5,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::attempts::{Attempts, Step};
 use super::cloudwatch::{Failure, Logs};
-use super::decision::{Call, Decision, Fault, decide};
+use super::decision::{Call, Fault};
 use super::delivery::{Delivery, Fate, Obstacle, Reason};
 use super::problem::Context;
 use super::restamp::restamp;
 use super::{Event, Settings, batch};
 use crate::aws::{self, Metadata, Role, RoleError};
 
-/// The longest that one call may take.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest first pause; it doubles with every failure up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// With less time left a further attempt would only be cut off.
-const SHORTEST_ATTEMPT: Duration = Duration::from_millis(250);
 /// Credentials that were refused this often, fetched anew each time, are not
 /// going to be accepted.
 const MAX_RENEWALS: u32 = 3;
@@ -187,20 +181,19 @@ impl Courier<'_> {
     /// Puts one batch, and creates on the way what is missing.
     async fn put(&mut self, events: &[Event], batch: &[usize]) -> Result<(), Stop> {
         let batched: Vec<&Event> = batch.iter().map(|place| &events[*place]).collect();
-        let mut call = Call::PutLogEvents;
-        let mut attempts = 0;
-        let mut failures = 0;
-        let mut created = Vec::new();
+        let mut attempts = Attempts::default();
+        let mut tried = 0;
         let mut last: Option<Failure> = None;
         loop {
-            let Some(limit) = self.attempt_limit() else {
-                let problem =
-                    self.context()
-                        .out_of_time(call, attempts, self.deadline, last.as_ref());
+            let call = attempts.call();
+            let Some(limit) = Attempts::limit(self.left()) else {
+                let problem = self
+                    .context()
+                    .out_of_time(call, tried, self.deadline, last.as_ref());
                 let fault = last.map_or(Fault::TimedOut, |failure| failure.fault);
                 return Err(Stop::Run(Obstacle::OutOfTime(call, fault), problem));
             };
-            attempts += 1;
+            tried += 1;
             let outcome = timeout(limit, self.link.logs.perform(call, &batched))
                 .await
                 .unwrap_or_else(|_| {
@@ -210,55 +203,36 @@ impl Courier<'_> {
                     })
                 });
             let failure = match outcome {
-                Ok(fates) => match done(call) {
-                    None => {
-                        for (place, fate) in batch.iter().zip(fates) {
-                            self.delivery.fates[*place] = fate;
-                        }
-                        return Ok(());
+                Ok(fates) => {
+                    for (place, fate) in batch.iter().zip(fates) {
+                        self.delivery.fates[*place] = fate;
                     }
-                    Some(next) => {
-                        call = next;
-                        continue;
+                    match attempts.succeeded() {
+                        Some(_) => continue,
+                        None => return Ok(()),
                     }
-                },
+                }
                 Err(failure) => failure,
             };
-            match decide(call, failure.fault) {
-                Decision::Done => match done(call) {
-                    None => {
-                        for place in batch {
-                            self.delivery.fates[*place] = Fate::Accepted;
-                        }
-                        return Ok(());
+            let may_renew = self.renewals < MAX_RENEWALS;
+            match attempts.failed(failure.fault, may_renew, self.left(), fastrand::f64()) {
+                Step::Attempt { pause, renew } => {
+                    sleep(pause).await;
+                    if renew {
+                        self.renewals += 1;
+                        // A failure here is no reason to stop: the next attempt
+                        // tells whether those at hand are still refused.
+                        let _ = timeout_at(self.end, self.link.renew()).await;
                     }
-                    Some(next) => call = next,
-                },
-                Decision::Retry => self.pause(&mut failures).await,
-                Decision::RenewCredentials => {
-                    if self.renewals == MAX_RENEWALS {
-                        return Err(self.give_up(call, &failure));
-                    }
-                    self.renewals += 1;
-                    self.pause(&mut failures).await;
-                    // A failure here is no reason to stop: the next attempt
-                    // tells whether those at hand are still refused.
-                    let _ = timeout_at(self.end, self.link.renew()).await;
                 }
-                missing @ (Decision::CreateStream | Decision::CreateGroup) => {
-                    // It was created, and is not there yet for everyone.
-                    if created.contains(&missing) {
-                        self.pause(&mut failures).await;
-                    } else {
-                        created.push(missing);
+                Step::Done => {
+                    for place in batch {
+                        self.delivery.fates[*place] = Fate::Accepted;
                     }
-                    call = match missing {
-                        Decision::CreateStream => Call::CreateLogStream,
-                        _ => Call::CreateLogGroup,
-                    };
+                    return Ok(());
                 }
-                Decision::SkipBatch => return Err(Stop::Batch(failure)),
-                Decision::GiveUp => return Err(self.give_up(call, &failure)),
+                Step::SkipBatch => return Err(Stop::Batch(failure)),
+                Step::GiveUp => return Err(self.give_up(call, &failure)),
             }
             // An attempt that was cut short because the time was running out
             // tells less than what went wrong before.
@@ -275,20 +249,8 @@ impl Courier<'_> {
         )
     }
 
-    /// How long the next attempt may take: never all that is left, so that a
-    /// hung connection leaves time for another one.
-    fn attempt_limit(&self) -> Option<Duration> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        (left >= SHORTEST_ATTEMPT).then(|| ATTEMPT_TIMEOUT.min(left / 2))
-    }
-
-    /// Full jitter: anything between nothing and a bound that doubles, so that
-    /// those who failed together do not return together.
-    async fn pause(&self, failures: &mut u32) {
-        let left = self.end.saturating_duration_since(Instant::now());
-        let bound = longest_pause(*failures, left);
-        *failures = failures.saturating_add(1);
-        sleep(bound.mul_f64(fastrand::f64())).await;
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
     }
 
     fn context(&self) -> Context<'_> {
@@ -297,38 +259,5 @@ impl Courier<'_> {
             region: &self.link.region,
             role: &self.link.role,
         }
-    }
-}
-
-/// The bound doubles with each failure, and leaves time for another attempt.
-fn longest_pause(failures: u32, left: Duration) -> Duration {
-    FIRST_PAUSE
-        .saturating_mul(2u32.saturating_pow(failures))
-        .min(LONGEST_PAUSE)
-        .min(left / 2)
-}
-
-/// The call that follows on success; none after the last.
-const fn done(call: Call) -> Option<Call> {
-    match call {
-        Call::CreateLogGroup => Some(Call::CreateLogStream),
-        Call::CreateLogStream => Some(Call::PutLogEvents),
-        Call::PutLogEvents => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_and_never_take_the_time_of_the_next_attempt() {
-        let hour = Duration::from_hours(1);
-        let bounds: Vec<_> = (0..5).map(|n| longest_pause(n, hour).as_millis()).collect();
-        assert_eq!(bounds, [200, 400, 800, 1600, 3200]);
-        assert_eq!(longest_pause(u32::MAX, hour), LONGEST_PAUSE);
-        let second = Duration::from_secs(1);
-        assert_eq!(longest_pause(9, second), second / 2);
-        assert_eq!(longest_pause(0, Duration::ZERO), Duration::ZERO);
     }
 }

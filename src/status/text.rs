@@ -65,12 +65,17 @@ fn open(status: &Status) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, name)| format!("{count} {name}"))
         .collect();
-    format!(
-        "open: {} findings of {} credentials: {}",
-        open.findings,
-        open.credentials,
-        counts.join(", ")
-    )
+    let many = |count: u64, what: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {what}{plural}")
+    };
+    let mut line = format!("open: {}", many(open.findings, "finding"));
+    // Failed checks are of none.
+    if open.credentials > 0 {
+        let _ = write!(line, " of {}", many(open.credentials, "credential"));
+    }
+    let _ = write!(line, ": {}", counts.join(", "));
+    line
 }
 
 fn sweep(status: &Status) -> String {

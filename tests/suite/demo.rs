@@ -13,6 +13,7 @@ mod support {
     pub(crate) mod http;
     pub(crate) mod imds_double;
     pub(crate) mod logs_double;
+    pub(crate) mod quota;
     pub(crate) mod role;
 }
 

@@ -155,6 +155,11 @@ pub(super) fn check_overrides(survey: &Survey) -> PostureCheck {
         .expected("none")
 }
 
+/// Whether a shadowing that is not told is none.
+pub(super) fn is_whole(survey: &Survey) -> bool {
+    unseen(survey).is_none() && survey.excess == 0 && survey.shadows.len() <= MAX_TOLD
+}
+
 /// What could not be looked at; `None` where that is nothing.
 fn unseen(survey: &Survey) -> Option<String> {
     let mut parts = Vec::new();

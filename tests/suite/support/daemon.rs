@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -181,21 +181,45 @@ impl Daemon {
         }
     }
 
+    /// Whether the service manager is told `state` within a time.
+    pub(crate) fn hears_within(&self, time: Duration, state: &str) -> bool {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            let message = self.heard.recv_timeout(left);
+            if message.is_ok_and(|message| message.lines().any(|line| line == state)) {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits until the status is as it should be.
     pub(crate) fn status_when(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let status = self.status_before_end(what, is_so);
+        status.unwrap_or_else(|ended| {
+            let log = fs::read_to_string(self.home.join("log")).unwrap();
+            panic!("{ended}: {log}")
+        })
+    }
+
+    /// The same of a service that may come to an end before: how.
+    pub(crate) fn status_before_end(
+        &mut self,
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Result<Value, ExitStatus> {
         let socket = self.home.join("run/rolecall.sock");
-        let log = self.home.join("log");
         wait(what, || {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("{status}: {}", fs::read_to_string(&log).unwrap());
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return Some(Err(ended));
             }
             let stream = std::os::unix::net::UnixStream::connect(&socket).ok()?;
             let status: Value = serde_json::from_reader(stream).ok()?;
-            is_so(&status).then_some(status)
+            is_so(&status).then_some(Ok(status))
         })
     }
 

@@ -5,11 +5,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::http::{Reply, Request, Response, Server};
+use super::quota::Quota;
 
 pub(crate) const FOREVER: usize = usize::MAX;
 
@@ -82,11 +83,12 @@ struct State {
     troubles: Vec<(String, Trouble, usize)>,
     expired: HashSet<String>,
     known: Option<HashSet<String>>,
-    streams_per_second: Option<usize>,
-    created: Vec<Instant>,
+    streams_per_second: Option<Quota>,
     invisible: usize,
     requests: Vec<Recorded>,
     batches: Vec<usize>,
+    /// All that was ever stored.
+    received: Vec<Stored>,
 }
 
 /// Sets the service up; [`Builder::start`] starts it.
@@ -146,7 +148,7 @@ impl Builder {
     /// `CreateLogStream` throttles above this rate.
     #[must_use]
     pub(crate) fn streams_per_second(mut self, rate: usize) -> Self {
-        self.0.streams_per_second = Some(rate);
+        self.0.streams_per_second = Some(Quota::new(rate));
         self
     }
 
@@ -184,6 +186,41 @@ impl LogsDouble {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread panicked")
+    }
+
+    /// The next `times` calls of `action` go wrong, before anything else does.
+    pub(crate) fn trouble(&self, action: &str, trouble: Trouble, times: usize) {
+        let troubles = &mut self.state().troubles;
+        troubles.insert(0, (action.into(), trouble, times));
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn recover(&self) {
+        self.state().troubles.clear();
+    }
+
+    /// Somebody deletes the group, with all that is in it.
+    pub(crate) fn delete_group(&self, group: &str) {
+        self.state().groups.remove(group);
+    }
+
+    /// Somebody deletes the group, and makes it anew without a stream.
+    pub(crate) fn empty_group(&self, group: &str) {
+        self.state().groups.insert(group.into(), HashMap::new());
+    }
+
+    /// From now on its clock is so far ahead of this machine's.
+    pub(crate) fn set_clock_ahead_ms(&self, ms: i64) {
+        self.state().clock_ahead_ms = ms;
+    }
+
+    /// Every event that was ever accepted, also into what was deleted since.
+    pub(crate) fn received(&self) -> Vec<Value> {
+        let state = self.state();
+        let received = state.received.iter();
+        received
+            .map(|event| serde_json::from_str(&event.message).expect("JSON"))
+            .collect()
     }
 
     pub(crate) fn requests(&self) -> Vec<Recorded> {
@@ -335,13 +372,10 @@ impl State {
 
     fn create_stream(&mut self, group: &str, stream: &str) -> Result<Value, ApiError> {
         check_stream_name(stream)?;
-        if let Some(rate) = self.streams_per_second {
-            let second = Duration::from_secs(1);
-            self.created.retain(|at| at.elapsed() < second);
-            if self.created.len() >= rate {
-                return Err(ApiError(400, "ThrottlingException", "Rate exceeded".into()));
-            }
-            self.created.push(Instant::now());
+        if let Some(quota) = &mut self.streams_per_second
+            && !quota.take(Duration::from_millis(now_ms().unsigned_abs()))
+        {
+            return Err(ApiError(400, "ThrottlingException", "Rate exceeded".into()));
         }
         let streams = self
             .groups
@@ -378,7 +412,9 @@ impl State {
         let expired = retention_days.map_or(0, |days| older_than(days * DAY_MS));
         let too_new = events.partition_point(|e| e.timestamp_ms <= now + 2 * HOUR_MS);
         let first = too_old.max(expired);
-        stored.extend_from_slice(&events[first..too_new.max(first)]);
+        let accepted = &events[first..too_new.max(first)];
+        stored.extend_from_slice(accepted);
+        self.received.extend_from_slice(accepted);
         self.batches.push(events.len());
 
         let mut info = json!({});
