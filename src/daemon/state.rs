@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) store: Store,
     pub(super) instance: Instance,
     pub(super) role_usable: bool,
+    /// At one of the checks since the start.
+    role_was_usable: bool,
     pub(super) role_access_key_id: Option<String>,
     pub(super) user_data: UserData,
     /// What the posture checks found, what is allowed included.
@@ -85,6 +87,7 @@ impl State {
             store,
             instance: Instance::default(),
             role_usable: false,
+            role_was_usable: false,
             role_access_key_id: None,
             user_data: UserData::default(),
             shadows: Vec::new(),
@@ -100,10 +103,12 @@ impl State {
         })
     }
 
-    /// Whether there is a way to deliver at all.
+    /// Whether there is a way to deliver at all. That the role is gone again is
+    /// for a delivery to find out: an answer of the metadata service that came
+    /// too late must not hold back events until the next check.
     pub(super) fn may_deliver(&self, config: &Config) -> bool {
         match config.ship.mode {
-            ShipMode::Auto => self.role_usable,
+            ShipMode::Auto => self.role_was_usable,
             ShipMode::Always => true,
             ShipMode::Never => false,
         }
@@ -111,6 +116,7 @@ impl State {
 
     pub(super) fn record_posture(&mut self, posture: Posture) {
         self.role_usable = posture.role_usable;
+        self.role_was_usable |= posture.role_usable;
         self.role_access_key_id = posture.role_access_key_id;
         self.user_data = settings::user_data(posture.user_data);
         // An instance does not become another one: what was once known stays

@@ -17,6 +17,10 @@ use crate::aws::{self, Metadata, Role, RoleError};
 /// Credentials that were refused this often, fetched anew each time, are not
 /// going to be accepted.
 const MAX_RENEWALS: u32 = 3;
+/// How often a metadata service that gives no answer is asked for the role, and
+/// the longest pause in between.
+const MAX_ASKED: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
 /// Batches that are divided in a delivery to find the event that makes them
 /// invalid: enough for a few events among ten thousand.
 const MAX_DIVISIONS: u32 = 64;
@@ -33,7 +37,7 @@ impl Link {
     /// Everything up to, and without, the first connection to CloudWatch Logs.
     pub(super) async fn prepare(settings: &Settings) -> Result<Self, (Obstacle, String)> {
         let metadata = Metadata::new(&settings.imds_endpoint).map_err(no_credentials)?;
-        let Role { name, credentials } = metadata.fetch_role().await.map_err(no_credentials)?;
+        let Role { name, credentials } = fetch_role(&metadata).await?;
         let region = match aws::non_empty(settings.region.as_ref()) {
             Some(region) => region.clone(),
             None => metadata.fetch_region().await.map_err(|error| {
@@ -53,11 +57,22 @@ impl Link {
 
     /// The role may have been changed or taken away since the last delivery.
     pub(super) async fn renew(&mut self) -> Result<(), (Obstacle, String)> {
-        let role = self.metadata.fetch_role().await.map_err(no_credentials)?;
+        let role = fetch_role(&self.metadata).await?;
         self.role = role.name;
         self.logs.renew(role.credentials);
         Ok(())
     }
+}
+
+/// A check has one delivery, which one late answer must not cost.
+async fn fetch_role(metadata: &Metadata) -> Result<Role, (Obstacle, String)> {
+    for _ in 1..MAX_ASKED {
+        match metadata.fetch_role().await {
+            Err(RoleError::Unreachable { .. }) => sleep(PAUSE.mul_f64(fastrand::f64())).await,
+            outcome => return outcome.map_err(no_credentials),
+        }
+    }
+    metadata.fetch_role().await.map_err(no_credentials)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]

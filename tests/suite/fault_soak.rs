@@ -128,6 +128,7 @@ fn whatever_fails_what_is_told_in_the_end_is_what_there_was() {
             fs::remove_file(path).unwrap();
             removed.insert(id);
         }
+        daemon.status_when("the keys that are left", open(there.len()));
         for _ in 0..rng.usize(..4) {
             let key = host.key_pair();
             let path = host.write(&format!("srv/{}.env", planted.len()), key.env());

@@ -3,6 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -160,8 +161,10 @@ impl Sample {
         host.write("srv/comes-and-goes.env", pair.env());
         told("opened", 2);
         self.statuses.push_str(&home.status(&[]).stdout);
-        // A sweep that knows of files from the one before, and a sign of life
+        // What is left out now and was not before makes the coverage news: of
+        // a sweep that knows of files from the one before. And a sign of life
         // that knows how long the finding was open.
+        let _socket = UnixListener::bind(host.path("srv/socket")).unwrap();
         for word in ["\"unchanged\":", "\"TimeToResolve\":"] {
             wait(word, || {
                 let received = logs.events(GROUP, INSTANCE);
