@@ -1,5 +1,5 @@
 //! What judges rolecall's output and was not written here: JSON Schema, OCSF
-//! and SARIF, from PyPI and npm, installed into the environment of moto and
+//! and SARIF, from `PyPI` and npm, installed into the environment of moto and
 //! beside it on the first run.
 
 use std::fs::{self, File, Permissions};
