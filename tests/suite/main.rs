@@ -6,6 +6,7 @@
 mod alarm;
 mod architecture;
 mod archives;
+mod boot;
 mod caller;
 mod check;
 mod daemon;
@@ -21,6 +22,7 @@ mod memory;
 mod moto;
 mod namespaces;
 mod neighbour;
+mod packaging;
 mod posture;
 mod private_network;
 mod privilege;
