@@ -144,6 +144,7 @@ pub fn run(
             let told = runtime.block_on(ship::deliver(&settings, &events, limit));
             report.summary.shipped = told.accepted();
             report.summary.undelivered = given - told.accepted();
+            report.summary.lost = told.rejected().total();
             report.notes.extend(told.problems.iter().cloned());
             delivery = Some(told);
         }

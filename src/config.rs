@@ -21,6 +21,7 @@ mod layers;
 mod lines;
 mod nearest;
 mod origin;
+mod proxy;
 mod quantity;
 mod render;
 mod value;
@@ -35,6 +36,7 @@ pub use error::{ConfigError, Place};
 pub use glob::PathGlobs;
 pub use layers::{Loaded, Overrides, Sources};
 pub use origin::Origin;
+pub use proxy::Proxy;
 pub use quantity::parse_duration;
 pub use render::documented_default;
 
@@ -107,7 +109,9 @@ pub struct Ship {
     pub endpoint: Option<String>,
     pub sts_endpoint: Option<String>,
     pub region: Option<String>,
-    pub proxy: Option<String>,
+    pub fips: bool,
+    pub dual_stack: bool,
+    pub proxy: Option<Proxy>,
     pub ca_bundle: Option<PathBuf>,
     /// May be zero.
     pub spread: Duration,
@@ -187,6 +191,8 @@ impl Default for Config {
                 endpoint: None,
                 sts_endpoint: None,
                 region: None,
+                fips: false,
+                dual_stack: false,
                 proxy: None,
                 ca_bundle: None,
                 spread: Duration::from_mins(10),

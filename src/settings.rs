@@ -105,7 +105,9 @@ pub fn verify(config: &Config, instance: &Instance) -> verify::Settings {
 /// For the way to AWS.
 pub fn network(config: &Config) -> Network {
     Network {
-        proxy: config.ship.proxy.clone(),
+        fips: config.ship.fips,
+        dual_stack: config.ship.dual_stack,
+        proxy: config.ship.proxy.as_ref().map(|proxy| proxy.url().clone()),
         ca_bundle: config.ship.ca_bundle.clone(),
     }
 }

@@ -65,6 +65,7 @@ impl Caller {
             Failure::LostAnswer { cause }
             | Failure::TimedOut { cause }
             | Failure::ProxyDenied { cause }
+            | Failure::ProxyRefused { cause }
             | Failure::Untrusted { cause }
             | Failure::Unreachable { cause }
             | Failure::Misconfigured { cause } => return Self::Silent { cause },
@@ -127,6 +128,9 @@ impl Sts {
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_app_name(AppName::new("rolecall").ok());
+        let (fips, dual_stack) = network.variants(url.as_ref());
+        config.set_use_fips(fips);
+        config.set_use_dual_stack(dual_stack);
         config.set_endpoint_url(url);
         Ok(Self {
             client: Client::from_conf(config.build()),

@@ -2,7 +2,6 @@
 //! where one is configured, a trust store.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 
 use crate::sanitize;
+use crate::secret::Secret;
 
 /// Connecting, which includes the name, the proxy's tunnel and the TLS
 /// handshake.
@@ -32,22 +32,35 @@ const MAX_CAUSE_CHARS: usize = 300;
 
 /// How the HTTP client tells of a 407 to its CONNECT; its type is private.
 pub(super) const PROXY_DENIED: &str = "proxy authorization required";
+/// The same of any other status than 200, which it keeps to itself.
+pub(super) const PROXY_REFUSED: &str = "tunnel error: unsuccessful";
 
 /// How AWS services are reached. The metadata service never is this way.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
-    pub proxy: Option<String>,
+    /// A URL, with a user name and password where it needs them.
+    pub proxy: Option<Secret>,
     /// PEM; in place of the system's certificates.
     pub ca_bundle: Option<PathBuf>,
+    /// Take the endpoints with validated cryptography.
+    pub fips: bool,
+    /// Take the endpoints with an IPv6 address.
+    pub dual_stack: bool,
 }
 
-impl fmt::Debug for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network")
-            // A password may stand in it.
-            .field("proxy", &self.proxy.is_some())
-            .field("ca_bundle", &self.ca_bundle)
-            .finish()
+impl Network {
+    fn proxy(&self) -> Option<&str> {
+        self.proxy
+            .as_ref()
+            .and_then(Secret::expose_str)
+            .filter(|url| !url.is_empty())
+    }
+
+    /// Whether to ask the SDK for a FIPS and for a dual-stack endpoint. A URL
+    /// is taken as it is: it may well be that of a FIPS endpoint in a VPC.
+    pub(crate) const fn variants(&self, url: Option<&String>) -> (Option<bool>, Option<bool>) {
+        let public = url.is_none();
+        (Some(public && self.fips), Some(public && self.dual_stack))
     }
 }
 
@@ -88,9 +101,9 @@ pub(crate) fn client(
         None if needs_no_tls(network, endpoint) => TrustStore::empty(),
         None => TrustStore::default(),
     };
-    let proxy = match non_empty(network.proxy.as_ref()) {
+    let proxy = match network.proxy() {
         // The client would panic later on what it cannot parse now.
-        Some(url) => ProxyConfig::all(url.as_str()).map_err(|_| TransportError::Proxy)?,
+        Some(url) => ProxyConfig::all(url).map_err(|_| TransportError::Proxy)?,
         None => ProxyConfig::disabled(),
     };
     let timeouts = HttpConnectorSettings::builder()
@@ -171,8 +184,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 
 fn needs_no_tls(network: &Network, endpoint: Option<&str>) -> bool {
     let plain = |url: &str| url.starts_with("http://");
-    endpoint.is_some_and(plain)
-        && non_empty(network.proxy.as_ref()).is_none_or(|proxy| plain(proxy))
+    endpoint.is_some_and(plain) && network.proxy().is_none_or(plain)
 }
 
 fn trusting(trust_store: TrustStore) -> TlsContext {
@@ -225,8 +237,8 @@ mod tests {
             "ftp://user:hidden-word@host",
         ] {
             let network = Network {
-                proxy: Some(proxy.into()),
-                ca_bundle: None,
+                proxy: Some(Secret::new(proxy)),
+                ..Network::default()
             };
             let error = client(&network, ENDPOINT).expect_err("no proxy");
             let error = error.to_string();
@@ -253,8 +265,8 @@ mod tests {
             file("der", &armour("AAAA")),
         ] {
             let network = Network {
-                proxy: None,
                 ca_bundle: Some(path),
+                ..Network::default()
             };
             let error = client(&network, ENDPOINT).expect_err("no bundle");
             let error = error.to_string();
@@ -266,13 +278,5 @@ mod tests {
     fn causes_are_one_safe_line() {
         let error = io::Error::other(io::Error::other("a\u{1b}[1mb"));
         assert_eq!(causes(&error), "a\\x1b[1mb");
-    }
-    #[test]
-    fn debug_output_hides_the_password_of_the_proxy() {
-        let network = Network {
-            proxy: Some("http://user:hidden-word@proxy".into()),
-            ca_bundle: None,
-        };
-        assert!(!format!("{network:?}").contains("hidden-word"));
     }
 }

@@ -11,9 +11,9 @@ use super::glob::PathGlobs;
 use super::quantity::{show_duration, show_size};
 use super::value::{
     Raw, boolean, duration, endpoint, globs, integer, log_group, log_stream, optional, path, paths,
-    region, ship_mode, size,
+    proxy, region, ship_mode, size,
 };
-use super::{Config, ShipMode};
+use super::{Config, Proxy, ShipMode};
 
 /// A key with a single value; `[[allow]]` is a list of its own.
 pub(super) struct Key {
@@ -236,10 +236,23 @@ pub(super) const KEYS: &[Key] = &[
         "Region of the log group; \"\" is the instance's own."
     ),
     key!(
+        ship.fips,
+        boolean,
+        "Use the FIPS endpoints of AWS, which not every region has. A URL that is set\n\
+         above is taken as it is."
+    ),
+    key!(
+        ship.dual_stack,
+        boolean,
+        "Use the endpoints of AWS that answer over IPv6 as well as IPv4. A URL that is\n\
+         set above is taken as it is."
+    ),
+    key!(
         ship.proxy,
-        optional(endpoint),
-        "HTTP proxy on the way to AWS services, without a user name or password;\n\
-         \"\" is none. The metadata service is never asked through a proxy."
+        optional(proxy),
+        "HTTP proxy on the way to AWS services; \"\" is none. It may hold a user name and\n\
+         password, percent-encoded: http://USER:PASSWORD@HOST:PORT; the file is then to\n\
+         be readable by root only. The metadata service is never asked through a proxy."
     ),
     key!(
         ship.ca_bundle,
@@ -316,6 +329,12 @@ impl Show for ByteSize {
 impl Show for ShipMode {
     fn show(&self) -> String {
         self.name().show()
+    }
+}
+
+impl Show for Proxy {
+    fn show(&self) -> String {
+        self.shown().show()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -59,6 +59,8 @@ pub struct Loaded {
     pub config: Config,
     /// The files that were read, in that order.
     pub files: Vec<PathBuf>,
+    /// What is valid and yet not as it should be, a sentence each.
+    pub warnings: Vec<String>,
     pub(super) origins: Origins,
 }
 
@@ -66,6 +68,19 @@ impl Loaded {
     /// Where the value of a key such as `scan.threads` came from.
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Whether everybody on the host can read the proxy's password.
+    fn exposed_password(&self) -> Option<String> {
+        let proxy = self.config.ship.proxy.as_ref()?;
+        let Origin::File { file, .. } = self.origin("ship.proxy") else {
+            return None;
+        };
+        let path = self.files.iter().find(|path| shown(path) == file)?;
+        let mode = fs::metadata(path).ok()?.permissions().mode();
+        (proxy.has_password() && mode & 0o004 != 0).then(|| {
+            format!("{file} holds the proxy's password and everybody can read it: chmod 600")
+        })
     }
 
     /// One line that says what was found to be valid.
@@ -101,6 +116,7 @@ impl Config {
         let mut loaded = Loaded {
             config: Self::default(),
             files: Vec::new(),
+            warnings: Vec::new(),
             origins: Origins::new(),
         };
         match candidates(sources) {
@@ -130,6 +146,7 @@ impl Config {
                 Err(Invalid { reason, .. }) => errors.push(ConfigError::Flag { flag, reason }),
             }
         }
+        loaded.warnings.extend(loaded.exposed_password());
         (loaded, ConfigError::from_all(errors))
     }
 }

@@ -165,6 +165,8 @@ mod tests {
         endpoint = "https://logs.example"
         sts_endpoint = "https://sts.example"
         region = "eu-west-1"
+        fips = true
+        dual_stack = true
         proxy = "http://proxy:3128"
         ca_bundle = "/etc/ssl/my.pem"
         spread = "1ms"

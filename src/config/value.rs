@@ -10,12 +10,13 @@ use toml::Spanned;
 use toml::de::DeValue;
 use toml::value::Datetime;
 
-use super::ShipMode;
 use super::endpoint::read_endpoint;
 use super::error::{Invalid, quote};
 use super::glob::PathGlobs;
 use super::nearest::nearest;
+use super::proxy::read_proxy;
 use super::quantity::{read_duration, read_size, show_duration, show_size};
+use super::{Proxy, ShipMode};
 
 /// A value, and where in its file it stands; a flag's stands nowhere.
 #[derive(Debug)]
@@ -199,6 +200,10 @@ fn list<T>(raw: &Raw, read: impl Fn(&Raw) -> Read<T>) -> Read<Vec<T>> {
 
 pub(super) fn endpoint(raw: &Raw) -> Read<String> {
     raw.read_text("a URL in quotes", read_endpoint)
+}
+
+pub(super) fn proxy(raw: &Raw) -> Read<Proxy> {
+    raw.read_text("a URL in quotes", read_proxy)
 }
 
 /// `""` says that there is none.

@@ -362,7 +362,8 @@ impl Service {
         let left = self.state.settle(&delivered);
         let delivery = &delivered.delivery;
         let next = self.outgoing.delivered(delivery, left, now, dice());
-        if next.tell || delivery.obstacle.is_none() {
+        // What was rejected for good happened once.
+        if next.tell || delivery.obstacle.is_none() || delivery.rejected().total() > 0 {
             for problem in &delivery.problems {
                 log::warn!("{problem}");
             }

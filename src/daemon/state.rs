@@ -13,6 +13,7 @@ use super::pass::{Look, Scope};
 use super::schedule::Schedule;
 use super::service::rules;
 use super::standing::{self, Files, Looked};
+use super::stated::Stated;
 use super::store::Store;
 use super::telling::entry;
 use super::watch::Notice;
@@ -45,6 +46,7 @@ pub(super) struct State {
     /// Something is to be delivered; taken by who arranges that.
     pub(super) wanted: Option<Urgency>,
     checks: Vec<PostureCheck>,
+    stated: Stated,
     /// Events accepted since the last sign of life.
     accepted: u64,
     /// When the last sign of life was given.
@@ -70,6 +72,8 @@ impl State {
             status.coverage = last.coverage;
             status.last_delivery = last.last_delivery;
             status.last_posture = last.last_posture;
+        } else if !store.is_new {
+            log::warn!("the last run was cut off while it began");
         }
         status.pid = Some(std::process::id());
         status.started = Some(now());
@@ -88,6 +92,7 @@ impl State {
             config_problem: None,
             wanted: waits.then_some(Urgency::Finding),
             checks: Vec::new(),
+            stated: Stated::default(),
             accepted: 0,
             last_heartbeat: Timestamp::now(),
             notes: Vec::new(),
@@ -117,14 +122,11 @@ impl State {
             .instance_id
             .clone_from(&self.instance.instance_id);
         let at_ms = Timestamp::now().as_millisecond();
-        let known = std::mem::replace(&mut self.checks, posture.checks);
-        let verdict = |check: &PostureCheck| {
-            let known = known.iter().find(|known| known.check == check.check);
-            known.map(|known| (known.verdict, known.observed.clone()))
-        };
+        let clock = Instant::now();
+        self.checks = posture.checks;
         let mut events = Vec::new();
         for check in &self.checks {
-            if verdict(check) == Some((check.verdict, check.observed.clone())) {
+            if !self.stated.is_news(check, clock) {
                 continue;
             }
             if check.verdict == Verdict::Unknown {
@@ -178,13 +180,14 @@ impl State {
             let mut coverage = look.scan.coverage.iter();
             coverage.find(|coverage| coverage.source == kind)
         };
+        let within = look.scope.within(config);
         let looked = Looked {
-            files: look.scope.within(config).map(|within| Files {
+            files: Some(Files {
                 memory: &look.memory,
                 gone: &look.gone,
                 archives: config.scan.archives,
                 git: config.scan.git,
-                within,
+                within: &within,
                 overtaken,
             }),
             processes: of(SourceKind::Process),
@@ -232,7 +235,8 @@ impl State {
         self.keep_status();
     }
 
-    /// After a sweep: what each source looked at, and the summary.
+    /// After a sweep: what each source looked at, if that is news, and the
+    /// summary.
     fn give_sign_of_life(
         &mut self,
         coverage: &[Coverage],
@@ -246,6 +250,7 @@ impl State {
             .iter()
             .filter(|check| check.verdict == Verdict::Unknown)
             .count() as u64;
+        let outbox = self.store.outbox();
         let summary = Summary {
             instance_id: self.instance.instance_id.clone(),
             credentials: counts.credentials,
@@ -258,7 +263,8 @@ impl State {
             allowed,
             unknown,
             shipped: std::mem::take(&mut self.accepted),
-            undelivered: self.store.outbox().events,
+            undelivered: outbox.events,
+            lost: outbox.lost + outbox.rejected,
             duration_ms,
             complete: complete && unknown == 0,
         };
@@ -279,8 +285,10 @@ impl State {
             time_to_resolve: resolutions.newest,
         };
         let at_ms = Timestamp::now().as_millisecond();
+        let clock = Instant::now();
         let mut events: Vec<Entry> = coverage
             .iter()
+            .filter(|part| self.stated.is_news_of(part, clock))
             .map(|part| {
                 entry(
                     Class::Coverage,

@@ -2,18 +2,20 @@
 //! stops neither the scan nor the delivery.
 //!
 //! Where the state directory cannot be used the service goes on with a ledger
-//! in memory, and moves what it holds to the disk as soon as that can be used.
+//! in memory, which begins with what the one on disk knows, if that can be
+//! read, and moves to the disk as soon as that can be used: what was told in
+//! between is not told again.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::telling::Lines;
 use crate::finding::{Finding, Instance};
 use crate::ledger::{
-    Changes, Entry, Error, Fate, Ledger, Limits, Open, OpenCounts, Pass, Queued, Resolutions, Seq,
-    Standing, Transition,
+    Changes, Entry, Error, Fate, Ledger, Limits, Notice, Open, OpenCounts, Pass, Queued,
+    Resolutions, Seq, Standing, Transition,
 };
 use crate::report::journal;
 use crate::status;
@@ -22,24 +24,57 @@ pub(super) struct Store {
     ledger: Ledger,
     state_dir: PathBuf,
     limits: Limits,
-    /// Why the ledger is in memory only.
-    volatile: Option<String>,
-    /// What failed last; nothing has succeeded since.
-    failure: Option<String>,
+    /// The ledger is in memory only.
+    volatile: Option<Volatile>,
+    /// It was begun just now.
+    pub(super) is_new: bool,
+    /// What failed and has not succeeded since.
+    failures: BTreeMap<Task, String>,
     /// Events are to be delivered, and kept until they are.
     pub(super) delivers: bool,
     /// Something was not taken down: only another sweep can tell it.
     pub(super) incomplete: bool,
+    /// Events given up since the outbox was found full.
+    given_up: u64,
     /// Paths of open findings, and of how many.
     places: HashMap<String, usize>,
     /// Findings that were told although they could not be taken down.
     unrecorded: HashSet<String>,
 }
 
+/// What the ledger is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    Read,
+    Record,
+    Enqueue,
+    Settle,
+    Cache,
+    Note,
+}
+
+/// Why the ledger is in memory only.
+struct Volatile {
+    why: String,
+    /// It began with all that the one on disk knew.
+    knows_all: bool,
+}
+
+impl Volatile {
+    fn new(error: &Error) -> Self {
+        Self {
+            why: error.to_string(),
+            knows_all: false,
+        }
+    }
+}
+
 impl Store {
     pub(super) fn open(state_dir: PathBuf, limits: Limits) -> Result<Self, Error> {
+        let mut is_new = true;
         let (ledger, volatile) = match Ledger::open(&state_dir, limits, Timestamp::now()) {
             Ok((ledger, notices)) => {
+                is_new = notices.contains(&Notice::Created);
                 for notice in notices {
                     log::warn!("{notice}");
                 }
@@ -47,7 +82,11 @@ impl Store {
             }
             Err(error) => {
                 log::error!("{error}; findings are remembered in memory only");
-                (Ledger::in_memory(limits)?, Some(error.to_string()))
+                let mut ledger = Ledger::in_memory(limits)?;
+                let mut volatile = Volatile::new(&error);
+                let is_ours = !matches!(error, Error::Exposed { .. } | Error::Foreign { .. });
+                volatile.knows_all = is_ours && is_copied(&state_dir, &mut ledger);
+                (ledger, Some(volatile))
             }
         };
         let mut store = Self {
@@ -55,9 +94,11 @@ impl Store {
             state_dir,
             limits,
             volatile,
-            failure: None,
+            is_new,
+            failures: BTreeMap::new(),
             delivers: true,
             incomplete: false,
+            given_up: 0,
             places: HashMap::new(),
             unrecorded: HashSet::new(),
         };
@@ -65,18 +106,18 @@ impl Store {
         Ok(store)
     }
 
-    /// Moves to the disk if that can be used again. Its own open findings
-    /// count from then on, so that everything is to be looked at again.
+    /// Moves to the disk if that can be used again. What was not known of it
+    /// is to be looked at again.
     pub(super) fn retry(&mut self) {
-        if self.volatile.is_none() {
+        let Some(volatile) = &mut self.volatile else {
             return;
-        }
+        };
         match Ledger::open(&self.state_dir, self.limits, Timestamp::now()) {
             Ok((mut ledger, notices)) => {
                 for notice in notices {
                     log::warn!("{notice}");
                 }
-                if let Err(error) = hand_over(&mut self.ledger, &mut ledger) {
+                if let Err(error) = hand_over(&self.ledger, volatile.knows_all, &mut ledger) {
                     log::error!("{error}; findings are still remembered in memory only");
                     return;
                 }
@@ -86,14 +127,14 @@ impl Store {
                 self.incomplete = true;
                 self.read_places();
             }
-            Err(error) => self.volatile = Some(error.to_string()),
+            Err(error) => volatile.why = error.to_string(),
         }
     }
 
     fn read_places(&mut self) {
         self.places.clear();
         let open = self.ledger.open_findings();
-        for open in self.take(open).unwrap_or_default() {
+        for open in self.take(Task::Read, open).unwrap_or_default() {
             if let Some(path) = open.facts.location.path {
                 *self.places.entry(path).or_default() += 1;
             }
@@ -127,7 +168,7 @@ impl Store {
                 delivers.then_some(entry)
             },
         );
-        let changes = self.take(changes);
+        let changes = self.take(Task::Record, changes);
         if changes.is_some() {
             self.places = places;
             self.unrecorded.clear();
@@ -137,6 +178,7 @@ impl Store {
             self.tell_unrecorded(found);
         }
         self.incomplete |= changes.is_none_or(|changes| changes.not_taken > 0);
+        self.give_up(changes.map_or(0, |changes| changes.lost));
         changes
     }
 
@@ -157,17 +199,36 @@ impl Store {
             return;
         }
         let outcome = self.ledger.enqueue(entries, Timestamp::now());
-        self.take(outcome);
+        let lost = self.take(Task::Enqueue, outcome);
+        self.give_up(lost.unwrap_or(0));
+    }
+
+    /// The loss is told when it begins, and in sum when there is room again.
+    fn give_up(&mut self, events: u64) {
+        if events > 0 && self.given_up == 0 {
+            log::error!(
+                "the outbox is full (ship.outbox_max): the oldest events that weigh least are \
+                 given up, and counted"
+            );
+        }
+        self.given_up += events;
     }
 
     pub(super) fn pending(&mut self, events: usize, bytes: usize) -> Vec<Queued> {
         let pending = self.ledger.pending(events, bytes);
-        self.take(pending).unwrap_or_default()
+        self.take(Task::Read, pending).unwrap_or_default()
     }
 
     pub(super) fn settle(&mut self, fates: &[(Seq, Fate)]) {
         let outcome = self.ledger.settle(fates);
-        self.take(outcome);
+        self.take(Task::Settle, outcome);
+        if !fates.is_empty() && self.given_up > 0 {
+            log::warn!(
+                "the outbox has room again; {} events were given up",
+                self.given_up
+            );
+            self.given_up = 0;
+        }
     }
 
     pub(super) const fn scan_cache_key(&self) -> [u8; 16] {
@@ -176,40 +237,40 @@ impl Store {
 
     pub(super) fn load_scan_cache(&mut self, rules: &str) -> Vec<u64> {
         let known = self.ledger.load_scan_cache(rules);
-        self.take(known).unwrap_or_default()
+        self.take(Task::Read, known).unwrap_or_default()
     }
 
     pub(super) fn store_scan_cache(&mut self, rules: &str, known: &[u64]) {
         let outcome = self.ledger.store_scan_cache(rules, known);
-        self.take(outcome);
+        self.take(Task::Cache, outcome);
     }
 
     pub(super) fn counts(&mut self) -> OpenCounts {
         let counts = self.ledger.count_open();
-        self.take(counts).unwrap_or_default()
+        self.take(Task::Read, counts).unwrap_or_default()
     }
 
     pub(super) fn resolutions(&mut self, since: Timestamp) -> Resolutions {
         let resolutions = self.ledger.resolutions(since);
-        self.take(resolutions).unwrap_or_default()
+        self.take(Task::Read, resolutions).unwrap_or_default()
     }
 
     pub(super) fn outbox(&mut self) -> status::Outbox {
         let outbox = status::outbox(&self.ledger);
-        self.take(outbox).unwrap_or_default()
+        self.take(Task::Read, outbox).unwrap_or_default()
     }
 
     /// What is told when nobody runs.
     pub(super) fn keep_status(&mut self, status: &status::Status) {
         if let Ok(value) = serde_json::to_value(status) {
             let outcome = self.ledger.set_fact(status::FACT, &value);
-            self.take(outcome);
+            self.take(Task::Note, outcome);
         }
     }
 
     pub(super) fn last_status(&mut self) -> Option<status::Status> {
         let fact = self.ledger.fact(status::FACT);
-        serde_json::from_value(self.take(fact)??).ok()
+        serde_json::from_value(self.take(Task::Read, fact)??).ok()
     }
 
     /// What an operator should know of it.
@@ -217,26 +278,28 @@ impl Store {
         let volatile = self
             .volatile
             .as_ref()
-            .map(|why| format!("findings are remembered in memory only: {why}"));
-        volatile.into_iter().chain(self.failure.clone())
+            .map(|volatile| format!("findings are remembered in memory only: {}", volatile.why));
+        let failures: BTreeSet<_> = self.failures.values().cloned().collect();
+        volatile.into_iter().chain(failures)
     }
 
-    /// Unwraps what the ledger did; a failure is told once until it is over.
-    fn take<T>(&mut self, outcome: Result<T, Error>) -> Option<T> {
+    /// Unwraps what the ledger did. A failure is told once, until what failed
+    /// succeeds: on a full disk much can be read, and a little written.
+    fn take<T>(&mut self, what: Task, outcome: Result<T, Error>) -> Option<T> {
         let error = match outcome {
             Ok(value) => {
-                if let Some(failure) = self.failure.take() {
-                    log::warn!("the ledger works again; before: {failure}");
+                if self.failures.remove(&what).is_some() && self.failures.is_empty() {
+                    log::warn!("the ledger works again");
                 }
                 return Some(value);
             }
             Err(error) => error,
         };
         let said = error.to_string();
-        if self.failure.as_ref() != Some(&said) {
+        if !self.failures.values().any(|known| *known == said) {
             log::error!("{said}");
         }
-        self.failure = Some(said);
+        self.failures.insert(what, said);
         self.incomplete = true;
         if let Error::Corrupt(why) = error {
             self.begin_anew(&why);
@@ -259,27 +322,27 @@ impl Store {
             }
             Err(error) => {
                 log::error!("{error}; findings are remembered in memory only");
-                self.volatile = Some(error.to_string());
+                self.volatile = Some(Volatile::new(&error));
             }
         }
         self.places.clear();
     }
 }
 
-/// What waits in one outbox, put at the end of another.
-fn hand_over(from: &mut Ledger, to: &mut Ledger) -> Result<(), Error> {
-    loop {
-        let queued = from.pending(super::delivery::MAX_EVENTS, super::delivery::MAX_BYTES)?;
-        if queued.is_empty() {
-            return Ok(());
-        }
-        let (seqs, entries): (Vec<_>, Vec<_>) = queued
-            .into_iter()
-            .map(|queued| ((queued.seq, Fate::Accepted), queued.entry))
-            .unzip();
-        to.enqueue(&entries, Timestamp::now())?;
-        from.settle(&seqs)?;
-    }
+/// Whether all that is open in the ledger on disk is known to `ledger` now.
+fn is_copied(state_dir: &Path, ledger: &mut Ledger) -> bool {
+    let copied = Ledger::open_read_only(state_dir).and_then(|on_disk| match on_disk {
+        Some(on_disk) => ledger.take_over(&on_disk, false, &[], Timestamp::now()),
+        None => Ok(()),
+    });
+    copied.is_ok()
+}
+
+/// Puts what is open and what waits in `from` into a ledger on disk.
+fn hand_over(from: &Ledger, knows_all: bool, to: &mut Ledger) -> Result<(), Error> {
+    let queued = from.pending(u32::MAX as usize, usize::MAX)?.into_iter();
+    let events: Vec<_> = queued.map(|queued| queued.entry).collect();
+    to.take_over(from, knows_all, &events, Timestamp::now())
 }
 
 fn follow(places: &mut HashMap<String, usize>, transition: &Transition<'_>) {

@@ -125,7 +125,10 @@ pub(super) const OVERLAP: usize = LONGEST - 1;
 
 /// Distance of two probes up to a place in the blob. The starts of files are a
 /// small part of all bytes, and hold most of the secrets.
-const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 96), (u64::MAX, 512)];
+const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 96), (u64::MAX, LONGEST_STRIDE)];
+
+/// A text that is longer reaches a probe this far from any of its bytes.
+pub(super) const LONGEST_STRIDE: usize = 512;
 
 /// Characters of base64 that a probe has to see at once.
 const PROBE_LEN: usize = 8;
@@ -274,6 +277,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_packed_search_finds_what_a_comparison_at_every_byte_finds() {
+        let prefilter = Prefilter::new();
+        let known: Vec<_> = literals().collect();
+        let mut random = fastrand::Rng::with_seed(9);
+        let (mut told, mut seen) = (0, vec![false; known.len()]);
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..random.usize(..12) {
+                let mut piece = known[random.usize(..known.len())].0.to_vec();
+                match random.u8(..4) {
+                    0 => piece.truncate(random.usize(..piece.len())),
+                    1 => {
+                        let at = random.usize(..piece.len());
+                        piece[at] ^= 1 << random.u8(..8);
+                    }
+                    2 => piece = (0..random.usize(..40)).map(|_| random.u8(..)).collect(),
+                    _ => {}
+                }
+                bytes.extend(piece);
+            }
+            let mut hits = Vec::new();
+            prefilter.search(&bytes, 0, &mut hits);
+            let hits: Vec<_> = hits.iter().map(|hit| (hit.at, hit.anchor)).collect();
+            let mut expected = Vec::new();
+            for at in 0..bytes.len() {
+                for (pattern, (literal, anchor)) in known.iter().enumerate() {
+                    if bytes[at..].starts_with(literal) {
+                        expected.push((at, *anchor));
+                        seen[pattern] = true;
+                    }
+                }
+            }
+            told += expected.len();
+            assert_eq!(hits, expected, "{bytes:?}");
+        }
+        assert!(told > 10_000 && seen.iter().all(|seen| *seen));
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub struct Summary {
     pub shipped: u64,
     /// Events that were to be shipped and were not accepted.
     pub undelivered: u64,
+    /// Events that will never arrive: rejected for good, or given up by the
+    /// service because its outbox was full. Of the service, since its ledger
+    /// was made.
+    pub lost: u64,
     pub duration_ms: u64,
     /// Whether everything that was asked for was checked.
     pub complete: bool,

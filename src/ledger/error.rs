@@ -15,6 +15,9 @@ pub enum Error {
     /// Whoever can write there can put another ledger in its place.
     #[error("the state directory {path} can be written by everyone: chmod 0700 {path}")]
     Exposed { path: PathBuf },
+    /// Likewise.
+    #[error("the state directory {path} belongs to uid {uid}: chown it to the user of the service")]
+    Foreign { path: PathBuf, uid: u32 },
     #[error("the ledger or its journal cannot be opened: {0}")]
     Open(String),
     #[error("the ledger cannot be written: the file system or the file is read-only")]

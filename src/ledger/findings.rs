@@ -167,6 +167,71 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Opens what is open in `other`, with its times, and resolves what else
+    /// is open here if `other` `knew_all` of it; puts `events`, which tell of
+    /// it, into the outbox. Tells nothing itself: for findings that were told
+    /// by a ledger that stood in for this one.
+    pub fn take_over(
+        &mut self,
+        other: &Self,
+        knew_all: bool,
+        events: &[Entry],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let open = other.open_findings()?;
+        let limits = self.limits;
+        let transaction = self.write()?;
+        let known: HashSet<&str> = open.iter().map(|open| open.id.as_str()).collect();
+        for open in &open {
+            adopt(&transaction, open)?;
+        }
+        let mut recording = Recording {
+            transaction: &transaction,
+            now,
+            room: 0,
+            event: &mut |_| None,
+            changes: Changes::default(),
+        };
+        if knew_all {
+            recording.resolve(&known, &|_| Standing::Gone)?;
+        }
+        for event in events {
+            outbox::push(&transaction, event, now)?;
+        }
+        outbox::bound(&transaction, limits)?;
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// Opens a finding that is open elsewhere, unless it is open here.
+fn adopt(transaction: &Transaction<'_>, open: &Open) -> Result<(), Error> {
+    let number: i64 = transaction
+        .prepare_cached(
+            "INSERT INTO finding (id, first_seen, last_seen, reopened) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET
+                 first_seen = IIF(resolved IS NULL, first_seen, excluded.first_seen),
+                 last_seen = excluded.last_seen,
+                 reopened = MAX(reopened, excluded.reopened),
+                 resolved = NULL, open_ms = NULL
+             RETURNING number",
+        )?
+        .query_row(
+            params![
+                open.id,
+                open.first_seen.as_millisecond(),
+                open.last_seen.as_millisecond(),
+                open.reopened,
+            ],
+            |row| row.get(0),
+        )?;
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO content VALUES (?1, ?2)")?
+        .execute(params![number, open.json])?;
+    Ok(())
+}
+
 /// A pass on its way into the ledger.
 struct Recording<'a> {
     transaction: &'a Transaction<'a>,

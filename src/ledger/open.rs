@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -264,9 +266,13 @@ fn directory(path: &Path) -> Result<PathBuf, Error> {
         .create(path)
         .map_err(error)?;
     let path = path.canonicalize().map_err(error)?;
-    let mode = fs::metadata(&path).map_err(error)?.permissions().mode();
-    if mode & 0o002 != 0 {
+    let metadata = fs::metadata(&path).map_err(error)?;
+    if metadata.mode() & 0o002 != 0 {
         return Err(Error::Exposed { path });
+    }
+    let uid = metadata.uid();
+    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
+        return Err(Error::Foreign { path, uid });
     }
     Ok(path)
 }

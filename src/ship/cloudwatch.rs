@@ -130,6 +130,9 @@ impl Logs {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .interceptor(clock.clone());
         config.set_app_name(AppName::new("rolecall").ok());
+        let (fips, dual_stack) = settings.network.variants(endpoint.as_ref());
+        config.set_use_fips(fips);
+        config.set_use_dual_stack(dual_stack);
         config.set_endpoint_url(endpoint);
         Ok(Self {
             client: Client::from_conf(config.build()),
@@ -216,6 +219,7 @@ impl Logs {
             aws::Failure::LostAnswer { cause } => (Fault::LostAnswer, cause),
             aws::Failure::TimedOut { cause } => (Fault::TimedOut, cause),
             aws::Failure::ProxyDenied { cause } => (Fault::ProxyDenied, cause),
+            aws::Failure::ProxyRefused { cause } => (Fault::ProxyRefused, cause),
             aws::Failure::Untrusted { cause } => (Fault::Untrusted, cause),
             aws::Failure::Unreachable { cause } => (Fault::Unreachable, cause),
             aws::Failure::Misconfigured { cause } => (Fault::Misconfigured, cause),

@@ -41,8 +41,8 @@ impl Context<'_> {
                  http://USER:PASSWORD@HOST:PORT"
                 .into(),
             Fault::Misconfigured => {
-                "the CloudWatch Logs endpoint cannot be called: check ship.endpoint and \
-                 ship.region"
+                "the CloudWatch Logs endpoint cannot be called: check ship.endpoint, ship.region, \
+                 ship.fips and ship.dual_stack"
                     .into()
             }
             Fault::InvalidRequest => format!(
@@ -75,6 +75,14 @@ impl Context<'_> {
     ) -> String {
         let reason = match last.map(|failure| failure.fault) {
             Some(Fault::TimedOut) | None => "did not answer in time",
+            Some(Fault::ProxyRefused) => {
+                "cannot be reached, as the proxy opens no tunnel: check the user name and \
+                 password in ship.proxy, and that the proxy lets the host through"
+            }
+            Some(Fault::Unreachable) if self.wants_a_variant() => {
+                "cannot be reached at the endpoint that ship.fips or ship.dual_stack ask for, \
+                 which not every region has"
+            }
             Some(Fault::Unreachable) => "cannot be reached",
             Some(Fault::LostAnswer) => "broke off its answers",
             Some(Fault::ServerError) => "failed",
@@ -96,6 +104,12 @@ impl Context<'_> {
             Some(failure) => with_cause(head, failure),
             None => head,
         }
+    }
+
+    /// Whether the endpoint is one of those that not every region has.
+    const fn wants_a_variant(&self) -> bool {
+        let network = &self.settings.network;
+        self.settings.endpoint.is_none() && (network.fips || network.dual_stack)
     }
 
     /// The statement that the role's policy lacks, ready to be pasted.

@@ -26,6 +26,7 @@ mod kind;
 mod limits;
 #[cfg(test)]
 mod mutation;
+mod pack;
 mod place;
 mod rpm;
 mod tar;

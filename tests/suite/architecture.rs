@@ -18,7 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["config", "finding", "outcome", "sanitize"]),
-    ("config", &["finding", "sanitize"]),
+    ("config", &["finding", "sanitize", "secret"]),
     (
         "daemon",
         &[

@@ -14,6 +14,10 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::support::corpus;
+use crate::support::daemon::wait;
+use crate::support::host::Host;
+use crate::support::journal::Journal;
+use crate::support::rolecall::Rolecall;
 
 /// Kilobytes that a scan may take, whatever the files are.
 const MOST_MEMORY: u64 = 64 * 1024;
@@ -30,6 +34,12 @@ out = Pipe() if pipe == 'pipe' else io.BytesIO()
 with zipfile.ZipFile(out, 'w', int(method)) as z:
     for name in names: z.write(name)
 if pipe != 'pipe': sys.stdout.buffer.write(out.getvalue())
+";
+
+/// Python that compresses its input without any frame but zlib's.
+const ZLIB: &str = "
+import sys, zlib
+sys.stdout.buffer.write(zlib.compress(sys.stdin.buffer.read()))
 ";
 
 /// Three lines with a key of its own for each `name`; it starts on the second.
@@ -80,6 +90,7 @@ impl Bench {
         let output = Command::new("bash")
             .args(["-o", "pipefail", "-ec", command])
             .env("WRITE_ZIP", ZIP)
+            .env("WRITE_ZLIB", ZLIB)
             .current_dir(self.path("work"))
             .output()
             .expect("a shell");
@@ -212,6 +223,13 @@ fn compressed_files_are_read_whatever_their_name() {
                 &[":2"],
             ),
             ("lz4", "lz4 -qc a; lz4 -qc -BD -B7 b", twice),
+            ("lz4-old", "lz4 -qlc a", &[":2"]),
+            ("zlib", "python3 -c \"$WRITE_ZLIB\" <a", &[":2"]),
+            (
+                "loose object of git",
+                "git init -q; git hash-object -w a >&2; cat .git/objects/??/*; rm -r .git",
+                &[":2"],
+            ),
             ("gz.xz.zst", "gzip -c a | xz | zstd -qc", &[":2"]),
         ],
     );
@@ -279,6 +297,12 @@ fn archives_of_the_real_tools_are_read() {
             ("jar", "jar cf ../a.jar a etc/b && cat ../a.jar", two),
             ("ar", "ar rc ../x.a a && cat ../x.a", &["!a:2"]),
             (
+                "pack-of-git.tgz",
+                "git init -q; git hash-object -w a | git pack-objects -q --stdout >p; \
+                 tar cz p; rm -r .git p",
+                &["!p!blob@12:2"],
+            ),
+            (
                 "cpio",
                 "printf 'a\\netc/b\\n' | cpio --quiet -o -H newc | gzip",
                 two,
@@ -298,6 +322,47 @@ fn archives_of_the_real_tools_are_read() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_key_that_was_logged_is_found_although_the_journal_compressed_it() {
+    let Some(journal) = Journal::start() else {
+        return;
+    };
+    let host = Host::new();
+    let pair = host.key_pair();
+    let logged = format!(
+        "{}{}",
+        pair.env().replace('\n', " "),
+        " and so on".repeat(80)
+    );
+    let connect = journal.connect();
+    let status = Command::new(&connect[0])
+        .args(&connect[1..])
+        .args(["sh", "-c", "echo \"$1\"", "sh", &logged])
+        .status()
+        .expect("the journal's tools");
+    assert!(status.success());
+    wait("an entry in the journal", || {
+        journal.everything().contains(&pair.id).then_some(())
+    });
+    let files = journal.directory().canonicalize().expect("a real path");
+    let ran = Rolecall::new(["scan", "--format", "json"])
+        .arg(&files)
+        .run();
+    let as_it_is = ["scan", "--format", "json", "--config"];
+    let plain = host.write("plain.toml", "[scan]\narchives = false\n");
+    let as_it_is = Rolecall::new(as_it_is).arg(&plain).arg(&files).run();
+    assert_eq!(
+        as_it_is.of_type("finding").len(),
+        0,
+        "nothing is compressed"
+    );
+    let found = ran.of_type("finding");
+    assert_eq!(found.len(), 1, "{}", ran.stdout);
+    assert_eq!(found[0]["access_key_id"], pair.id);
+    assert_eq!(found[0]["rule"], "aws.access-key-pair");
+    assert_eq!(ran.skipped("archive", "archive-corrupt"), 0);
 }
 
 #[test]

@@ -152,17 +152,32 @@ fn a_file_is_read_again_only_when_it_has_changed_whatever_its_modification_time(
 fn what_is_not_looked_at_any_more_is_not_resolved() {
     let host = Host::new();
     host.write("srv/app.env", host.key_pair().env());
+    let packed = host.write("elsewhere/app.env", host.key_pair().env());
+    let made = std::process::Command::new("tar")
+        .args(["-czf", host.path("opt.tgz").to_str().unwrap(), "-C"])
+        .arg(packed.parent().unwrap())
+        .arg("app.env")
+        .status()
+        .unwrap();
+    assert!(made.success());
+    fs::remove_file(packed).unwrap();
     let (imds, logs) = (healthy(), logs());
     let home = home(OFTEN, &imds, &logs);
     let mut daemon = home.start(&host.root());
-    daemon.status_when("the key", open(1));
+    daemon.status_when("the keys", open(2));
     let text = fs::read_to_string(home.path("etc/config.toml")).unwrap();
-    home.configure(&text.replace("[scan]", "[scan]\nexclude = [\"/srv\"]"));
-    daemon.signal(Signal::HUP);
-    daemon.hears("RELOADING=1");
-    daemon.swept();
-    let status = daemon.swept();
-    assert!(open(1)(&status), "{status}");
+    for other in [
+        "exclude = [\"/srv\"]",
+        "roots = [\"/opt\"]",
+        "archives = false",
+    ] {
+        home.configure(&text.replace("[scan]", &format!("[scan]\n{other}")));
+        daemon.signal(Signal::HUP);
+        daemon.hears("RELOADING=1");
+        daemon.swept();
+        let status = daemon.swept();
+        assert!(open(2)(&status), "{other}: {status}");
+    }
     assert!(told(&logs, "resolved").is_empty());
     daemon.stop();
 }
@@ -223,6 +238,12 @@ fn a_wrong_configuration_changes_nothing_and_is_told_until_it_is_right() {
     daemon.signal(Signal::HUP);
     let problem = |status: &Value| status["problems"].to_string().contains("intervall");
     daemon.status_when("the problem", problem);
+    // Whoever asks is told of both.
+    let asked = home.status(&[]);
+    assert_eq!(asked.status, 64);
+    assert!(asked.stderr.contains("intervall"), "{}", asked.stderr);
+    let status: Value = serde_json::from_str(&asked.stdout).unwrap();
+    assert!(status["running"] == true && problem(&status), "{status}");
     home.configure(&good);
     daemon.signal(Signal::HUP);
     daemon.status_when("its end", |status| !problem(status));

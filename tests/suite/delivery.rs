@@ -1,17 +1,20 @@
 //! Delivery to CloudWatch Logs, against a double with every limit and fault.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rolecall::aws::Network;
 use rolecall::finding::{Instance, PostureCheck, Rule, Verdict};
+use rolecall::secret::Secret;
 use rolecall::ship::{
-    self, Call, Delivery, Event, Fate, Fault, Obstacle, Reason, Settings, Shipper,
+    self, Call, Delivery, Event, Fate, Fault, Obstacle, Reason, Settings, Shipper, decide,
 };
 use serde_json::Value;
 
+use crate::support::docs;
 use crate::support::http::{Reply, Response, Server};
 use crate::support::logs_double::{FOREVER, LogsDouble, Trouble, now_ms};
 use crate::support::role::{Key, RoleService};
@@ -675,8 +678,8 @@ fn a_proxy_is_for_logs_and_never_for_the_metadata_service() {
     let role = RoleService::start(vec![Key::temporary(0)]);
     let settings = Settings {
         network: Network {
-            proxy: Some(proxy.url()),
-            ca_bundle: None,
+            proxy: Some(Secret::new(proxy.url())),
+            ..Network::default()
         },
         ..settings("http://logs.invalid", &role.url())
     };
@@ -773,4 +776,24 @@ fn delivers_for_its_parent() {
         deliver(&settings(&logs, &metadata), &events(1), AMPLE).accepted(),
         1
     );
+}
+
+#[test]
+fn what_is_done_about_each_fault_stands_in_the_docs() {
+    let mut table =
+        "| fault | PutLogEvents | CreateLogStream | CreateLogGroup |\n|---|---|---|---|\n"
+            .to_owned();
+    for fault in Fault::ALL {
+        let decided = Call::ALL.map(|call| format!("{:?}", decide(call, fault)));
+        let _ = writeln!(table, "| `{fault:?}` | {} |", decided.join(" | "));
+    }
+    docs::says("docs/delivery.md", "decisions", &table);
+}
+
+#[test]
+fn events_that_the_service_has_already_are_accepted() {
+    let logs = ready()
+        .trouble(PUT, error(400, "DataAlreadyAcceptedException"), 1)
+        .start();
+    assert_eq!(deliver_to(&logs, &events(2), AMPLE).accepted(), 2);
 }

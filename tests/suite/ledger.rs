@@ -1,7 +1,7 @@
 //! The memory of the service, driven through its own interface on real files.
 
 mod bounds;
-mod crash;
+pub(crate) mod crash;
 mod faults;
 mod model;
 mod power_cut;

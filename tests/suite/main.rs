@@ -3,20 +3,27 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up may panic")]
 
+mod adversity;
 mod alarm;
 mod architecture;
 mod archives;
 mod boot;
 mod caller;
 mod check;
+mod cost;
 mod daemon;
 mod delivery;
 mod detection;
+mod fault_soak;
+mod faults;
+mod formats;
 mod git;
 mod herd;
 mod hostile;
 mod hung;
 mod imds;
+mod killed;
+mod least_privilege;
 mod ledger;
 mod memory;
 mod moto;
@@ -31,6 +38,7 @@ mod report;
 mod sandbox;
 mod service;
 mod shadow;
+mod soak;
 mod support;
 mod units;
 mod usage;

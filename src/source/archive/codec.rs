@@ -1,13 +1,14 @@
 //! The decompressors. Each reads one stream after another for as long as the
 //! next begins as its own kind does, and leaves what comes then unread.
 
+mod journal;
 mod lzma;
 mod zstd;
 
 use std::io::{self, Read};
 
 use bzip2::bufread::BzDecoder;
-use flate2::bufread::{DeflateDecoder, GzDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use lz4_flex::frame::FrameDecoder;
 
 use super::input::Input;
@@ -51,7 +52,7 @@ pub(super) fn decoder<'i>(
         Codec::Lz4 => {
             let lz4 = Streams {
                 step: Some(Step::Between(input)),
-                begins: |head| head.starts_with(kind::LZ4),
+                begins: kind::is_lz4,
                 memory: lz4_memory,
                 open: FrameDecoder::new,
                 close: FrameDecoder::into_inner,
@@ -62,6 +63,8 @@ pub(super) fn decoder<'i>(
         Codec::Xz => metered(walk, layer, lzma::Decoder::xz(input, window)),
         Codec::Lzma => metered(walk, layer, lzma::Decoder::alone(input, window)),
         Codec::Zstd => metered(walk, layer, zstd::Decoder::new(input, window)),
+        Codec::Journal => metered(walk, layer, journal::Decoder::new(input, window)),
+        Codec::Zlib => metered(walk, layer, ZlibDecoder::new(input)),
     }
 }
 
@@ -79,8 +82,12 @@ fn metered<'i>(walk: &'i Walk<'_>, layer: usize, inner: impl Read + 'i) -> Box<d
 }
 
 /// A compressed and a decompressed block, and twice that when blocks refer to
-/// one another. The size stands in the frame's second flag byte.
+/// one another. The size stands in the frame's second flag byte; blocks of the
+/// old form have 8 MiB and stand for themselves.
 fn lz4_memory(head: &[u8]) -> u64 {
+    if head.starts_with(kind::LZ4_OLD) {
+        return 16 * 1024 * 1024;
+    }
     let block = match head.get(5).map_or(7, |flags| flags >> 4 & 7) {
         ..=4 => 64 * 1024,
         5 => 256 * 1024,

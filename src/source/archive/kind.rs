@@ -21,6 +21,9 @@ pub(super) enum Codec {
     Lzma,
     Zstd,
     Lz4,
+    Zlib,
+    /// systemd's journal, whose larger fields are compressed.
+    Journal,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,9 @@ pub(super) const GZIP: &[u8] = &[0x1f, 0x8b, 8];
 pub(super) const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
 pub(super) const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 pub(super) const LZ4: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
+/// As Linux images have it.
+pub(super) const LZ4_OLD: &[u8] = &[0x02, 0x21, 0x4c, 0x18];
+pub(super) const JOURNAL: &[u8] = b"LPKSHHRH";
 
 /// `head` holds the first [`HEAD`] bytes, or all.
 pub(super) fn recognise(head: &[u8]) -> Option<Kind> {
@@ -43,11 +49,13 @@ pub(super) fn recognise(head: &[u8]) -> Option<Kind> {
     // All but tar and lzma show in the first byte: most files end here.
     let kind = match first {
         0x1f if is_gzip(head) => Kind::Compressed(Codec::Gzip),
+        0x1f if is_compress(head) => Kind::Unsupported,
         b'B' if is_bzip2(head) => Kind::Compressed(Codec::Bzip2),
         0xfd if head.starts_with(XZ) => Kind::Compressed(Codec::Xz),
         0x28 if head.starts_with(ZSTD) => Kind::Compressed(Codec::Zstd),
         0x50..=0x5f if is_skippable(head) => Kind::Compressed(Codec::Zstd),
-        0x04 if head.starts_with(LZ4) => Kind::Compressed(Codec::Lz4),
+        0x02 | 0x04 if is_lz4(head) => Kind::Compressed(Codec::Lz4),
+        0x78 if is_zlib(head) => Kind::Compressed(Codec::Zlib),
         0x5d if is_lzma(head) => Kind::Compressed(Codec::Lzma),
         b'P' if is_zip(head) => Kind::Container(Container::Zip),
         b'!' if head.starts_with(b"!<arch>\n") => Kind::Container(Container::Ar),
@@ -55,6 +63,7 @@ pub(super) fn recognise(head: &[u8]) -> Option<Kind> {
         0xed if head.starts_with(&[0xed, 0xab, 0xee, 0xdb]) => Kind::Container(Container::Rpm),
         b'7' if head.starts_with(b"7z\xbc\xaf\x27\x1c") => Kind::Unsupported,
         b'R' if head.starts_with(b"Rar!\x1a\x07") => Kind::Unsupported,
+        b'L' if head.starts_with(JOURNAL) => Kind::Compressed(Codec::Journal),
         b'L' if head.starts_with(b"LZIP\x01") => Kind::Unsupported,
         _ if tar::is_header(head) => Kind::Container(Container::Tar),
         _ => return None,
@@ -73,6 +82,32 @@ pub(super) fn is_bzip2(head: &[u8]) -> bool {
             magic == [0x31, 0x41, 0x59, 0x26, 0x53, 0x59]
                 || magic == [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]
         })
+}
+
+pub(super) fn is_lz4(head: &[u8]) -> bool {
+    head.starts_with(LZ4) || head.starts_with(LZ4_OLD)
+}
+
+/// What compress(1) made, with codes of 9 to 16 bits.
+fn is_compress(head: &[u8]) -> bool {
+    head.starts_with(&[0x1f, 0x9d]) && matches!(head.get(2), Some(0x89..=0x90))
+}
+
+/// Two bytes say little, and text may begin with them: what follows has to be
+/// a stream as well. Git's loose objects are such, outside of a repository.
+fn is_zlib(head: &[u8]) -> bool {
+    let [0x78, flags, ..] = *head else {
+        return false;
+    };
+    if (0x7800 + u32::from(flags)) % 31 != 0 || flags & 0x20 != 0 {
+        return false;
+    }
+    let mut made = [0; 2 * HEAD];
+    let mut state = flate2::Decompress::new(true);
+    let status = state.decompress(head, &mut made, flate2::FlushDecompress::None);
+    status.is_ok_and(|status| {
+        status == flate2::Status::StreamEnd || (head.len() >= HEAD && state.total_out() > 0)
+    })
 }
 
 /// A frame without content, as zstd and lz4 have it.

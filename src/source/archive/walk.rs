@@ -16,8 +16,9 @@ use super::limits::{
     MAX_DICTIONARY, MAX_GROWTH, MAX_INFLATED, MAX_LAYERS, MAX_RATIO, MAX_TIME, RATIO_FREE,
 };
 use super::place::Place;
-use super::{Outcome, Settings, ar, codec, cpio, rpm, tar, zip};
+use super::{Outcome, Settings, ar, codec, cpio, pack, rpm, tar, zip};
 use crate::finding::{Coverage, SkipReason};
+use crate::source::repositories::begins_as_pack;
 use crate::source::{Blob, Visitor};
 
 /// How far in a stretch of bytes lies.
@@ -113,6 +114,13 @@ impl<'a> Walk<'a> {
         level: Level,
     ) -> io::Result<()> {
         let Some(kind) = kind::recognise(input.peek(kind::HEAD)?) else {
+            // Elsewhere git reads it.
+            let is_pack = level.layer > 0 && begins_as_pack(input.peek(kind::HEAD)?);
+            if is_pack && level.layer < MAX_LAYERS && level.depth < self.max_depth {
+                let inside = level.inside_archive();
+                let result = pack::walk(self, place, input, inside);
+                return self.settle(result, place, input, inside.layer);
+            }
             if level.layer > 0 && zip::may_hide_behind(input.peek(kind::HEAD)?) {
                 return zip::behind_prefix(self, place, input, level);
             }

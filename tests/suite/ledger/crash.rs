@@ -20,7 +20,7 @@ const SIGKILL: i32 = 9;
 const RULES: &str = "rules-1";
 
 /// With which state files are written; those that are not used cost one run.
-const CALLS: [&str; 8] = [
+pub(crate) const CALLS: [&str; 8] = [
     "openat",
     "pwrite64",
     "write",
@@ -306,7 +306,7 @@ fn killed_while_it_sets_a_corrupt_ledger_aside_it_begins_a_new_one_the_next_time
 }
 
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
-pub(super) fn has_strace() -> bool {
+pub(crate) fn has_strace() -> bool {
     let there = Command::new("strace").arg("-V").output().is_ok();
     if !there {
         eprintln!("skipped: strace is not installed");

@@ -11,6 +11,7 @@ use rolecall::ledger::{
 use rusqlite::Connection;
 
 use super::{at, entry, finding, in_memory, open, record, try_record};
+use crate::support::tmpfs::Tmpfs;
 
 fn try_open(dir: &Path) -> Result<(Ledger, Vec<Notice>), Error> {
     Ledger::open(dir, Limits::default(), at(0))
@@ -316,47 +317,6 @@ fn a_state_directory_that_is_a_file_is_an_error() {
     ));
 }
 
-/// A small file system of its own.
-struct Tmpfs {
-    dir: tempfile::TempDir,
-}
-
-impl Tmpfs {
-    /// `None`, and said, where it cannot be mounted.
-    #[expect(clippy::print_stderr, reason = "a skipped test says why")]
-    fn mount(options: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let tmpfs = Self { dir };
-        if tmpfs.remount(options, &["-t", "tmpfs", "tmpfs"]) {
-            return Some(tmpfs);
-        }
-        eprintln!("skipped: mounting a file system needs root");
-        None
-    }
-
-    fn remount(&self, options: &str, rest: &[&str]) -> bool {
-        Command::new("mount")
-            .args(["-o", options])
-            .args(rest)
-            .arg(self.dir.path())
-            .output()
-            .is_ok_and(|output| output.status.success())
-    }
-
-    fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount")
-            .arg("-l")
-            .arg(self.dir.path())
-            .status();
-    }
-}
-
 #[test]
 fn on_a_full_disk_nothing_is_lost_and_what_was_delivered_can_be_taken_out() {
     let Some(disk) = Tmpfs::mount("size=2m,mode=700") else {
@@ -375,7 +335,7 @@ fn on_a_full_disk_nothing_is_lost_and_what_was_delivered_can_be_taken_out() {
     assert!(matches!(full, Error::Full), "{full}");
     assert!(queued > 20, "{queued}");
     // Not a byte is left.
-    let filler = disk.dir.path().join("filler");
+    let filler = disk.path("filler");
     while OpenOptions::new()
         .create(true)
         .append(true)
@@ -430,7 +390,7 @@ fn a_read_only_file_system_can_be_read_and_says_so_when_written() {
     assert!(matches!(error, Error::ReadOnly), "{error}");
     let read = Ledger::open_read_only(&disk.state()).unwrap().unwrap();
     assert_eq!(read.open_findings().unwrap().len(), 40);
-    let error = try_open(&disk.dir.path().join("new")).unwrap_err();
+    let error = try_open(&disk.path("new")).unwrap_err();
     assert!(error.to_string().contains("Read-only"), "{error}");
 }
 

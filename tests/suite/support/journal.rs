@@ -66,10 +66,15 @@ impl Journal {
             .to_vec()
     }
 
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> std::path::PathBuf {
+        self.run.path().join("log/journal")
+    }
+
     fn read(&self, args: &[&str]) -> String {
         let read = Command::new("journalctl")
             .arg("--directory")
-            .arg(self.run.path().join("log/journal"))
+            .arg(self.directory())
             .args(["--quiet", "--all"])
             .args(args)
             .output()

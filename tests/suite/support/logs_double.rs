@@ -87,6 +87,8 @@ struct State {
     invisible: usize,
     requests: Vec<Recorded>,
     batches: Vec<usize>,
+    /// All that was ever stored.
+    received: Vec<Stored>,
 }
 
 /// Sets the service up; [`Builder::start`] starts it.
@@ -189,6 +191,41 @@ impl LogsDouble {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread panicked")
+    }
+
+    /// The next `times` calls of `action` go wrong, before anything else does.
+    pub(crate) fn trouble(&self, action: &str, trouble: Trouble, times: usize) {
+        let troubles = &mut self.state().troubles;
+        troubles.insert(0, (action.into(), trouble, times));
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn recover(&self) {
+        self.state().troubles.clear();
+    }
+
+    /// Somebody deletes the group, with all that is in it.
+    pub(crate) fn delete_group(&self, group: &str) {
+        self.state().groups.remove(group);
+    }
+
+    /// Somebody deletes the group, and makes it anew without a stream.
+    pub(crate) fn empty_group(&self, group: &str) {
+        self.state().groups.insert(group.into(), HashMap::new());
+    }
+
+    /// From now on its clock is so far ahead of this machine's.
+    pub(crate) fn set_clock_ahead_ms(&self, ms: i64) {
+        self.state().clock_ahead_ms = ms;
+    }
+
+    /// Every event that was ever accepted, also into what was deleted since.
+    pub(crate) fn received(&self) -> Vec<Value> {
+        let state = self.state();
+        let received = state.received.iter();
+        received
+            .map(|event| serde_json::from_str(&event.message).expect("JSON"))
+            .collect()
     }
 
     pub(crate) fn requests(&self) -> Vec<Recorded> {
@@ -380,7 +417,9 @@ impl State {
         let expired = retention_days.map_or(0, |days| older_than(days * DAY_MS));
         let too_new = events.partition_point(|e| e.timestamp_ms <= now + 2 * HOUR_MS);
         let first = too_old.max(expired);
-        stored.extend_from_slice(&events[first..too_new.max(first)]);
+        let accepted = &events[first..too_new.max(first)];
+        stored.extend_from_slice(accepted);
+        self.received.extend_from_slice(accepted);
         self.batches.push(events.len());
 
         let mut info = json!({});

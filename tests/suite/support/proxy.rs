@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 /// Serves as long as the test runs.
 pub(crate) struct ConnectProxy {
     address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
     tunnels: Arc<Mutex<Vec<String>>>,
 }
 
@@ -20,21 +21,32 @@ impl ConnectProxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let tunnels = Arc::new(Mutex::new(Vec::new()));
+        let asked = Arc::new(Mutex::new(Vec::new()));
         let expected = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
         std::thread::spawn({
-            let tunnels = Arc::clone(&tunnels);
+            let (asked, tunnels) = (Arc::clone(&asked), Arc::clone(&tunnels));
             move || {
                 for stream in listener.incoming().flatten() {
-                    let (tunnels, expected) = (Arc::clone(&tunnels), expected.clone());
-                    std::thread::spawn(move || tunnel(stream, target, &expected, &tunnels));
+                    let (asked, tunnels) = (Arc::clone(&asked), Arc::clone(&tunnels));
+                    let expected = expected.clone();
+                    std::thread::spawn(move || tunnel(stream, target, &expected, &asked, &tunnels));
                 }
             }
         });
-        Self { address, tunnels }
+        Self {
+            address,
+            asked,
+            tunnels,
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The hosts and ports for which a tunnel was asked, made or not.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no thread panicked").clone()
     }
 
     /// The hosts and ports for which a tunnel was made.
@@ -47,11 +59,16 @@ fn tunnel(
     mut client: TcpStream,
     target: SocketAddr,
     expected: &str,
+    asked: &Mutex<Vec<String>>,
     tunnels: &Mutex<Vec<String>>,
 ) -> Option<()> {
     let mut lines = BufReader::new(client.try_clone().ok()?).lines();
     let request = lines.next()?.ok()?;
     let host = request.strip_prefix("CONNECT ")?.split(' ').next()?;
+    asked
+        .lock()
+        .expect("no thread panicked")
+        .push(host.to_owned());
     let mut authorization = String::new();
     for line in lines.map_while(Result::ok).take_while(|l| !l.is_empty()) {
         if let Some((name, value)) = line.split_once(": ")

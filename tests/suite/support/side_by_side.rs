@@ -1,5 +1,6 @@
 //! Tables of cases that spend their time waiting.
 
+use std::sync::Mutex;
 use std::thread;
 
 /// Runs `prove` on every case, all at once; panics if one of them does.
@@ -10,6 +11,25 @@ pub(crate) fn side_by_side<T: Send>(
     thread::scope(|scope| {
         for case in cases {
             scope.spawn(move || prove(case));
+        }
+    });
+}
+
+/// The same for cases that each run the binary: so many at a time.
+pub(crate) fn a_few_at_a_time<T: Send>(
+    few: usize,
+    cases: impl IntoIterator<Item = T, IntoIter: Send>,
+    prove: impl Fn(T) + Sync,
+) {
+    let cases = Mutex::new(cases.into_iter());
+    let next = || cases.lock().unwrap().next();
+    thread::scope(|scope| {
+        for _ in 0..few {
+            scope.spawn(|| {
+                while let Some(case) = next() {
+                    prove(case);
+                }
+            });
         }
     });
 }
