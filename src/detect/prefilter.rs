@@ -291,7 +291,7 @@ mod tests {
                     1 => {
                         let at = random.usize(..piece.len());
                         piece[at] ^= 1 << random.u8(..8);
-                    },
+                    }
                     2 => piece = (0..random.usize(..40)).map(|_| random.u8(..)).collect(),
                     _ => {}
                 }

@@ -101,7 +101,8 @@ impl<'i, 'b, 'w, 'a> Decoder<'i, 'b, 'w, 'a> {
     }
 
     fn value(&mut self, flags: u8, size: u64) -> io::Result<State> {
-        self.window.claim_all(2 * MAX_FIELD + if flags == XZ { XZ_MEMORY } else { 0 })?;
+        self.window
+            .claim_all(2 * MAX_FIELD + if flags == XZ { XZ_MEMORY } else { 0 })?;
         let value = self.input.bytes(size, usize::try_from(size).unwrap_or(0))?;
         self.input.skip(aligned(size) - size)?;
         let mut inflated = Vec::new();
