@@ -14,6 +14,7 @@ mod daemon;
 mod delivery;
 mod detection;
 mod faults;
+mod fleet;
 mod git;
 mod herd;
 mod hostile;
