@@ -3,5 +3,6 @@
 
 mod command;
 mod distributor;
+mod image;
 mod launch;
 mod path;
