@@ -6,3 +6,5 @@ mod distributor;
 mod image;
 mod launch;
 mod path;
+mod pattern;
+mod stack;
