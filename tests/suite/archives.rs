@@ -331,7 +331,11 @@ fn a_key_that_was_logged_is_found_although_the_journal_compressed_it() {
     };
     let host = Host::new();
     let pair = host.key_pair();
-    let logged = format!("{}{}", pair.env().replace('\n', " "), " and so on".repeat(80));
+    let logged = format!(
+        "{}{}",
+        pair.env().replace('\n', " "),
+        " and so on".repeat(80)
+    );
     let connect = journal.connect();
     let status = Command::new(&connect[0])
         .args(&connect[1..])
@@ -343,11 +347,17 @@ fn a_key_that_was_logged_is_found_although_the_journal_compressed_it() {
         journal.everything().contains(&pair.id).then_some(())
     });
     let files = journal.directory().canonicalize().expect("a real path");
-    let ran = Rolecall::new(["scan", "--format", "json"]).arg(&files).run();
+    let ran = Rolecall::new(["scan", "--format", "json"])
+        .arg(&files)
+        .run();
     let as_it_is = ["scan", "--format", "json", "--config"];
     let plain = host.write("plain.toml", "[scan]\narchives = false\n");
     let as_it_is = Rolecall::new(as_it_is).arg(&plain).arg(&files).run();
-    assert_eq!(as_it_is.of_type("finding").len(), 0, "nothing is compressed");
+    assert_eq!(
+        as_it_is.of_type("finding").len(),
+        0,
+        "nothing is compressed"
+    );
     let found = ran.of_type("finding");
     assert_eq!(found.len(), 1, "{}", ran.stdout);
     assert_eq!(found[0]["access_key_id"], pair.id);

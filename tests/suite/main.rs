@@ -13,6 +13,7 @@ mod cost;
 mod daemon;
 mod delivery;
 mod detection;
+mod docs;
 mod faults;
 mod fleet;
 mod git;
