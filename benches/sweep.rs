@@ -81,7 +81,7 @@ impl Service {
         let before = cpu(&self.proc("stat"), 11);
         kill_process(Pid::from_child(&self.child), Signal::HUP).expect("a signal");
         self.swept(count);
-        cpu(&self.proc("stat"), 11) - before
+        cpu(&self.proc("stat"), 11).saturating_sub(before)
     }
 }
 
@@ -112,7 +112,7 @@ fn find(tree: &str) -> Duration {
         .stdout(Stdio::null())
         .status();
     assert!(found.is_ok(), "find (findutils)");
-    cpu(&own(), 13) - before
+    cpu(&own(), 13).saturating_sub(before)
 }
 
 fn main() {

@@ -62,10 +62,11 @@ pub struct Finding {
     /// How often this credential stands in this place.
     pub occurrences: u64,
     pub file: Option<FileFacts>,
-    #[serde(flatten)]
-    pub usage: Usage,
     pub controls: &'static [&'static str],
     pub remediation: String,
+    /// Last, because it is the longest: readers of log events see so many fields only.
+    #[serde(flatten)]
+    pub usage: Usage,
 }
 
 impl Finding {

@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::transport::{PROXY_DENIED, causes, is_untrusted};
+use super::transport::{PROXY_DENIED, PROXY_REFUSED, causes, is_untrusted};
 
 /// What came of a call that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub(crate) enum Failure {
     },
     /// The proxy wants other credentials.
     ProxyDenied {
+        cause: String,
+    },
+    /// The proxy opens no tunnel, and may have any reason for it.
+    ProxyRefused {
         cause: String,
     },
     /// The other side is not whom the trust store vouches for.
@@ -77,6 +81,8 @@ impl Failure {
                     Self::TimedOut { cause }
                 } else if cause.contains(PROXY_DENIED) {
                     Self::ProxyDenied { cause }
+                } else if cause.contains(PROXY_REFUSED) {
+                    Self::ProxyRefused { cause }
                 } else if is_untrusted(error) {
                     Self::Untrusted { cause }
                 } else if failure.is_user() {

@@ -185,6 +185,7 @@ where
         Failure::LostAnswer { cause }
         | Failure::TimedOut { cause }
         | Failure::ProxyDenied { cause }
+        | Failure::ProxyRefused { cause }
         | Failure::Untrusted { cause }
         | Failure::Unreachable { cause }
         | Failure::Misconfigured { cause } => format!("IAM could not be reached: {cause}"),

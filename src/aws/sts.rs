@@ -65,6 +65,7 @@ impl Caller {
             Failure::LostAnswer { cause }
             | Failure::TimedOut { cause }
             | Failure::ProxyDenied { cause }
+            | Failure::ProxyRefused { cause }
             | Failure::Untrusted { cause }
             | Failure::Unreachable { cause }
             | Failure::Misconfigured { cause } => return Self::Silent { cause },

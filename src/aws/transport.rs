@@ -32,6 +32,8 @@ const MAX_CAUSE_CHARS: usize = 300;
 
 /// How the HTTP client tells of a 407 to its CONNECT; its type is private.
 pub(super) const PROXY_DENIED: &str = "proxy authorization required";
+/// The same of any other status than 200, which it keeps to itself.
+pub(super) const PROXY_REFUSED: &str = "tunnel error: unsuccessful";
 
 /// How AWS services are reached. The metadata service never is this way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -31,14 +31,13 @@ pub(super) enum Scope {
 }
 
 impl Scope {
-    /// The part of the host whose files are looked at, absolute on it: none of
-    /// them, or `Some(None)` for all.
-    pub(super) fn within<'a>(&'a self, config: &'a Config) -> Option<Option<&'a [PathBuf]>> {
+    /// The parts of the host whose files are looked at, absolute on it.
+    pub(super) fn within<'a>(&'a self, config: &'a Config) -> Vec<&'a Path> {
         match self {
-            Self::Everything => Some(None),
-            Self::Watched => Some(Some(&config.watch.paths)),
-            Self::Changed(paths) => Some(Some(paths)),
-            Self::Processes => None,
+            Self::Everything => vec![Path::new("/")],
+            Self::Watched => config.watch.paths.iter().map(PathBuf::as_path).collect(),
+            Self::Changed(paths) => paths.iter().map(PathBuf::as_path).collect(),
+            Self::Processes => Vec::new(),
         }
     }
 }
@@ -123,9 +122,11 @@ pub(super) fn look(mut order: Order) -> Look {
         }
         _ => Vec::new(),
     };
-    let gone = match order.scope.within(config) {
-        Some(within) if !is_hung(&scan) => gone(&order.root, config, within, &order.memory),
-        _ => HashSet::new(),
+    let gone = if is_hung(&scan) {
+        HashSet::new()
+    } else {
+        let within = order.scope.within(config);
+        gone(&order.root, config, &within, &order.memory)
     };
     Look {
         scope: order.scope,
@@ -147,19 +148,13 @@ fn is_hung(scan: &Scan) -> bool {
 
 /// Of the places of open findings, those that are no more, as far as that can
 /// be told without a look at file systems that are not entered.
-fn gone(
-    root: &Path,
-    config: &Config,
-    within: Option<&[PathBuf]>,
-    memory: &Recollection,
-) -> HashSet<String> {
+fn gone(root: &Path, config: &Config, within: &[&Path], memory: &Recollection) -> HashSet<String> {
     let Ok(mounts) = Mounts::read(Path::new("/proc"), config.scan.network_filesystems) else {
         return HashSet::new();
     };
     let is_asked = |place: &&String| {
         let here = presence::from_here(root, Path::new(place));
-        within.is_none_or(|parts| standing::lies_in(place, parts))
-            && here.ancestors().all(|part| mounts.skip(part).is_none())
+        standing::lies_in(place, within) && here.ancestors().all(|part| mounts.skip(part).is_none())
     };
     let places = memory.not_looked_through().filter(is_asked).cloned();
     presence::gone(root, places.collect())

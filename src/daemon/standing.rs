@@ -33,8 +33,8 @@ pub(super) struct Files<'a> {
     /// Whether these were looked into, and not only at.
     pub(super) archives: bool,
     pub(super) git: bool,
-    /// What was walked, absolute on the host; `None` for everything.
-    pub(super) within: Option<&'a [PathBuf]>,
+    /// What was walked, absolute on the host.
+    pub(super) within: &'a [&'a Path],
     /// What was looked at again since by somebody else.
     pub(super) overtaken: &'a [PathBuf],
 }
@@ -78,8 +78,7 @@ fn checked(open: &OpenFacts, looked: &Looked<'_>) -> Standing {
 
 impl Files<'_> {
     fn standing(&self, source: &str, path: &str) -> Standing {
-        let is_looked_at = self.within.is_none_or(|parts| lies_in(path, parts));
-        if !is_looked_at || lies_in(path, self.overtaken) {
+        if !lies_in(path, self.within) || lies_in(path, self.overtaken) {
             return Standing::NotLooked;
         }
         if self.gone.contains(path) {
@@ -96,10 +95,107 @@ impl Files<'_> {
 }
 
 /// Whether a place, as a finding shows it, is at or below one of `parts`.
-pub(super) fn lies_in(place: &str, parts: &[PathBuf]) -> bool {
+pub(super) fn lies_in(place: &str, parts: &[impl AsRef<Path>]) -> bool {
     let place = Path::new(place);
-    parts.iter().any(|part| match part.to_str() {
+    let mut parts = parts.iter().map(AsRef::as_ref);
+    parts.any(|part| match part.to_str() {
         Some(part) => place.starts_with(part),
         None => place.starts_with(sanitize::bytes(part.as_os_str().as_encoded_bytes())),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Place;
+    use jiff::Timestamp;
+
+    fn open(rule: &str, source: SourceKind, path: &str) -> OpenFacts {
+        OpenFacts {
+            rule: rule.into(),
+            severity: crate::finding::Severity::High,
+            access_key_id: None,
+            secret_fingerprint: None,
+            location: Place {
+                source: source.name().into(),
+                path: Some(path.into()),
+                member: None,
+                commit: None,
+                pid: None,
+                exe: None,
+                unit: None,
+                container: None,
+            },
+        }
+    }
+
+    #[test]
+    fn a_shadowing_is_over_only_if_everybody_was_asked() {
+        let shadow = open("role.shadowed", SourceKind::Process, "environ");
+        for (verdict, saw_all, standing) in [
+            (Verdict::Fail, true, Standing::Clean),
+            (Verdict::Fail, false, Standing::NotLooked),
+            (Verdict::Pass, true, Standing::Clean),
+            (Verdict::NotApplicable, false, Standing::Clean),
+            (Verdict::Unknown, false, Standing::NotLooked),
+        ] {
+            let checks = [PostureCheck::new(Rule::RoleShadowed, verdict, "")];
+            let looked = Looked {
+                checks: &checks,
+                saw_all_shadows: saw_all,
+                ..Looked::default()
+            };
+            assert_eq!(of(&shadow, &looked), standing, "{verdict:?} {saw_all}");
+        }
+        assert_eq!(of(&shadow, &Looked::default()), Standing::NotLooked);
+    }
+
+    #[test]
+    fn a_place_that_was_looked_at_but_not_into_is_not_clean() {
+        use crate::source::Memory as _;
+        let names = ["/srv/a.zip", "/srv/gone", "/opt/b"];
+        let places = names.map(str::to_owned);
+        let memory = Recollection::new([0; 16], Vec::new(), places, Timestamp::UNIX_EPOCH);
+        for name in names {
+            memory.looked_through(Path::new(name));
+        }
+        let gone = HashSet::from(["/srv/gone".to_owned(), "/opt/gone".to_owned()]);
+        let within = [Path::new("/srv")];
+        let standing = |source, path, archives| {
+            let files = Files {
+                memory: &memory,
+                gone: &gone,
+                archives,
+                git: false,
+                within: &within,
+                overtaken: &[],
+            };
+            let looked = Looked {
+                files: Some(files),
+                ..Looked::default()
+            };
+            of(&open("aws.access-key-pair", source, path), &looked)
+        };
+        for (source, path, archives, expected) in [
+            (SourceKind::File, "/srv/a.zip", false, Standing::Clean),
+            (SourceKind::Archive, "/srv/a.zip", true, Standing::Clean),
+            (
+                SourceKind::Archive,
+                "/srv/a.zip",
+                false,
+                Standing::NotLooked,
+            ),
+            (SourceKind::Git, "/srv/a.zip", true, Standing::NotLooked),
+            (SourceKind::Git, "/srv/gone", true, Standing::Gone),
+            (SourceKind::File, "/opt/b", true, Standing::NotLooked),
+            (SourceKind::File, "/opt/gone", true, Standing::NotLooked),
+            (SourceKind::Process, "/srv/gone", true, Standing::NotLooked),
+        ] {
+            assert_eq!(
+                standing(source, path, archives),
+                expected,
+                "{source:?} {path}"
+            );
+        }
+    }
 }

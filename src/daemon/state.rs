@@ -73,6 +73,8 @@ impl State {
             status.coverage = last.coverage;
             status.last_delivery = last.last_delivery;
             status.last_posture = last.last_posture;
+        } else if !store.is_new {
+            log::warn!("the last run was cut off while it began");
         }
         status.pid = Some(std::process::id());
         status.started = Some(now());
@@ -182,13 +184,14 @@ impl State {
             let mut coverage = look.scan.coverage.iter();
             coverage.find(|coverage| coverage.source == kind)
         };
+        let within = look.scope.within(config);
         let looked = Looked {
-            files: look.scope.within(config).map(|within| Files {
+            files: Some(Files {
                 memory: &look.memory,
                 gone: &look.gone,
                 archives: config.scan.archives,
                 git: config.scan.git,
-                within,
+                within: &within,
                 overtaken,
             }),
             processes: of(SourceKind::Process),

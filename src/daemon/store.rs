@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use super::telling::Lines;
 use crate::finding::{Finding, Instance};
 use crate::ledger::{
-    Changes, Entry, Error, Fate, Ledger, Limits, Open, OpenCounts, Pass, Queued, Resolutions, Seq,
-    Standing, Transition,
+    Changes, Entry, Error, Fate, Ledger, Limits, Notice, Open, OpenCounts, Pass, Queued,
+    Resolutions, Seq, Standing, Transition,
 };
 use crate::report::journal;
 use crate::status;
@@ -26,6 +26,8 @@ pub(super) struct Store {
     limits: Limits,
     /// The ledger is in memory only.
     volatile: Option<Volatile>,
+    /// It was begun just now.
+    pub(super) is_new: bool,
     /// What failed and has not succeeded since.
     failures: BTreeMap<Task, String>,
     /// Events are to be delivered, and kept until they are.
@@ -69,8 +71,10 @@ impl Volatile {
 
 impl Store {
     pub(super) fn open(state_dir: PathBuf, limits: Limits) -> Result<Self, Error> {
+        let mut is_new = true;
         let (ledger, volatile) = match Ledger::open(&state_dir, limits, Timestamp::now()) {
             Ok((ledger, notices)) => {
+                is_new = notices.contains(&Notice::Created);
                 for notice in notices {
                     log::warn!("{notice}");
                 }
@@ -90,6 +94,7 @@ impl Store {
             state_dir,
             limits,
             volatile,
+            is_new,
             failures: BTreeMap::new(),
             delivers: true,
             incomplete: false,

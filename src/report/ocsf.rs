@@ -54,9 +54,10 @@ fn of_check(finding: &Finding) -> bool {
 }
 
 impl Class {
-    /// What every event has; `uid` is the event's own.
+    /// What every event has; `uid` says what it is about on its host.
     fn event(&self, activity: (u64, &str), uid: &str, instance: &Instance, time: i64) -> Value {
         let (activity_id, activity_name) = activity;
+        let host = instance.instance_id.as_deref().unwrap_or("");
         let cloud = cloud(instance);
         let device = device(instance);
         let profiles = [("cloud", &cloud), ("host", &device)];
@@ -77,7 +78,7 @@ impl Class {
             "time": time,
             "metadata": {
                 "version": VERSION,
-                "uid": format!("{uid}-{time}"),
+                "uid": format!("{uid}-{host}-{time}"),
                 "logged_time": time,
                 "profiles": profiles,
                 "product": {

@@ -219,6 +219,7 @@ impl Logs {
             aws::Failure::LostAnswer { cause } => (Fault::LostAnswer, cause),
             aws::Failure::TimedOut { cause } => (Fault::TimedOut, cause),
             aws::Failure::ProxyDenied { cause } => (Fault::ProxyDenied, cause),
+            aws::Failure::ProxyRefused { cause } => (Fault::ProxyRefused, cause),
             aws::Failure::Untrusted { cause } => (Fault::Untrusted, cause),
             aws::Failure::Unreachable { cause } => (Fault::Unreachable, cause),
             aws::Failure::Misconfigured { cause } => (Fault::Misconfigured, cause),

@@ -57,6 +57,9 @@ pub enum Fault {
     AccessDenied,
     /// The proxy wants other credentials.
     ProxyDenied,
+    /// The proxy opens no tunnel. It does not take the credentials, does not
+    /// let the host through, or does not reach it itself.
+    ProxyRefused,
     NotFound,
     AlreadyExists,
     /// The service has these events already.
@@ -72,7 +75,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::TimedOut,
         Self::Unreachable,
         Self::Untrusted,
@@ -85,6 +88,7 @@ impl Fault {
         Self::BadSignature,
         Self::AccessDenied,
         Self::ProxyDenied,
+        Self::ProxyRefused,
         Self::NotFound,
         Self::AlreadyExists,
         Self::AlreadyAccepted,
@@ -177,6 +181,7 @@ pub const fn decide(call: Call, fault: Fault) -> Decision {
             | Fault::LostAnswer
             | Fault::ServerError
             | Fault::Throttled
+            | Fault::ProxyRefused
             | Fault::Conflict,
         ) => Decision::Retry,
         (_, Fault::ExpiredCredentials | Fault::UnknownCredentials | Fault::BadSignature) => {
@@ -296,6 +301,7 @@ mod tests {
                 Fault::LostAnswer,
                 Fault::ServerError,
                 Fault::Throttled,
+                Fault::ProxyRefused,
                 Fault::Conflict,
             ] {
                 assert_eq!(decide(call, fault), Decision::Retry);

@@ -73,15 +73,17 @@ impl<'a> From<&'a Instance> for Speaker<'a> {
     }
 }
 
+/// The record, which can be long, comes last: of an event CloudWatch Logs
+/// Insights finds the first 200 fields only.
 #[derive(Serialize)]
 struct Body<'a, R> {
-    #[serde(flatten)]
-    record: R,
     event: &'static str,
     event_id: &'a str,
     instance: Speaker<'a>,
     #[serde(flatten)]
     history: History<'a>,
+    #[serde(flatten)]
+    record: R,
     #[serde(flatten)]
     metrics: Option<Emf<'a>>,
 }
@@ -224,11 +226,11 @@ impl Event {
     ) -> Self {
         let id = new_event_id(instance, timestamp_ms);
         let body = Body {
-            record,
             event,
             event_id: &id,
             instance: instance.into(),
             history,
+            record,
             metrics,
         };
         // Nothing in a record can fail to serialise: no maps with keys that

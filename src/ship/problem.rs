@@ -75,6 +75,10 @@ impl Context<'_> {
     ) -> String {
         let reason = match last.map(|failure| failure.fault) {
             Some(Fault::TimedOut) | None => "did not answer in time",
+            Some(Fault::ProxyRefused) => {
+                "cannot be reached, as the proxy opens no tunnel: check the user name and \
+                 password in ship.proxy, and that the proxy lets the host through"
+            }
             Some(Fault::Unreachable) if self.wants_a_variant() => {
                 "cannot be reached at the endpoint that ship.fips or ship.dual_stack ask for, \
                  which not every region has"

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use regex::Regex;
 use rolecall::finding::{Instance, PostureCheck, Rule, Verdict, posture_remediation, remediation};
 
-use crate::support::python::{python, repository};
+use crate::support::python::python;
+use crate::support::validators::repository;
 
 fn pages() -> Vec<(PathBuf, String)> {
     let docs = fs::read_dir(repository("docs")).unwrap();

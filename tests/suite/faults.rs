@@ -187,6 +187,8 @@ fn every_fault_has_its_row_or_its_own_test() {
             fault,
             // Settings that lead nowhere, below.
             Fault::Untrusted | Fault::Misconfigured
+            // A real proxy's, see the tests of private networks.
+            | Fault::ProxyRefused
             // What was asked for is there; see the tests of delivery.
             | Fault::AlreadyExists | Fault::AlreadyAccepted
         );

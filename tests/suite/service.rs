@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
+use rolecall::ledger::FILE_NAME;
 use rolecall::report::journal::{MESSAGE_ID_OPENED, MESSAGE_ID_RESOLVED, MESSAGE_ID_SWEEP};
 use rolecall::sanitize;
 use rustix::process::Signal;
@@ -11,7 +12,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use crate::daemon::{OFTEN, SELDOM, healthy, home, logs, open, told};
-use crate::support::daemon::{Manager, wait};
+use crate::ledger::crash::has_strace;
+use crate::support::daemon::{Home, Manager, wait};
 use crate::support::host::Host;
 use crate::support::imds_double::ImdsDouble;
 use crate::support::journal::Journal;
@@ -121,6 +123,42 @@ fn an_idle_service_feeds_its_watchdog_and_tells_the_manager_every_step() {
     daemon.signal(Signal::TERM);
     daemon.hears("STOPPING=1");
     assert_eq!(daemon.ended(), Some(0));
+}
+
+/// A disk that does not answer, for as long as this tracer lives.
+fn hang_the_ledger(home: &Home, pid: u32) -> std::process::Child {
+    let ledger = home.state_dir().join(FILE_NAME);
+    std::process::Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e"])
+        .arg("inject=pwrite64:delay_enter=600s")
+        .arg("-P")
+        .arg(ledger)
+        .args(["-p", &pid.to_string()])
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_loop_that_hangs_is_not_vouched_for_until_it_goes_on() {
+    if !has_strace() {
+        return;
+    }
+    let host = Host::new();
+    let (imds, logs) = (healthy(), logs());
+    let home = home(OFTEN, &imds, &logs);
+    let manager = Manager {
+        environment: vec![("WATCHDOG_USEC", WATCHDOG.as_micros().to_string())],
+        ..Manager::default()
+    };
+    let mut daemon = home.start_by(&manager, &host.root());
+    daemon.swept();
+    let mut disk = hang_the_ledger(&home, daemon.pid());
+    // With the next sweep, whose end is written down.
+    while daemon.hears_within(10 * WATCHDOG, "WATCHDOG=1") {}
+    disk.kill().unwrap();
+    disk.wait().unwrap();
+    daemon.hears("WATCHDOG=1");
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]

@@ -22,3 +22,4 @@ pub(crate) mod rolecall;
 pub(crate) mod side_by_side;
 pub(crate) mod sts_double;
 pub(crate) mod tmpfs;
+pub(crate) mod validators;

@@ -48,7 +48,7 @@ pub(super) fn event(check: &PostureCheck, report: &Report, time: i64) -> Value {
             "message": format!("{rule}: {}", check.reason),
             "finding_info": {
                 "uid": uid,
-                "title": rule.title(),
+                "title": if check.verdict == Verdict::Fail { rule.title() } else { rule.name() },
                 "desc": check.reason,
                 "types": [rule.name()],
                 "created_time": time,

@@ -27,7 +27,14 @@ const DESCRIPTIONS: [(&str, &str); 5] = [
 pub(super) fn descriptors() -> Value {
     DESCRIPTIONS
         .iter()
-        .map(|(id, text)| json!({"id": id, "shortDescription": {"text": text}}))
+        .map(|(id, text)| {
+            json!({
+                "id": id,
+                "shortDescription": {"text": text},
+                "fullDescription": {"text": text},
+                "help": {"text": text},
+            })
+        })
         .collect()
 }
 

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::path::{Programs, assert_shell_is_clean, stderr, stdout};
 use crate::support::host::Host;
 use crate::support::moto::Moto;
-use crate::support::python::{assert_follows, python, repository, yaml};
+use crate::support::python::{assert_follows, python, yaml};
+use crate::support::validators::repository;
 
 const DOCUMENT: &str = "packaging/ssm/command.yml";
 /// Statuses that the agent takes for something else.

@@ -9,7 +9,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::path::{Programs, assert_shell_is_clean, stderr};
-use crate::support::python::{assert_follows, python, repository};
+use crate::support::python::{assert_follows, python};
+use crate::support::validators::repository;
 
 const PACKAGES: [&str; 4] = [
     "rolecall_0.1.0-1_amd64.deb",

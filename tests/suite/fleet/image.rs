@@ -12,8 +12,9 @@ use serde_json::Value;
 use super::path::{Programs, assert_shell_is_clean, has, stderr, stdout};
 use crate::support::host::Host;
 use crate::support::imds_double::ImdsDouble;
-use crate::support::python::{assert_follows, repository, yaml};
+use crate::support::python::{assert_follows, yaml};
 use crate::support::rolecall::Rolecall;
+use crate::support::validators::repository;
 
 const COMPONENT: &str = "packaging/imagebuilder/component.yml";
 const PACKER: &str = "packaging/packer/rolecall.pkr.hcl";

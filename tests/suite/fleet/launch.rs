@@ -11,7 +11,8 @@ use crate::support::host::Host;
 use crate::support::imds_double::ImdsDouble;
 use crate::support::logs_double::LogsDouble;
 use crate::support::netns::Network;
-use crate::support::python::{repository, yaml};
+use crate::support::python::yaml;
+use crate::support::validators::repository;
 
 const SCRIPT: &str = "packaging/user-data/check.sh";
 const CLOUD_CONFIG: &str = "packaging/user-data/cloud-config.yml";

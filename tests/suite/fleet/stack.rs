@@ -16,8 +16,9 @@ use crate::support::host::Host;
 use crate::support::imds_double::ImdsDouble;
 use crate::support::logs_double::LogsDouble;
 use crate::support::moto::{self, Moto};
-use crate::support::python::{python, repository};
+use crate::support::python::python;
 use crate::support::rolecall::Rolecall;
+use crate::support::validators::repository;
 
 const TEMPLATE: &str = "packaging/cloudformation/rolecall.yml";
 const REGIONS: [&str; 6] = [

@@ -181,6 +181,18 @@ impl Daemon {
         }
     }
 
+    /// Whether the service manager is told `state` within a time.
+    pub(crate) fn hears_within(&self, time: Duration, state: &str) -> bool {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            let message = self.heard.recv_timeout(left);
+            if message.is_ok_and(|message| message.lines().any(|line| line == state)) {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

