@@ -308,6 +308,8 @@ impl<'d> Scanner<'d> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use base64::prelude::*;
 
     use super::*;
@@ -337,8 +339,8 @@ mod tests {
             let whole = format!("{before}{added}{}", lines(&mut pick, 30));
             let changes = before.len()..before.len() + added.len();
             let mut scanner = Scanner::new(&detector);
-            let (of_all, _) = scanner.examine(whole.as_bytes(), &[0..whole.len()]);
-            let (of_change, unmarked) = scanner.examine(whole.as_bytes(), &[changes]);
+            let (of_all, _) = scanner.examine(whole.as_bytes(), from_ref(&(0..whole.len())));
+            let (of_change, unmarked) = scanner.examine(whole.as_bytes(), from_ref(&changes));
             let ids = |detection: &Detection| -> Vec<String> {
                 let ids = detection
                     .matches
@@ -349,7 +351,7 @@ mod tests {
             assert_eq!(ids(&of_all), [id], "{whole}");
             assert_eq!(ids(&of_change), ids(&of_all), "{whole}");
             assert!(!unmarked, "{whole}");
-            let nothing = scanner.examine(before.as_bytes(), &[0..before.len()]);
+            let nothing = scanner.examine(before.as_bytes(), from_ref(&(0..before.len())));
             assert!(nothing.0.is_empty() && nothing.1, "{before}");
         }
     }
