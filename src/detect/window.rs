@@ -308,8 +308,6 @@ impl<'d> Scanner<'d> {
 
 #[cfg(test)]
 mod tests {
-    use std::slice::from_ref;
-
     use base64::prelude::*;
 
     use super::*;
@@ -339,8 +337,9 @@ mod tests {
             let whole = format!("{before}{added}{}", lines(&mut pick, 30));
             let changes = before.len()..before.len() + added.len();
             let mut scanner = Scanner::new(&detector);
-            let (of_all, _) = scanner.examine(whole.as_bytes(), from_ref(&(0..whole.len())));
-            let (of_change, unmarked) = scanner.examine(whole.as_bytes(), from_ref(&changes));
+            let (of_all, _) =
+                scanner.examine(whole.as_bytes(), std::slice::from_ref(&(0..whole.len())));
+            let (of_change, unmarked) = scanner.examine(whole.as_bytes(), &[changes]);
             let ids = |detection: &Detection| -> Vec<String> {
                 let ids = detection
                     .matches
@@ -351,7 +350,8 @@ mod tests {
             assert_eq!(ids(&of_all), [id], "{whole}");
             assert_eq!(ids(&of_change), ids(&of_all), "{whole}");
             assert!(!unmarked, "{whole}");
-            let nothing = scanner.examine(before.as_bytes(), from_ref(&(0..before.len())));
+            let nothing =
+                scanner.examine(before.as_bytes(), std::slice::from_ref(&(0..before.len())));
             assert!(nothing.0.is_empty() && nothing.1, "{before}");
         }
     }
