@@ -69,8 +69,10 @@ fn systemd_understands_the_units_and_finds_them_hard() {
         // Its program has to be there.
         let text = unit(name).replace("/usr/bin/rolecall", env!("CARGO_BIN_EXE_rolecall"));
         fs::write(&file, text).unwrap();
-        let Ok(security) = analyze(&["security", "--no-pager", "--offline=true", EXPOSURE], &file)
-        else {
+        let Ok(security) = analyze(
+            &["security", "--no-pager", "--offline=true", EXPOSURE],
+            &file,
+        ) else {
             eprintln!("skipped: there is no systemd-analyze");
             return;
         };
