@@ -236,10 +236,9 @@ fn metrics(report: &Report) -> Metrics {
         .iter()
         .filter(|credential| {
             let id = |finding: &&Finding| {
-                finding
-                    .access_key_id
-                    .as_ref()
-                    .is_some_and(AccessKeyId::is_long_term)
+                // Below are IDs that are spoken of, or that AWS did not issue.
+                let id = finding.access_key_id.as_ref();
+                finding.severity >= Severity::Medium && id.is_some_and(AccessKeyId::is_long_term)
             };
             credential.findings.iter().any(id)
         })

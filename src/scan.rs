@@ -22,8 +22,9 @@ use crate::config::PathGlobs;
 use crate::deadline::Deadline;
 use crate::detect::{Detection, Match, Scanner};
 use crate::finding::{
-    AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
-    SourceKind, Usage, Verified, controls, finding_id, judge, remediation, secret_fingerprint,
+    AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Mention, Rule,
+    SkipReason, SourceKind, Usage, Verified, controls, finding_id, judge, remediation,
+    secret_fingerprint,
 };
 use crate::secret::Credentials;
 use crate::source::files::lock;
@@ -343,7 +344,7 @@ fn finding(
         rule: found.rule,
         confidence: found.confidence,
         long_term: found.long_term,
-        in_signature: found.in_signature,
+        mention: found.mention,
         of_own_role,
         in_process,
     });
@@ -415,9 +416,11 @@ fn title(
     if facts.is_some_and(FileFacts::world_readable) {
         title += ", world-readable";
     }
-    if found.in_signature {
-        title += ", as the signer of a request";
-    }
+    title += match found.mention {
+        Some(Mention::Signature) => ", as the signer of a request",
+        Some(Mention::Report) => ", in a report of it",
+        None => "",
+    };
     if canary {
         title += ", a canary: whoever uses it is reported";
     }
