@@ -131,7 +131,7 @@ impl Image {
         let package = self.base.with_file_name(format!("{version}.deb"));
         succeeds(
             Command::new("dpkg-deb")
-                .args(["-Zxz", "-z0", "--build"])
+                .args(["-Znone", "--build"])
                 .args([&directory, &package]),
         );
         fs::remove_dir_all(directory).unwrap();
@@ -158,7 +158,6 @@ impl Machine {
     /// Boots with this network namespace, until systemd has started all.
     pub(crate) fn boot(root: &Root, network: &str) -> Self {
         let root = root.0.path().to_owned();
-        let console = fs::File::create(root.with_extension("console")).unwrap();
         let container = Command::new("systemd-nspawn")
             .args(["--quiet", "--boot", "--register=no", "--keep-unit"])
             .args([
@@ -171,8 +170,8 @@ impl Machine {
             .arg(&root)
             .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
             .stdin(Stdio::null())
-            .stdout(console.try_clone().unwrap())
-            .stderr(console)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .expect("systemd-nspawn starts");
         let children = format!("/proc/{0}/task/{0}/children", container.id());
