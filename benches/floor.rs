@@ -8,12 +8,15 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+#[path = "support/cpu.rs"]
+mod cpu;
+
 use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
+use cpu::cpu;
 use rustix::fs::OFlags;
 
 const RUNS: usize = 5;
@@ -36,7 +39,10 @@ fn main() {
     floor.args(["--floor", tree]);
     let mut scan = Command::new(env!("CARGO_BIN_EXE_rolecall"));
     scan.args(["scan", "--fail-on", "never", "--quiet", "--config"])
-        .arg(plain_configuration())
+        // Files as they are, as the floor reads them: nothing unpacked.
+        .arg(cpu::configuration(
+            "[scan]\narchives = false\ngit = false\n",
+        ))
         .arg(tree);
     let mut ripgrep = Command::new("rg");
     ripgrep.args(["-uuu", "-a", "-c", "-j2", "A[KS]IA[A-Z2-7]{16}", tree]);
@@ -54,40 +60,6 @@ fn main() {
     }
     ratios.sort_by(f64::total_cmp);
     println!("median scan/floor {:.2} on {tree}", ratios[RUNS / 2]);
-}
-
-/// Files as they are, as the floor reads them: nothing unpacked.
-fn plain_configuration() -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("rolecall-floor-{}.toml", std::process::id()));
-    std::fs::write(&path, "[scan]\narchives = false\ngit = false\n").expect("a configuration");
-    path
-}
-
-/// User and system time of one run; `None` where it cannot be started.
-fn cpu(command: &mut Command) -> Option<Duration> {
-    let before = children();
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .ok()?;
-    Some(children().saturating_sub(before))
-}
-
-fn children() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").expect("this process");
-    let fields: Vec<&str> = text
-        .rsplit(')')
-        .next()
-        .unwrap_or("")
-        .split_whitespace()
-        .collect();
-    // cutime and cstime, fields 16 and 17 of proc(5), in hundredths.
-    let ticks: u64 = fields[13..15]
-        .iter()
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
 }
 
 fn read_all(tree: &str) {

@@ -15,6 +15,7 @@ mod service;
 pub mod settle;
 mod standing;
 mod state;
+mod stated;
 mod store;
 mod supervisor;
 mod telling;

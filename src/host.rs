@@ -5,6 +5,7 @@ pub mod account;
 pub mod container;
 pub mod crontab;
 pub mod environment_file;
+pub mod php_fpm;
 pub mod process;
 pub mod unit;
 

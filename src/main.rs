@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 fn may_hang(invocation: &Invocation) -> bool {
     matches!(
         invocation.command,
-        Command::Check { .. } | Command::Scan { .. }
+        Command::Check { .. } | Command::Scan { .. } | Command::Posture { .. }
     ) && Mounts::read(Path::new("/proc"), true).is_ok_and(|mounts| mounts.may_hang())
 }
 

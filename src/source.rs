@@ -80,7 +80,8 @@ pub struct Held(pub usize);
 pub struct Look {
     /// `None` if nothing was found.
     pub held: Option<Held>,
-    /// No byte string stands in it that a credential could begin with.
+    /// No byte string stands in it that a credential could begin with, nor an
+    /// encoded text that holds one.
     pub unmarked: bool,
     /// How the read ended; what was found before a failure counts.
     pub outcome: std::io::Result<()>,

@@ -1,7 +1,6 @@
 //! What the service knows, and how it changes with what comes in. No task is
 //! started here, and nothing is waited for.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -14,12 +13,13 @@ use super::pass::{Look, Scope};
 use super::schedule::Schedule;
 use super::service::rules;
 use super::standing::{self, Files, Looked};
+use super::stated::Stated;
 use super::store::Store;
 use super::telling::entry;
 use super::watch::Notice;
 use crate::config::{Config, ShipMode};
 use crate::finding::{
-    Coverage, Finding, Instance, PostureCheck, Rule, SkipReason, SourceKind, Summary, Verdict,
+    Coverage, Finding, Instance, PostureCheck, Rule, SourceKind, Summary, Verdict,
 };
 use crate::ledger::{Class, Entry, Limits, Queued};
 use crate::posture::Posture;
@@ -46,8 +46,7 @@ pub(super) struct State {
     /// Something is to be delivered; taken by who arranges that.
     pub(super) wanted: Option<Urgency>,
     checks: Vec<PostureCheck>,
-    /// What was left out, as far as it was told, by source.
-    left_out: HashMap<SourceKind, LeftOut>,
+    stated: Stated,
     /// Events accepted since the last sign of life.
     accepted: u64,
     /// When the last sign of life was given.
@@ -93,7 +92,7 @@ impl State {
             config_problem: None,
             wanted: waits.then_some(Urgency::Finding),
             checks: Vec::new(),
-            left_out: HashMap::new(),
+            stated: Stated::default(),
             accepted: 0,
             last_heartbeat: Timestamp::now(),
             notes: Vec::new(),
@@ -123,14 +122,11 @@ impl State {
             .instance_id
             .clone_from(&self.instance.instance_id);
         let at_ms = Timestamp::now().as_millisecond();
-        let known = std::mem::replace(&mut self.checks, posture.checks);
-        let verdict = |check: &PostureCheck| {
-            let known = known.iter().find(|known| known.check == check.check);
-            known.map(|known| (known.verdict, known.observed.clone()))
-        };
+        let clock = Instant::now();
+        self.checks = posture.checks;
         let mut events = Vec::new();
         for check in &self.checks {
-            if verdict(check) == Some((check.verdict, check.observed.clone())) {
+            if !self.stated.is_news(check, clock) {
                 continue;
             }
             if check.verdict == Verdict::Unknown {
@@ -239,8 +235,8 @@ impl State {
         self.keep_status();
     }
 
-    /// After a sweep: the summary, and of each source what it looked at if
-    /// that is not what it was: an idle host has nothing new to pay for.
+    /// After a sweep: what each source looked at, if that is news, and the
+    /// summary.
     fn give_sign_of_life(
         &mut self,
         coverage: &[Coverage],
@@ -290,12 +286,10 @@ impl State {
             time_to_resolve: resolutions.newest,
         };
         let at_ms = Timestamp::now().as_millisecond();
+        let clock = Instant::now();
         let mut events: Vec<Entry> = coverage
             .iter()
-            .filter(|part| {
-                let now = left_out(part);
-                self.left_out.insert(part.source, now.clone()) != Some(now)
-            })
+            .filter(|part| self.stated.is_news_of(part, clock))
             .map(|part| {
                 entry(
                     Class::Coverage,
@@ -430,19 +424,6 @@ fn tell_last_run(last: &Status, store: &mut Store) {
             last.activity
         );
     }
-}
-
-/// The reasons for which things were left out, and how many digits their
-/// numbers have; what vanished under the sweep is different every time.
-type LeftOut = Vec<(SkipReason, u32)>;
-
-fn left_out(coverage: &Coverage) -> LeftOut {
-    let digits = |count: u64| count.checked_ilog10().unwrap_or(0);
-    coverage
-        .skips()
-        .filter(|skip| skip.reason != SkipReason::Vanished)
-        .map(|skip| (skip.reason, digits(skip.count)))
-        .collect()
 }
 
 fn now() -> String {

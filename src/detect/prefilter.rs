@@ -125,7 +125,10 @@ pub(super) const OVERLAP: usize = LONGEST - 1;
 
 /// Distance of two probes up to a place in the blob. The starts of files are a
 /// small part of all bytes, and hold most of the secrets.
-const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 96), (u64::MAX, 512)];
+const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 96), (u64::MAX, LONGEST_STRIDE)];
+
+/// A text that is longer reaches a probe this far from any of its bytes.
+pub(super) const LONGEST_STRIDE: usize = 512;
 
 /// Characters of base64 that a probe has to see at once.
 const PROBE_LEN: usize = 8;

@@ -130,7 +130,8 @@ impl<'d> Scanner<'d> {
 
     /// What is in a blob that is in memory, looked at where it is, and whether
     /// it is unmarked: no literal stands in it that a credential could begin
-    /// with. Only `changes`, ranges which ascend, may hold the first of one.
+    /// with, nor a text that is one when it is decoded. Only `changes`, ranges
+    /// which ascend, may hold the first of either.
     pub fn examine(&mut self, bytes: &[u8], changes: &[Range<usize>]) -> (Detection, bool) {
         debug_assert!(self.len == 0, "between two blobs");
         let is_marked = changes.iter().any(|range| {
@@ -139,31 +140,34 @@ impl<'d> Scanner<'d> {
             self.search(bytes, start, end);
             !self.hits.is_empty()
         });
-        if !is_marked && !self.may_be_encoded(bytes) {
-            return (Detection::default(), true);
+        if !is_marked {
+            if is_text(bytes) {
+                for range in changes {
+                    let start = range.start.saturating_sub(prefilter::LONGEST_STRIDE);
+                    let end = bytes.len().min(range.end + prefilter::LONGEST_STRIDE);
+                    prefilter::probe(bytes, start, end, 0, &mut self.hits);
+                }
+            }
+            if self.hits.is_empty() {
+                return (Detection::default(), true);
+            }
         }
         if bytes.len() > WINDOW {
             self.hits.clear();
             self.feed(bytes);
-            return (self.finish(), !is_marked);
+            return (self.finish(), false);
         }
-        if is_marked && (changes.len() > 1 || changes[0] != (0..bytes.len())) {
+        if !is_marked {
+            self.probed = bytes.len();
+        } else if changes.len() > 1 || changes[0] != (0..bytes.len()) {
             self.hits.clear();
             self.search(bytes, 0, bytes.len());
         }
         self.sightings.allowance.earn(bytes.len());
         self.follow_hits(bytes, bytes.len());
-        (self.conclude(), !is_marked)
-    }
-
-    /// Whether a blob may hold encoded text, though no literal shows it.
-    fn may_be_encoded(&mut self, bytes: &[u8]) -> bool {
-        if is_text(bytes) {
-            prefilter::probe(bytes, 0, bytes.len(), 0, &mut self.hits);
-        }
-        let found = !self.hits.is_empty();
-        self.hits.clear();
-        found
+        let detection = self.conclude();
+        let unmarked = !is_marked && detection.is_empty();
+        (detection, unmarked)
     }
 
     /// Finds the literals of a stretch while it is in the processor's cache.
@@ -298,6 +302,57 @@ impl<'d> Scanner<'d> {
         self.marks.shift(drop);
         for hit in &mut self.hits {
             hit.at -= drop;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_a_change_brings_is_found_by_a_look_at_the_change() {
+        let detector = Detector::new(4);
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut pick = |alphabet: &[u8], count: usize| -> String {
+            let pick = |_| char::from(alphabet[random.usize(..alphabet.len())]);
+            (0..count).map(pick).collect()
+        };
+        let lines = |pick: &mut dyn FnMut(&[u8], usize) -> String, count: usize| -> String {
+            (0..count).map(|_| pick(b"abc def.", 70) + "\n").collect()
+        };
+        for round in 0..200 {
+            let id = format!("AKIA{}", pick(b"QRSTUVWXYZ234567", 16));
+            let text = format!("a file with {id} in it, and no more than this");
+            let added = match round % 3 {
+                0 => text,
+                1 => BASE64_STANDARD.encode(text),
+                _ => BASE64_STANDARD.encode(BASE64_STANDARD.encode(text)),
+            };
+            let beside = BASE64_STANDARD.encode(pick(b"abc def.", 90));
+            let added = format!("\n{added}\n");
+            let before = lines(&mut pick, round % 40) + &beside + "\n";
+            let whole = format!("{before}{added}{}", lines(&mut pick, 30));
+            let changes = before.len()..before.len() + added.len();
+            let mut scanner = Scanner::new(&detector);
+            let (of_all, _) =
+                scanner.examine(whole.as_bytes(), std::slice::from_ref(&(0..whole.len())));
+            let (of_change, unmarked) = scanner.examine(whole.as_bytes(), &[changes]);
+            let ids = |detection: &Detection| -> Vec<String> {
+                let ids = detection
+                    .matches
+                    .iter()
+                    .filter_map(|found| found.access_key_id.as_ref());
+                ids.map(|id| id.as_str().to_owned()).collect()
+            };
+            assert_eq!(ids(&of_all), [id], "{whole}");
+            assert_eq!(ids(&of_change), ids(&of_all), "{whole}");
+            assert!(!unmarked, "{whole}");
+            let nothing =
+                scanner.examine(before.as_bytes(), std::slice::from_ref(&(0..before.len())));
+            assert!(nothing.0.is_empty() && nothing.1, "{before}");
         }
     }
 }

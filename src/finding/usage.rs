@@ -34,6 +34,14 @@ pub enum PlaceKind {
     ServiceDefaults,
     /// A manifest that the kubelet runs by itself.
     StaticPod,
+    /// `DefaultEnvironment=` of systemd's manager and its generators: every
+    /// unit has it.
+    ServiceManager,
+    PhpFpmPool,
+    /// A program of supervisord.
+    SupervisedProgram,
+    /// What the agent of ECS is configured with.
+    EcsAgent,
 }
 
 impl PlaceKind {
@@ -53,6 +61,10 @@ impl PlaceKind {
             Self::ShellProfile => "shell profile",
             Self::ServiceDefaults => "defaults of a service",
             Self::StaticPod => "static pod",
+            Self::ServiceManager => "environment of all units",
+            Self::PhpFpmPool => "pool of php-fpm",
+            Self::SupervisedProgram => "program of supervisord",
+            Self::EcsAgent => "configuration of the ECS agent",
         }
     }
 }

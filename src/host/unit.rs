@@ -2,6 +2,7 @@
 //! systemd.unit(5) for what stands where and which of two counts, and
 //! `unit-file.c` and `dropin.c` in systemd for what the manual leaves open.
 
+mod manager;
 mod merge;
 mod search;
 mod syntax;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use super::{Assignment, Omitted, Place, Root, environment_file, keep_last};
 use crate::secret::Secret;
 
+pub use manager::default_environment;
 pub use search::{Manager, Units};
 
 /// Drop-ins read for one unit.

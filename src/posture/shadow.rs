@@ -18,8 +18,8 @@ mod tools;
 mod variables;
 mod view;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::finding::{Finding, Instance, PostureCheck};
@@ -34,10 +34,28 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// What was seen of a host.
 pub(super) struct Seen(Survey);
 
+/// Looks that are going on, each with its root. One that does not come back
+/// costs its thread, and the service looks every few minutes: so nobody looks
+/// at a root where the last one still waits.
+static LOOKING: Mutex<Vec<(PathBuf, Weak<Mutex<Survey>>)>> = Mutex::new(Vec::new());
+
+fn begin(root: &Path) -> Option<Arc<Mutex<Survey>>> {
+    let mut looking = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
+    looking.retain(|(_, survey)| survey.strong_count() > 0);
+    if looking.iter().any(|(known, _)| known == root) {
+        return None;
+    }
+    let survey = Arc::default();
+    looking.push((root.to_owned(), Arc::downgrade(&survey)));
+    Some(survey)
+}
+
 /// Looks at the host below `root`, on a thread of its own that is left alone
 /// when it takes too long.
 pub(super) async fn look(root: &Path) -> Seen {
-    let survey = Arc::new(Mutex::new(Survey::default()));
+    let Some(survey) = begin(root) else {
+        return Seen(Survey::default());
+    };
     let (told, root) = (Arc::clone(&survey), root.to_owned());
     let looking = tokio::task::spawn_blocking(move || survey::run(&root, &told));
     if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, looking).await {
@@ -67,5 +85,19 @@ impl Seen {
         redact: bool,
     ) -> (PostureCheck, Vec<Finding>) {
         told::check_shadowed(&self.0, attached, instance, redact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_looks_where_the_last_look_still_waits() {
+        let [here, there] = ["/of this test", "/another"].map(Path::new);
+        let waits = begin(here);
+        assert!(waits.is_some() && begin(here).is_none() && begin(there).is_some());
+        drop(waits);
+        assert!(begin(here).is_some());
     }
 }

@@ -14,15 +14,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::priority;
 use crate::deadline::Deadline;
 
 /// How often the threads are looked after.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Looks without any progress after which a thread is given up: 10 seconds.
-/// They are counted, and not the time, which also passes for a process that
+/// Looks without any progress after which a thread may use the disk like
+/// others: 2 seconds.
+const IDLE: u32 = 8;
+
+/// Looks without any progress after which a thread is given up: 15 seconds,
+/// more than a busy disk lets an idle thread wait for one read. They are counted, and not the time, which also passes for a process that
 /// is stopped.
-const PATIENCE: u32 = 40;
+const PATIENCE: u32 = 60;
 
 /// As [`PATIENCE`], once the run has to end.
 const PATIENCE_AT_THE_END: u32 = 4;
@@ -106,6 +111,9 @@ impl Hand {
         let waits_for_kernel =
             beats == self.beats && self.member.place().is_some() && !self.member.is_on_cpu();
         self.idle = if waits_for_kernel { self.idle + 1 } else { 0 };
+        if self.idle == IDLE {
+            priority::take_turns(self.member.thread_id.load(Ordering::Relaxed));
+        }
         self.beats = beats;
     }
 }

@@ -326,7 +326,7 @@ fn cut_strings(value: &mut Value, limit: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Rule, SkipReason, SourceKind, Verdict};
+    use crate::finding::{Holder, Rule, SkipReason, SourceKind, Usage, User, Verdict};
 
     fn instance() -> Instance {
         Instance {
@@ -413,6 +413,40 @@ mod tests {
         assert_eq!(body["truncated"], 1);
         assert_eq!(body["check"], "role.missing");
         assert_eq!(body["event_id"], event.id.as_str());
+    }
+
+    #[test]
+    fn what_readers_ask_for_stands_before_the_lists_that_can_be_long() {
+        let check = PostureCheck::new(Rule::RoleMissing, Verdict::Fail, "no role");
+        let mut finding = Finding::of_check(&check, &instance()).expect("it failed");
+        let user = User::Container {
+            container: "0123456789ab".into(),
+            name: None,
+            image: None,
+        };
+        let holder = Holder {
+            pid: 1,
+            exe: None,
+            uid: None,
+            unit: None,
+            container: None,
+        };
+        finding.usage = Usage::new(None, &vec![user; 30], &[&holder; 30]);
+        let body = Event::opened(&finding, &instance(), 5).body;
+        let at = |name: &str| body.find(&format!("\"{name}\":")).expect("a member");
+        let lists = ["used_by", "used_by_total", "held_by", "held_by_total"];
+        for name in parsed_names(&body) {
+            assert_eq!(
+                at(&name) >= at("used_by"),
+                lists.contains(&name.as_str()),
+                "{name}"
+            );
+        }
+    }
+
+    fn parsed_names(body: &str) -> Vec<String> {
+        let members: Map<String, Value> = serde_json::from_str(body).expect("JSON");
+        members.into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]

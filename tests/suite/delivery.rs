@@ -1,6 +1,7 @@
 //! Delivery to CloudWatch Logs, against a double with every limit and fault.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -784,7 +785,7 @@ fn what_is_done_about_each_fault_stands_in_the_docs() {
             .to_owned();
     for fault in Fault::ALL {
         let decided = Call::ALL.map(|call| format!("{:?}", decide(call, fault)));
-        table += &format!("| `{fault:?}` | {} |\n", decided.join(" | "));
+        let _ = writeln!(table, "| `{fault:?}` | {} |", decided.join(" | "));
     }
     docs::says("docs/delivery.md", "decisions", &table);
 }

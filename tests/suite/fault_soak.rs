@@ -1,6 +1,6 @@
 //! The service on a host where keys come and go, before a CloudWatch Logs that
 //! fails in every way, at random from a seed: in the end what was told is what
-//! there was. `ROLECALL_SOAK=600 cargo test --test suite soak` goes on for ten
+//! there was. `ROLECALL_SOAK=600 cargo test --test suite fault_soak` goes on for ten
 //! minutes, `ROLECALL_SEED` has another course.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +80,7 @@ fn start(home: &Home, host: &Host) -> Daemon {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "how much it was is read by people")]
 fn whatever_fails_what_is_told_in_the_end_is_what_there_was() {
     let mut rng = Rng::with_seed(variable("ROLECALL_SEED", 1));
     let end = Instant::now() + Duration::from_secs(variable("ROLECALL_SOAK", SECONDS));

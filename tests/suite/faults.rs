@@ -264,7 +264,7 @@ fn opened(logs: &LogsDouble, key: &KeyPair) -> usize {
 /// The service on a host of its own, swept once and delivered.
 struct Scene {
     host: Host,
-    _imds: ImdsDouble,
+    imds: ImdsDouble,
     logs: LogsDouble,
     home: Home,
     daemon: Daemon,
@@ -286,7 +286,7 @@ impl Scene {
         });
         Self {
             host,
-            _imds: imds,
+            imds,
             logs,
             home,
             daemon,
@@ -302,7 +302,7 @@ impl Scene {
     }
 
     fn configure(&self, ship: &str) {
-        self.home.configure(&Self::settings(&self._imds, ship));
+        self.home.configure(&Self::settings(&self.imds, ship));
         self.daemon.forget();
         self.daemon.signal(Signal::HUP);
         self.daemon.hears("RELOADING=1");

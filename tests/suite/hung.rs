@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::support::fuse::{Fuse, Hang};
 use crate::support::host::Host;
+use crate::support::imds_double::ImdsDouble;
 use crate::support::rolecall::Ran;
 use crate::support::side_by_side::side_by_side;
 
@@ -205,4 +206,35 @@ fn a_mount_of_a_skipped_type_is_not_touched() {
         assert_eq!(ran.skipped("file", "network-filesystem"), 1);
         assert_eq!(ran.status, 0, "{}", ran.stdout);
     }
+}
+
+#[test]
+fn a_home_that_does_not_answer_leaves_the_look_for_shadows_open_and_ends() {
+    let scene = Scene::new();
+    let Some(fuse) = Fuse::new(Hang::Stat, &scene.behind) else {
+        return;
+    };
+    let pair = scene.host.key_pair();
+    scene
+        .host
+        .write("etc/passwd", "far:x:1000:1000::/mnt:/bin/sh\n");
+    let unit = "[Service]\nExecStart=/bin/true\nEnvironmentFile=/etc/unit.env\n";
+    scene.host.write("etc/systemd/system/near.service", unit);
+    scene.host.write("etc/unit.env", pair.env());
+    let imds = ImdsDouble::builder().role("web").start();
+    let root = scene.host.root();
+    let endpoint = imds.endpoint();
+    let arguments = ["posture", "--format", "json", "--imds-endpoint"];
+    let values = [&endpoint, "--root", root.to_str().unwrap()];
+    let arguments = [&arguments[..], &values].concat();
+    let ran = run(&fuse, "fuse.sshfs", &scene.host.path("mnt"), &arguments);
+    let told = ran.of_type("posture");
+    let shadowed = told.iter().find(|check| check["check"] == "role.shadowed");
+    let shadowed = shadowed.expect("the check is told");
+    assert_eq!(shadowed["verdict"], "fail", "{shadowed}");
+    let reason = shadowed["reason"].as_str().unwrap();
+    assert!(reason.contains("took too long"), "{shadowed}");
+    let found: Vec<_> = ran.of_type("finding");
+    assert_eq!(found.len(), 1, "{}", ran.stdout);
+    assert_eq!(found[0]["location"]["unit"], "near.service");
 }

@@ -286,6 +286,7 @@ impl Drop for Tinyproxy {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn the_way_leads_through_a_real_proxy_whose_password_nobody_is_told() {
     if Command::new("tinyproxy").arg("-v").output().is_err() {
         eprintln!("skipped: tinyproxy is not installed");

@@ -581,6 +581,50 @@ fn units_and_tools_hold_keys_too() {
 }
 
 #[test]
+fn what_a_service_manager_hands_to_all_that_it_starts_is_told_once() {
+    let host = Shadows::new();
+    let (of_all, of_pool) = (host.host.key_pair(), host.host.key_pair());
+    host.account("apache", 48);
+    for unit in ["a", "b"] {
+        let path = format!("etc/systemd/system/{unit}.service");
+        host.host.write(&path, "[Service]\nExecStart=/bin/true\n");
+    }
+    host.host.write(
+        "etc/systemd/system.conf.d/aws.conf",
+        format!(
+            "[Manager]\nDefaultEnvironment=AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}\n",
+            of_all.id, of_all.secret
+        ),
+    );
+    host.host.write(
+        "etc/php-fpm.d/www.conf",
+        format!(
+            "[www]\nuser = apache\nenv[AWS_ACCESS_KEY_ID] = {}\n\
+             env[AWS_SECRET_ACCESS_KEY] = \"{}\"\n",
+            of_pool.id, of_pool.secret
+        ),
+    );
+    let ran = host.posture(&role().start()).run();
+    let told: Vec<_> = shadows(&ran)
+        .iter()
+        .map(|finding| {
+            let place = &finding["location"];
+            let part = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
+            let id = finding["access_key_id"].as_str().unwrap().to_owned();
+            (id, part("unit"), part("path"))
+        })
+        .collect();
+    let all = (
+        of_all.id,
+        "(every unit)",
+        "/etc/systemd/system.conf.d/aws.conf",
+    );
+    let pool = (of_pool.id, "php-fpm pool www", "/etc/php-fpm.d/www.conf");
+    let expected = [all, pool].map(|(id, unit, path)| (id, unit.to_owned(), path.to_owned()));
+    assert_eq!(told, expected, "{}", ran.stdout);
+}
+
+#[test]
 fn holders_that_are_alike_are_told_once_and_ids_can_be_masked() {
     let host = Shadows::new();
     let pair = host.host.key_pair();

@@ -323,6 +323,12 @@ fn places_that_every_session_reads_are_named() {
         ("home/a/.bashrc", "shell-profile"),
         ("etc/default/shop", "service-defaults"),
         ("etc/kubernetes/manifests/x.yaml", "static-pod"),
+        ("etc/systemd/system.conf", "service-manager"),
+        ("etc/systemd/system.conf.d/aws.conf", "service-manager"),
+        ("etc/php-fpm.d/www.conf", "php-fpm-pool"),
+        ("etc/php/8.3/fpm/pool.d/www.conf", "php-fpm-pool"),
+        ("etc/supervisor/conf.d/worker.conf", "supervised-program"),
+        ("etc/ecs/ecs.config", "ecs-agent"),
     ];
     let pairs: Vec<KeyPair> = places
         .iter()

@@ -65,6 +65,25 @@ pub(super) fn unit(
     Some(unit)
 }
 
+/// The assignments of an `Environment=` or `DefaultEnvironment=`.
+pub(super) fn assignments(
+    value: &[u8],
+    specifiers: &Specifiers<'_>,
+    place: &Place,
+) -> Vec<Assignment> {
+    let words = words(value).into_iter();
+    let found = words.filter_map(|word| {
+        let word = specifiers.expand(&word);
+        let equals = word.iter().position(|byte| *byte == b'=')?;
+        is_variable(&word[..equals]).then(|| Assignment {
+            name: String::from_utf8_lossy(&word[..equals]).into_owned(),
+            value: Secret::new(&word[equals + 1..]),
+            place: place.clone(),
+        })
+    });
+    found.collect()
+}
+
 impl Unit {
     fn take(&mut self, setting: &Setting<'_>, path: &Path, specifiers: &Specifiers<'_>) {
         let value = setting.value.as_slice();
@@ -79,19 +98,8 @@ impl Unit {
         match (setting.key.as_slice(), value) {
             (b"Environment", b"") => self.environment.clear(),
             (b"Environment", _) => {
-                for word in words(value) {
-                    let word = specifiers.expand(&word);
-                    let equals = word.iter().position(|byte| *byte == b'=');
-                    let Some(equals) = equals.filter(|equals| is_variable(&word[..*equals])) else {
-                        continue;
-                    };
-                    let assignment = Assignment {
-                        name: String::from_utf8_lossy(&word[..equals]).into_owned(),
-                        value: Secret::new(&word[equals + 1..]),
-                        place: place(),
-                    };
-                    self.environment.push(assignment);
-                }
+                self.environment
+                    .extend(assignments(value, specifiers, &place()));
             }
             (b"EnvironmentFile", b"") => self.environment_files.clear(),
             (b"EnvironmentFile", _) => {

@@ -103,8 +103,10 @@ pub(super) fn run(root: &Path, survey: &Mutex<Survey>) {
         cache: &cache,
         survey,
     };
-    host.accounts();
+    // Last what homes on another machine may keep from coming back.
     host.units();
+    host.pools();
+    host.accounts();
     host.processes();
     host.tell(|survey| survey.is_over = true);
 }

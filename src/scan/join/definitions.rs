@@ -39,6 +39,46 @@ const SHELL_PROFILES: &[&str] = &[
     "*/.zprofile",
 ];
 
+/// Files that say by their place what takes settings from them.
+const PLACES: &[(&[&str], PlaceKind)] = &[
+    (LOGIN_ENVIRONMENT, PlaceKind::LoginEnvironment),
+    (SHELL_PROFILES, PlaceKind::ShellProfile),
+    (
+        &["/etc/default/*", "/etc/sysconfig/*"],
+        PlaceKind::ServiceDefaults,
+    ),
+    (&["/etc/kubernetes/manifests/*"], PlaceKind::StaticPod),
+    (
+        &[
+            "*/systemd/system.conf",
+            "*/systemd/system.conf.d/*",
+            "*/systemd/user.conf",
+            "*/systemd/user.conf.d/*",
+            "*/systemd/system-environment-generators/*",
+            "*/systemd/user-environment-generators/*",
+        ],
+        PlaceKind::ServiceManager,
+    ),
+    (
+        &[
+            "/etc/php-fpm.conf",
+            "*/php-fpm.d/*",
+            "*/fpm/php-fpm.conf",
+            "*/fpm/pool.d/*",
+        ],
+        PlaceKind::PhpFpmPool,
+    ),
+    (
+        &[
+            "*/supervisord.conf",
+            "/etc/supervisord.d/*",
+            "/etc/supervisor/conf.d/*",
+        ],
+        PlaceKind::SupervisedProgram,
+    ),
+    (&["/etc/ecs/*"], PlaceKind::EcsAgent),
+];
+
 /// Below a home directory that has units of its own.
 const USER_UNITS: &str = ".config/systemd/user";
 
@@ -243,18 +283,13 @@ fn kind_by_path(path: &str) -> Option<PlaceKind> {
                 .map_or(path == *place, |place| folder == place),
         })
     };
+    if let Some((_, kind)) = PLACES.iter().find(|(places, _)| is_at(places)) {
+        return Some(*kind);
+    }
     let is_systemd = ["/systemd/system", "/systemd/user"]
         .iter()
         .any(|part| folder.contains(part));
-    if is_at(LOGIN_ENVIRONMENT) {
-        Some(PlaceKind::LoginEnvironment)
-    } else if is_at(SHELL_PROFILES) {
-        Some(PlaceKind::ShellProfile)
-    } else if is_at(&["/etc/default/*", "/etc/sysconfig/*"]) {
-        Some(PlaceKind::ServiceDefaults)
-    } else if is_at(&["/etc/kubernetes/manifests/*"]) {
-        Some(PlaceKind::StaticPod)
-    } else if is_systemd && Path::new(name).extension().is_some_and(|end| end == "conf") {
+    if is_systemd && Path::new(name).extension().is_some_and(|end| end == "conf") {
         Some(PlaceKind::SystemdDropIn)
     } else if is_systemd {
         Some(PlaceKind::SystemdUnit)

@@ -13,7 +13,7 @@ use crate::support::corpus::Kind;
 use crate::support::daemon::{Home, wait};
 use crate::support::host::{Host, KeyPair};
 use crate::support::imds_double::{Builder, ImdsDouble};
-use crate::support::logs_double::LogsDouble;
+use crate::support::logs_double::{LogsDouble, Stored};
 use crate::support::rolecall::{Ran, Rolecall};
 
 const GROUP: &str = "/rolecall";
@@ -137,7 +137,7 @@ impl Sample {
             imds.endpoint(),
             logs.url()
         ));
-        let mut daemon = home.start(&host.root());
+        let daemon = home.start(&host.root());
         let pair = host.key_pair();
         self.secrets.push(pair.secret.clone());
         let told = |event: &str, count: usize| {
@@ -160,9 +160,15 @@ impl Sample {
         host.write("srv/comes-and-goes.env", pair.env());
         told("opened", 2);
         self.statuses.push_str(&home.status(&[]).stdout);
-        // With it a sign of life that knows how long the finding was open.
-        daemon.swept();
-        imds.change(Builder::disabled);
+        // A sweep that knows of files from the one before, and a sign of life
+        // that knows how long the finding was open.
+        for word in ["\"unchanged\":", "\"TimeToResolve\":"] {
+            wait(word, || {
+                let received = logs.events(GROUP, INSTANCE);
+                let has = |stored: &Stored| stored.message.contains(word);
+                received.iter().any(has).then_some(())
+            });
+        }
         assert_eq!(daemon.stop(), Some(0));
         self.statuses.push_str(&stopped(&home));
         self.receive(&logs);

@@ -1,5 +1,5 @@
 //! What judges rolecall's output and was not written here: JSON Schema, OCSF
-//! and SARIF, from PyPI and npm, installed into the environment of moto and
+//! and SARIF, from `PyPI` and npm, installed into the environment of moto and
 //! beside it on the first run.
 
 use std::fs::{self, File, Permissions};
@@ -14,6 +14,10 @@ const MULTITOOL: &str = "@microsoft/sarif-multitool@5.7.0";
 /// Where npm puts the program, and the schema of OASIS with it.
 const PROGRAM: &str = "node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool";
 const SCHEMA: &str = "node_modules/@microsoft/sarif-multitool-linux/sarif-2.1.0.json";
+/// The rule that would fetch every page that is named.
+const OFFLINE: &str = r#"<Properties><Properties Key="SARIF2006.UrisShouldBeReachable.Options">
+<Property Key="RuleEnabled" Value="Disabled" Type="Driver.RuleEnabledState" />
+</Properties></Properties>"#;
 
 /// A file of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
@@ -50,6 +54,8 @@ pub(crate) fn sarif(log: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rolecall.sarif");
     fs::write(&file, log).unwrap();
+    let offline = folder.path().join("offline.xml");
+    fs::write(&offline, OFFLINE).unwrap();
     let multitool = multitool();
     let by_schema = run(Command::new(moto::installed())
         .args(["-m", "check_jsonschema", "--regex-variant", "nonunicode"])
@@ -65,6 +71,8 @@ pub(crate) fn sarif(log: &str) -> String {
         .env("HOME", folder.path())
         .args(["validate", "--rule-kind", "Sarif;Gh"])
         .args(["--level", "Error;Warning", "--log", "ForceOverwrite"])
+        .arg("--config")
+        .arg(&offline)
         .arg("--output")
         .arg(folder.path().join("judgement.sarif"))
         .arg(&file));
@@ -73,9 +81,8 @@ pub(crate) fn sarif(log: &str) -> String {
         said.contains("1 files scanned"),
         "the validator has not looked: {said}"
     );
-    let judged = said
-        .lines()
-        .filter(|line| line.contains(": error ") || line.contains(": warning "));
+    let of_file = format!("{}(", file.display());
+    let judged = said.lines().filter(|line| line.starts_with(&of_file));
     wrong.extend(judged.map(|line| format!("{line}\n")));
     wrong
 }

@@ -14,8 +14,8 @@ use super::super::view::{Cache, View};
 use super::{Holder, Shadow, Survey, judge};
 use crate::host::account::{self, Account};
 use crate::host::process::{self, Credentials, Process};
-use crate::host::unit::{Manager, Units};
-use crate::host::{Omitted, Root};
+use crate::host::unit::{Manager, Units, default_environment};
+use crate::host::{Omitted, Root, php_fpm};
 use crate::sanitize;
 use crate::secret::Secret;
 
@@ -132,9 +132,35 @@ impl Host<'_> {
                 self.unit(&unit.name, unit.user.as_deref(), environment);
             }
         }
+        // Told once, and not for each of a hundred units.
+        let of_all = default_environment(self.root(), &mut omitted);
+        let of_all: Variables = of_all
+            .into_iter()
+            .filter(|one| is_wanted(&one.name))
+            .collect();
+        if of_all.names().next().is_some() {
+            self.unit("(every unit)", None, of_all);
+        }
         if omitted.count > 0 {
             let example = omitted.examples.join(", ");
             self.tell(|survey| survey.untold(format!("unit files: {example}")));
+        }
+    }
+
+    /// What php-fpm sets for the programs of a pool.
+    pub(super) fn pools(&self) {
+        let mut omitted = Omitted::default();
+        for pool in php_fpm::pools(self.root(), &mut omitted) {
+            let environment = pool.environment.into_iter();
+            let environment: Variables = environment.filter(|one| is_wanted(&one.name)).collect();
+            if environment.names().next().is_some() {
+                let name = format!("php-fpm pool {}", pool.name);
+                self.unit(&name, pool.user.as_deref(), environment);
+            }
+        }
+        if omitted.count > 0 {
+            let example = omitted.examples.join(", ");
+            self.tell(|survey| survey.untold(format!("pools of php-fpm: {example}")));
         }
     }
 
