@@ -248,6 +248,7 @@ fn metrics(report: &Report) -> Metrics {
         static_credentials: long_term as u64,
         role_present: verdict(Rule::RoleMissing),
         imds_v1_enabled: verdict(Rule::ImdsV1Enabled).map(|passed| !passed),
+        imds_hop_limit_exceeded: verdict(Rule::ImdsHopLimit).map(|passed| !passed),
         ..Metrics::default()
     }
 }

@@ -12,6 +12,7 @@ mod user_data;
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +51,9 @@ pub struct Settings {
     /// Files and directories, absolute on the host.
     pub roots: Vec<PathBuf>,
     pub exclude: PathGlobs,
+    /// The ledger, which names what was found before; what lies beside it with
+    /// its name in front is its own. It holds no secret.
+    pub ledger: Option<PathBuf>,
     pub network_filesystems: bool,
     pub threads: usize,
     pub max_depth: usize,
@@ -71,6 +75,16 @@ pub struct Settings {
     pub memory: Option<Arc<Recollection>>,
     /// How far files that grow were read; `None` reads all of each.
     pub tails: Option<Arc<Mutex<Tails>>>,
+}
+
+impl Settings {
+    fn is_excluded(&self, path: &Path) -> bool {
+        let of_ledger = |ledger: &PathBuf| {
+            let (name, beside) = (path.as_os_str().as_bytes(), ledger.as_os_str().as_bytes());
+            name.starts_with(beside) && path.parent() == ledger.parent()
+        };
+        self.ledger.as_ref().is_some_and(of_ledger) || self.exclude.is_match(path)
+    }
 }
 
 /// What a scan came to.

@@ -18,6 +18,10 @@ use crate::support::side_by_side::{a_few_at_a_time, side_by_side};
 
 const GROUP: &str = "/rolecall";
 
+/// Time for a check whose events arrive, and for one whose never do.
+const AMPLE: &str = "1m";
+const BRIEF: &str = "10s";
+
 /// Runs of the binary at a time; most of their time they wait.
 const FEW: usize = 16;
 
@@ -215,10 +219,11 @@ fn a_check_tells_all_after_a_passing_fault_and_the_cause_of_a_lasting_one() {
         let (imds, logs) = (healthy(), logs());
         if row.call == Call::PutLogEvents {
             // Its stream is there, so that the fault is met at once.
-            assert_ne!(check(&host, &imds, &logs).0, 3);
+            assert_ne!(check(&host, &imds, &logs, AMPLE).0, 3);
         }
         row.begin(&logs, times);
-        let (status, summary, told) = check(&host, &imds, &logs);
+        let timeout = if row.passes(times) { AMPLE } else { BRIEF };
+        let (status, summary, told) = check(&host, &imds, &logs, timeout);
         let what = format!("{:?} of {} × {times}: {told}", row.trouble, row.action());
         if row.passes(times) {
             assert_eq!(summary["undelivered"], 0, "{what}");
@@ -231,9 +236,9 @@ fn a_check_tells_all_after_a_passing_fault_and_the_cause_of_a_lasting_one() {
     });
 }
 
-fn check(host: &Host, imds: &ImdsDouble, logs: &LogsDouble) -> (i32, Value, String) {
+fn check(host: &Host, imds: &ImdsDouble, logs: &LogsDouble, timeout: &str) -> (i32, Value, String) {
     let ran = Rolecall::new(["check", "--format", "json", "--ship", "always"])
-        .args(&["--timeout", "8s", "--imds-endpoint", &imds.endpoint()])
+        .args(&["--timeout", timeout, "--imds-endpoint", &imds.endpoint()])
         .args(&["--logs-endpoint", &logs.url(), "--root"])
         .arg(host.root())
         .run();

@@ -160,8 +160,9 @@ impl Sample {
         host.write("srv/comes-and-goes.env", pair.env());
         told("opened", 2);
         self.statuses.push_str(&home.status(&[]).stdout);
-        // A sweep that knows of files from the one before, and a sign of life
-        // that knows how long the finding was open.
+        // Another sweep has something to leave out, and knows of files from the
+        // one before; a sign of life knows how long the finding was open.
+        run(Command::new("mkfifo").arg(host.path("srv/fifo")));
         for word in ["\"unchanged\":", "\"TimeToResolve\":"] {
             wait(word, || {
                 let received = logs.events(GROUP, INSTANCE);
