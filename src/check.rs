@@ -236,10 +236,9 @@ fn metrics(report: &Report) -> Metrics {
         .iter()
         .filter(|credential| {
             let id = |finding: &&Finding| {
-                finding
-                    .access_key_id
-                    .as_ref()
-                    .is_some_and(AccessKeyId::is_long_term)
+                // Below are IDs that are spoken of, or that AWS did not issue.
+                let id = finding.access_key_id.as_ref();
+                finding.severity >= Severity::Medium && id.is_some_and(AccessKeyId::is_long_term)
             };
             credential.findings.iter().any(id)
         })
@@ -248,6 +247,7 @@ fn metrics(report: &Report) -> Metrics {
         static_credentials: long_term as u64,
         role_present: verdict(Rule::RoleMissing),
         imds_v1_enabled: verdict(Rule::ImdsV1Enabled).map(|passed| !passed),
+        imds_hop_limit_exceeded: verdict(Rule::ImdsHopLimit).map(|passed| !passed),
         ..Metrics::default()
     }
 }

@@ -27,7 +27,7 @@ pub use provenance::{FileFacts, GitState, Location, SourceKind};
 pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
 pub use remediation::{posture_remediation, remediation, user_data_remediation};
 pub use rule::Rule;
-pub use severity::{Confidence, Evidence, Severity, judge, judge_shadow};
+pub use severity::{Confidence, Evidence, Mention, Severity, judge, judge_shadow};
 pub use usage::{Holder, PlaceKind, Usage, User};
 pub use verified::Verified;
 
@@ -103,7 +103,7 @@ impl Finding {
                 rule,
                 confidence: Confidence::High,
                 long_term: false,
-                in_signature: false,
+                mention: None,
                 of_own_role: false,
                 in_process: false,
             }),

@@ -12,6 +12,7 @@ mod user_data;
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,8 +22,9 @@ use crate::config::PathGlobs;
 use crate::deadline::Deadline;
 use crate::detect::{Detection, Match, Scanner};
 use crate::finding::{
-    AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Rule, SkipReason,
-    SourceKind, Usage, Verified, controls, finding_id, judge, remediation, secret_fingerprint,
+    AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Mention, Rule,
+    SkipReason, SourceKind, Usage, Verified, controls, finding_id, judge, remediation,
+    secret_fingerprint,
 };
 use crate::secret::Credentials;
 use crate::source::files::lock;
@@ -50,6 +52,9 @@ pub struct Settings {
     /// Files and directories, absolute on the host.
     pub roots: Vec<PathBuf>,
     pub exclude: PathGlobs,
+    /// The ledger, which names what was found before; what lies beside it with
+    /// its name in front is its own. It holds no secret.
+    pub ledger: Option<PathBuf>,
     pub network_filesystems: bool,
     pub threads: usize,
     pub max_depth: usize,
@@ -71,6 +76,16 @@ pub struct Settings {
     pub memory: Option<Arc<Recollection>>,
     /// How far files that grow were read; `None` reads all of each.
     pub tails: Option<Arc<Mutex<Tails>>>,
+}
+
+impl Settings {
+    fn is_excluded(&self, path: &Path) -> bool {
+        let of_ledger = |ledger: &PathBuf| {
+            let (name, beside) = (path.as_os_str().as_bytes(), ledger.as_os_str().as_bytes());
+            name.starts_with(beside) && path.parent() == ledger.parent()
+        };
+        self.ledger.as_ref().is_some_and(of_ledger) || self.exclude.is_match(path)
+    }
 }
 
 /// What a scan came to.
@@ -329,7 +344,7 @@ fn finding(
         rule: found.rule,
         confidence: found.confidence,
         long_term: found.long_term,
-        in_signature: found.in_signature,
+        mention: found.mention,
         of_own_role,
         in_process,
     });
@@ -401,9 +416,11 @@ fn title(
     if facts.is_some_and(FileFacts::world_readable) {
         title += ", world-readable";
     }
-    if found.in_signature {
-        title += ", as the signer of a request";
-    }
+    title += match found.mention {
+        Some(Mention::Signature) => ", as the signer of a request",
+        Some(Mention::Report) => ", in a report of it",
+        None => "",
+    };
     if canary {
         title += ", a canary: whoever uses it is reported";
     }

@@ -10,7 +10,7 @@ use crate::config::{Config, Loaded, Origin};
 use crate::deadline::Deadline;
 use crate::finding::{Instance, SkipReason};
 use crate::scan::{AllowList, UserData};
-use crate::{posture, scan, ship, verify};
+use crate::{ledger, posture, scan, ship, verify};
 
 /// For the posture checks; `wait` is for a machine that may still be booting.
 pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
@@ -45,6 +45,7 @@ pub fn scan(
         root: root.to_owned(),
         roots: config.scan.roots.clone(),
         exclude: config.scan.exclude.clone(),
+        ledger: Some(config.state_dir.join(ledger::FILE_NAME)),
         network_filesystems: config.scan.network_filesystems,
         threads: config.scan.threads,
         max_depth: config.scan.max_depth,

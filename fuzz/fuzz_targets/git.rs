@@ -11,14 +11,14 @@
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use libfuzzer_sys::fuzz_target;
 use rolecall::finding::Coverage;
 use rolecall::source::archive::Settings;
-use rolecall::source::files::Files;
+use rolecall::source::files::{Files, Queue, Walked};
 use rolecall::source::mounts::Mounts;
 use rolecall::source::repositories::Repositories;
 use rolecall::source::{Blob, Content, Held, Holder, Look, Origin, Visitor, git};
@@ -136,7 +136,6 @@ fn scan() {
     let repositories = Repositories::default();
     let files = Files {
         root: Path::new("/"),
-        roots: &[FOLDER.clone()],
         exclude: None,
         mounts: &mounts,
         threads: 1,
@@ -147,7 +146,10 @@ fn scan() {
         tails: None,
         pending_time: None,
     };
-    let mut walked = files.walk(&|| Box::new(Keeper::default()));
+    let (queue, walked) = (Queue::default(), Mutex::new(Walked::new(true)));
+    files.add_root(&FOLDER, &queue, &walked);
+    files.work(&queue, &mut Keeper::default(), &walked);
+    let mut walked = walked.into_inner().expect("nobody panicked");
     let visitors = || Box::new(Keeper::default()) as Box<dyn Holder>;
     let _ = git::read(&files, &repositories, &visitors, &mut walked);
 }

@@ -41,10 +41,6 @@ impl PathGlobs {
         self.set.is_match(path)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.globs.is_empty()
-    }
-
     /// The globs as written.
     pub fn as_slice(&self) -> &[String] {
         &self.globs

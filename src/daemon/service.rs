@@ -23,7 +23,8 @@ use super::schedule::{Intervals, Job, Schedule};
 use super::settle::Settle;
 use super::state::State;
 use super::supervisor::{self, Supervisor};
-use super::watch::{self, Notice, Watch};
+use super::watch::aside::Aside;
+use super::watch::{self, Notice};
 use super::{Error, Request};
 use crate::alarm;
 use crate::config::{Config, Loaded, ShipMode, Sources};
@@ -42,7 +43,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// What runs beside the loop hands this back.
 enum Done {
-    Watch(Box<Result<(Watch, Vec<Notice>), watch::Error>>),
+    Watch(Box<Result<(Aside, Vec<Notice>), watch::Error>>),
     Posture(Box<Posture>),
     Look(Box<Look>),
     Delivery(Box<Delivered>),
@@ -73,7 +74,7 @@ pub(super) struct Service {
     outgoing: Outgoing,
     /// `None` while it delivers.
     shipper: Option<Shipper>,
-    watch: Option<Watch>,
+    watch: Option<Aside>,
     settle: Settle,
     /// More happened than was heard of: all that is watched is due.
     missed: bool,
@@ -130,7 +131,10 @@ impl Service {
                 _ = interrupt.recv() => break,
                 _ = hang_up.recv() => self.reload(),
                 Some(done) = self.tasks.join_next_with_id() => self.take_in(done),
-                notices = notices(&mut self.watch) => self.hear(notices),
+                heard = notices(&mut self.watch) => match heard {
+                    Some(notices) => self.hear(notices),
+                    None => self.end_watch("it broke off"),
+                },
                 Ok((reader, _)) = self.listener.accept() => self.answer(reader),
                 () = until(wake) => {}
             }
@@ -353,6 +357,10 @@ impl Service {
         self.state.record_look(look, cut_short, &overtaken);
         if of_everything {
             self.state.status.activity = "idle".into();
+        }
+        let now = Instant::now();
+        if self.watch.as_mut().is_some_and(|watch| watch.hangs(now)) {
+            self.end_watch("a directory does not answer");
         }
     }
 

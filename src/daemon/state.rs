@@ -288,6 +288,7 @@ impl State {
             static_credentials: counts.static_credentials,
             role_present: passed(Rule::RoleMissing),
             imds_v1_enabled: passed(Rule::ImdsV1Enabled).map(|passed| !passed),
+            imds_hop_limit_exceeded: passed(Rule::ImdsHopLimit).map(|passed| !passed),
             time_to_resolve: resolutions.newest,
         };
         let at_ms = Timestamp::now().as_millisecond();

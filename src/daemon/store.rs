@@ -30,6 +30,9 @@ pub(super) struct Store {
     pub(super) is_new: bool,
     /// What failed and has not succeeded since.
     failures: BTreeMap<Task, String>,
+    /// Another ledger took the place of the one that events were taken from
+    /// last: their places in it mean others here.
+    replaced: bool,
     /// Events are to be delivered, and kept until they are.
     pub(super) delivers: bool,
     /// Something was not taken down: only another sweep can tell it.
@@ -96,6 +99,7 @@ impl Store {
             volatile,
             is_new,
             failures: BTreeMap::new(),
+            replaced: false,
             delivers: true,
             incomplete: false,
             given_up: 0,
@@ -123,6 +127,7 @@ impl Store {
                 }
                 log::warn!("the ledger in {} can be used", self.state_dir.display());
                 self.ledger = ledger;
+                self.replaced = true;
                 self.volatile = None;
                 self.incomplete = true;
                 self.read_places();
@@ -215,11 +220,16 @@ impl Store {
     }
 
     pub(super) fn pending(&mut self, events: usize, bytes: usize) -> Vec<Queued> {
+        self.replaced = false;
         let pending = self.ledger.pending(events, bytes);
         self.take(Task::Read, pending).unwrap_or_default()
     }
 
+    /// What became of the events that were pending.
     pub(super) fn settle(&mut self, fates: &[(Seq, Fate)]) {
+        if self.replaced {
+            return;
+        }
         let outcome = self.ledger.settle(fates);
         self.take(Task::Settle, outcome);
         if !fates.is_empty() && self.given_up > 0 {
@@ -313,6 +323,7 @@ impl Store {
             return;
         };
         let corrupt = std::mem::replace(&mut self.ledger, spare);
+        self.replaced = true;
         match corrupt.set_aside(why, Timestamp::now()) {
             Ok((ledger, notices)) => {
                 for notice in notices {

@@ -12,6 +12,7 @@
 //! looks through all paths for every directory that is deleted (`rm -rf` of
 //! 10,000 took two minutes of CPU); its tables alone took 32 MB.
 
+pub mod aside;
 mod inotify;
 mod tree;
 mod walk;

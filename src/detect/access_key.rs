@@ -2,7 +2,7 @@
 
 use super::sighting::{IdSighting, Place};
 use super::{glyph, placeholder, secret};
-use crate::finding::{AccessKeyId, Structure};
+use crate::finding::{AccessKeyId, Mention, Structure};
 
 /// The ID whose prefix stands at `at`.
 pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
@@ -38,7 +38,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
     }
     Some(IdSighting {
         place: Place::at(at as u64),
-        in_signature: in_signature(bytes, at, end),
+        mention: mention(bytes, at, end),
         id,
         glued,
     })
@@ -153,6 +153,39 @@ fn in_prose(bytes: &[u8], at: usize, end: usize) -> bool {
     }
     // Random base64 has 38 of 64.
     foreign * 4 <= total
+}
+
+fn mention(bytes: &[u8], at: usize, end: usize) -> Option<Mention> {
+    if in_signature(bytes, at, end) {
+        Some(Mention::Signature)
+    } else {
+        in_report(&bytes[..at], &bytes[end..]).then_some(Mention::Report)
+    }
+}
+
+/// Whether the ID was told by rolecall: what it finds must not be found again
+/// in the journal, or where somebody keeps its reports.
+fn in_report(before: &[u8], after: &[u8]) -> bool {
+    const FIELDS: [&[u8]; 3] = [
+        b"ROLECALL_ACCESS_KEY_ID=",
+        // OCSF's.
+        b"\"AWS::IAM::AccessKey\",\"uid\":\"",
+        b"\"User Credential ID\",\"type_id\":19,\"value\":\"",
+    ];
+    const SEVERITIES: [&[u8]; 5] = [b"critical", b"high", b"medium", b"low", b"info"];
+    // Not as a shell's history has them, which tells of a key that is in use.
+    const REMEDIES: [&[u8]; 2] = [b"` shows no more", b" --status Inactive --user-name <user>"];
+    const TELLING: [&[u8]; 3] = [b" in ", b" SHADOWS THE ROLE", b", account "];
+    let follows = |texts: &[&[u8]]| texts.iter().any(|text| after.starts_with(text));
+    let word = before.trim_ascii_end();
+    let severity = SEVERITIES.iter().any(|severity| {
+        let start = word.len().checked_sub(severity.len());
+        start.is_some_and(|start| word[start..].eq_ignore_ascii_case(severity))
+    });
+    FIELDS.iter().any(|field| before.ends_with(field))
+        || (before.ends_with(b"\"access_key_id\":\"") && follows(&[b"\",\"account_id\":"]))
+        || (severity && follows(&TELLING))
+        || follows(&REMEDIES)
 }
 
 /// Whether the ID names the signer of a request, where it is expected alone:

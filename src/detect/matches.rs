@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::encoding::Encoding;
 use super::sighting::{IdSighting, Named, Pair, Place, SecretSighting, Sightings, Standalone};
-use crate::finding::{AccessKeyId, Confidence, Rule, Structure};
+use crate::finding::{AccessKeyId, Confidence, Mention, Rule, Structure};
 use crate::secret::Secret;
 
 /// One credential in one blob.
@@ -20,8 +20,8 @@ pub struct Match {
     pub session_token: Option<Secret>,
     /// The key does not expire by itself.
     pub long_term: bool,
-    /// An ID that names the signer of a request.
-    pub in_signature: bool,
+    /// An ID that is only spoken of.
+    pub mention: Option<Mention>,
     /// From 1; `None` far inside a binary blob.
     pub line: Option<u64>,
     /// From 1, in bytes.
@@ -73,7 +73,10 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
     {
         pair.session_token = Some(padded(&token.value));
     }
-    for id in &sightings.ids {
+    // An ID that is kept somewhere is not excused by where it is spoken of.
+    let (mentions, kept): (Vec<_>, Vec<_>) =
+        sightings.ids.iter().partition(|id| id.mention.is_some());
+    for id in kept.into_iter().chain(mentions) {
         if told.insert(id.id.clone()) {
             matches.push(of_id(id, &sightings, !tokens.is_empty()));
         }
@@ -158,7 +161,7 @@ fn of_pair(pair: Pair, sightings: &Sightings) -> Match {
 }
 
 fn of_id(id: &IdSighting, sightings: &Sightings, with_token: bool) -> Match {
-    let temporary = !id.id.is_long_term() && with_token && !id.in_signature;
+    let temporary = !id.id.is_long_term() && with_token && id.mention.is_none();
     let confidence = match (id.id.structure(), id.glued) {
         (Structure::Unissued, _) => Confidence::Low,
         (_, true) => Confidence::Medium,
@@ -171,7 +174,7 @@ fn of_id(id: &IdSighting, sightings: &Sightings, with_token: bool) -> Match {
             Rule::AccessKeyIdAlone
         },
         confidence,
-        in_signature: id.in_signature,
+        mention: id.mention,
         ..base(id.place.clone(), id, sightings)
     }
 }
@@ -185,7 +188,7 @@ fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
         secret: None,
         session_token: None,
         long_term: id.id.is_long_term(),
-        in_signature: false,
+        mention: None,
         line: position.line,
         column: position.column,
         character: position.character,
@@ -221,7 +224,7 @@ fn lone_secrets(secrets: Vec<SecretSighting>) -> Vec<Match> {
             secret: Some(sighting.value),
             session_token: None,
             long_term: true,
-            in_signature: false,
+            mention: None,
             line: position.line,
             column: position.column,
             character: position.character,
@@ -261,7 +264,7 @@ fn of_standalone((found, occurrences): (Standalone, u64)) -> Match {
         secret: Some(found.value),
         session_token: None,
         long_term: found.long_term,
-        in_signature: false,
+        mention: None,
         line: position.line,
         column: position.column,
         character: position.character,

@@ -208,7 +208,7 @@ mod tests {
                     place,
                     id: AccessKeyId::parse(format!("AKIA{tail}").as_bytes()).unwrap(),
                     glued: false,
-                    in_signature: false,
+                    mention: None,
                 });
             } else if c.is_ascii_uppercase() || c.is_ascii_digit() {
                 sightings.push_secret(SecretSighting {

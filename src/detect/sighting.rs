@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::encoding::{Allowance, Encoding};
-use crate::finding::{AccessKeyId, Rule};
+use crate::finding::{AccessKeyId, Mention, Rule};
 use crate::secret::Secret;
 
 /// Sightings kept a blob. More are counted; their values are not kept, so
@@ -50,8 +50,7 @@ pub(super) struct IdSighting {
     pub(super) id: AccessKeyId,
     /// Glued to lower-case text, as literals are in a string table.
     pub(super) glued: bool,
-    /// In a signed URL or a credential scope.
-    pub(super) in_signature: bool,
+    pub(super) mention: Option<Mention>,
 }
 
 /// How much a name says about the value beside it.

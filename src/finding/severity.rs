@@ -52,6 +52,15 @@ pub enum Confidence {
     High,
 }
 
+/// An access key ID that is spoken of, and not kept for use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mention {
+    /// It names the signer, in a signed URL or a credential scope.
+    Signature,
+    /// rolecall has told it, to the journal or in a report that somebody kept.
+    Report,
+}
+
 /// What a credential's severity is judged by.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence {
@@ -59,9 +68,8 @@ pub struct Evidence {
     pub confidence: Confidence,
     /// A long-term key (`AKIA`), as opposed to one that expires.
     pub long_term: bool,
-    /// The ID stands in a signed URL or credential scope, where an ID without
-    /// its secret is expected.
-    pub in_signature: bool,
+    /// Where an ID is expected without its secret, it is of no weight.
+    pub mention: Option<Mention>,
     /// The credentials that the instance's own role gave out.
     pub of_own_role: bool,
     /// Held in a process environment rather than written to disk.
@@ -88,7 +96,7 @@ pub const fn judge(evidence: &Evidence) -> Severity {
             Confidence::High | Confidence::Medium => Severity::High,
             Confidence::Low => Severity::Medium,
         },
-        Rule::AccessKeyIdAlone if evidence.in_signature => Severity::Info,
+        Rule::AccessKeyIdAlone if evidence.mention.is_some() => Severity::Info,
         Rule::AccessKeyIdAlone => match (evidence.long_term, evidence.confidence) {
             (true, Confidence::High | Confidence::Medium) => Severity::Medium,
             (true, Confidence::Low) | (false, Confidence::High | Confidence::Medium) => {
@@ -138,7 +146,7 @@ mod tests {
             rule,
             confidence: Confidence::High,
             long_term,
-            in_signature: false,
+            mention: None,
             of_own_role: false,
             in_process: false,
         }
@@ -161,7 +169,7 @@ mod tests {
         assert_eq!(judge(&id), Severity::Medium);
         assert_eq!(
             judge(&Evidence {
-                in_signature: true,
+                mention: Some(Mention::Signature),
                 ..id
             }),
             Severity::Info

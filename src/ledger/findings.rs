@@ -121,20 +121,22 @@ impl Ledger {
         (counts.credentials, counts.static_credentials) = self
             .connection
             .prepare_cached(
-                "WITH key (id, secret) AS (
-                     SELECT DISTINCT json ->> 'access_key_id', json ->> 'secret_fingerprint'
-                     FROM content),
-                 pair (id, secret) AS (
-                     SELECT id, secret FROM key WHERE id IS NOT NULL AND secret IS NOT NULL),
-                 credential (id) AS (
-                     SELECT id FROM pair
+                "WITH key (id, secret, is_kept) AS (
+                     SELECT json ->> 'access_key_id', json ->> 'secret_fingerprint',
+                         MAX(json ->> 'severity' IN ('critical', 'high', 'medium'))
+                     FROM content GROUP BY 1, 2),
+                 pair (id, secret, is_kept) AS (
+                     SELECT * FROM key WHERE id IS NOT NULL AND secret IS NOT NULL),
+                 credential (id, is_kept) AS (
+                     SELECT id, is_kept FROM pair
                      UNION ALL
-                     SELECT id FROM key WHERE secret IS NULL AND id IS NOT NULL
+                     SELECT id, is_kept FROM key WHERE secret IS NULL AND id IS NOT NULL
                          AND id NOT IN (SELECT id FROM pair)
                      UNION ALL
-                     SELECT NULL FROM key WHERE id IS NULL AND secret IS NOT NULL
+                     SELECT NULL, NULL FROM key WHERE id IS NULL AND secret IS NOT NULL
                          AND secret NOT IN (SELECT secret FROM pair))
-                 SELECT COUNT(*), COUNT(DISTINCT id) FILTER (WHERE id LIKE 'AKIA%')
+                 SELECT COUNT(*),
+                     COUNT(DISTINCT id) FILTER (WHERE is_kept AND id LIKE 'AKIA%')
                  FROM credential",
             )?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -112,8 +112,8 @@ fn cloud(instance: &Instance) -> Option<Value> {
 fn device(instance: &Instance) -> Option<Value> {
     let id = instance.instance_id.as_ref()?;
     Some(without_nulls(json!({
-        "type_id": 6,
-        "type": "Virtual",
+        "type_id": 1,
+        "type": "Server",
         "uid": id,
         "instance_uid": id,
         "region": instance.region,

@@ -72,7 +72,6 @@ impl Exporter for Sarif {
                 "name": "rolecall",
                 "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "informationUri": "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2.html",
                 "language": "en-US",
                 "rules": rules::descriptors(),
                 "notifications": notification::descriptors(),

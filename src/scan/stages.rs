@@ -262,11 +262,11 @@ impl Shared {
 
     fn with_files<T>(&self, work: impl FnOnce(&Files<'_>) -> T) -> T {
         let settings = &self.settings;
-        let exclude = |path: &Path| settings.exclude.is_match(path);
+        let exclude = |path: &Path| settings.is_excluded(path);
         let memory = settings.memory.as_deref();
         work(&Files {
             root: &settings.root,
-            exclude: (!settings.exclude.is_empty()).then_some(&exclude),
+            exclude: Some(&exclude),
             mounts: &self.mounts,
             threads: settings.threads,
             archives: settings.archives.then_some(archive::Settings {

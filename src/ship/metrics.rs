@@ -32,6 +32,8 @@ pub struct Metrics {
     pub role_present: Option<bool>,
     /// `None` where it could not be told.
     pub imds_v1_enabled: Option<bool>,
+    /// `None` where it could not be told.
+    pub imds_hop_limit_exceeded: Option<bool>,
     /// How long each finding was open that was resolved since the previous
     /// heartbeat; the first hundred are told, so that an average over the
     /// fleet weighs each finding alike.
@@ -86,6 +88,10 @@ struct Values {
     role_present: Option<u8>,
     #[serde(rename = "ImdsV1Enabled", skip_serializing_if = "Option::is_none")]
     imds_v1_enabled: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imds_hop_limit_exceeded: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compliant: Option<u8>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     time_to_resolve: Vec<f64>,
     sweep_seconds: f64,
@@ -110,6 +116,8 @@ impl<'a> Emf<'a> {
             findings_info: summary.info,
             role_present: metrics.role_present.map(u8::from),
             imds_v1_enabled: metrics.imds_v1_enabled.map(u8::from),
+            imds_hop_limit_exceeded: metrics.imds_hop_limit_exceeded.map(u8::from),
+            compliant: compliant(summary).map(u8::from),
             time_to_resolve: metrics
                 .time_to_resolve
                 .iter()
@@ -149,6 +157,12 @@ impl Values {
             // Averages over a group: the part of it that has a role.
             ("RolePresent", "None", self.role_present.is_some()),
             ("ImdsV1Enabled", "None", self.imds_v1_enabled.is_some()),
+            (
+                "ImdsHopLimitExceeded",
+                "None",
+                self.imds_hop_limit_exceeded.is_some(),
+            ),
+            ("Compliant", "None", self.compliant.is_some()),
             ("TimeToResolve", "Seconds", !self.time_to_resolve.is_empty()),
             ("SweepSeconds", "Seconds", true),
             ("Undelivered", "Count", true),
@@ -158,6 +172,13 @@ impl Values {
         .map(|(name, unit, _)| Definition { name, unit })
         .collect()
     }
+}
+
+/// Whether nothing of high severity or above is open. One finding is enough to
+/// say no; to say yes, everything must have been looked at.
+fn compliant(summary: &Summary) -> Option<bool> {
+    let clean = summary.critical == 0 && summary.high == 0;
+    (summary.complete || !clean).then_some(clean)
 }
 
 /// The group as a whole, and its images apart: an instance refresh to a fixed
@@ -270,6 +291,7 @@ mod tests {
                         static_credentials: 1,
                         role_present: known,
                         imds_v1_enabled: known,
+                        imds_hop_limit_exceeded: known,
                         time_to_resolve: vec![Duration::from_millis(1500); resolved],
                     };
                     let root = emf(group, image, &metrics);
@@ -290,6 +312,25 @@ mod tests {
             &serde_json::json!([["AutoScalingGroup"], ["AutoScalingGroup", "ImageId"]])
         );
         assert!(!root.to_string().contains("i-0123"));
+    }
+
+    #[test]
+    fn a_host_is_compliant_only_if_it_was_looked_at_as_a_whole() {
+        for (critical, high, complete, said) in [
+            (0, 0, true, Some(true)),
+            (0, 0, false, None),
+            (1, 0, true, Some(false)),
+            (0, 1, false, Some(false)),
+        ] {
+            let summary = Summary {
+                critical,
+                high,
+                medium: 7,
+                complete,
+                ..Summary::default()
+            };
+            assert_eq!(compliant(&summary), said, "{summary:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,10 @@ use super::mounts::{self, Seen};
 /// Where `ProtectHome=tmpfs` lays an empty file system.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
+/// Made anew for a unit with `PrivateDevices=`. A walk does not enter the
+/// host's own; where that is a tmpfs, as in a container, it holds devices.
+const DEVICES: &str = "/dev";
+
 /// Processes that are asked for their view of the host.
 const MAX_ASKED: usize = 1000;
 
@@ -52,13 +56,19 @@ fn root_of_host(proc: &Path, theirs: &[u8]) -> Option<PathBuf> {
         .map(|process| process.join("root"))
 }
 
-/// Whether the host has nothing there, as at most mount points.
+/// Whether the host has nothing there but empty directories, such as those of
+/// `/run/credentials`, which systemd hides from every sandbox.
 fn is_empty(root: &Path, place: &Path) -> bool {
-    let there = root.join(place.strip_prefix("/").unwrap_or(place));
-    match fs::symlink_metadata(&there) {
-        Ok(meta) if meta.is_dir() => {
-            fs::read_dir(there).is_ok_and(|mut entries| entries.next().is_none())
-        }
+    holds_nothing(&root.join(place.strip_prefix("/").unwrap_or(place)), 1)
+}
+
+fn holds_nothing(there: &Path, levels: u8) -> bool {
+    match fs::symlink_metadata(there) {
+        Ok(meta) if meta.is_dir() => fs::read_dir(there).is_ok_and(|mut entries| {
+            entries.all(|entry| {
+                levels > 0 && entry.is_ok_and(|entry| holds_nothing(&entry.path(), levels - 1))
+            })
+        }),
         Ok(meta) => meta.is_symlink(),
         Err(error) => error.kind() == ErrorKind::NotFound,
     }
@@ -78,6 +88,9 @@ fn hidden(ours: &[u8], theirs: &[u8]) -> Vec<PathBuf> {
         let Some(seen) = Seen::at(&ours, place) else {
             return false;
         };
+        if *place == Path::new(DEVICES) {
+            return false;
+        }
         if !comparable {
             let is_home = HOMES.iter().any(|home| *place == Path::new(home));
             return seen.is_of_sandbox() || (is_home && seen.is_tmpfs());
@@ -165,6 +178,18 @@ mod tests {
     fn a_mount_of_the_host_that_we_do_not_have_is_told() {
         let ours = HOST.replace("28 22 254:16 / /data rw - xfs /dev/vdb rw\n", "");
         assert_eq!(found(&ours, HOST), ["/data"]);
+    }
+
+    #[test]
+    fn private_devices_hide_no_files_in_a_container_either() {
+        let container = HOST.replace(
+            "0:5 / /dev rw - devtmpfs devtmpfs",
+            "0:70 / /dev rw - tmpfs tmpfs",
+        );
+        let ours = format!(
+            "{container}57 24 0:71 / /dev rw - tmpfs tmpfs rw\n58 57 0:25 / /dev/shm rw - tmpfs tmpfs rw\n"
+        );
+        assert_eq!(found(&ours, &container), [""; 0]);
     }
 
     #[test]

@@ -56,6 +56,13 @@ fn at_boot_one_line_on_the_console_names_the_cause_and_the_fix() {
 }
 
 #[test]
+fn the_console_of_who_may_open_none_is_standard_output() {
+    let ran = posture(&without_role(), Some(Path::new("-")));
+    let told = |line: &str| line.starts_with("rolecall: role.missing failed on i-");
+    assert_eq!(ran.stdout.lines().filter(|line| told(line)).count(), 1);
+}
+
+#[test]
 fn a_console_that_takes_nothing_is_no_error_and_holds_up_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let fifo = directory.path().join("fifo");

@@ -52,7 +52,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "settings",
         &[
-            "aws", "config", "deadline", "finding", "posture", "scan", "ship", "verify",
+            "aws", "config", "deadline", "finding", "ledger", "posture", "scan", "ship", "verify",
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),

@@ -164,7 +164,9 @@ fn what_is_not_looked_at_any_more_is_not_resolved() {
     let (imds, logs) = (healthy(), logs());
     let home = home(OFTEN, &imds, &logs);
     let mut daemon = home.start(&host.root());
-    daemon.status_when("the keys", open(2));
+    // Of these alone: a loaded machine may fail a posture check.
+    let keys = |status: &Value| status["open"]["critical"] == 2;
+    daemon.status_when("the keys", keys);
     let text = fs::read_to_string(home.path("etc/config.toml")).unwrap();
     for other in [
         "exclude = [\"/srv\"]",
@@ -176,7 +178,7 @@ fn what_is_not_looked_at_any_more_is_not_resolved() {
         daemon.hears("RELOADING=1");
         daemon.swept();
         let status = daemon.swept();
-        assert!(open(2)(&status), "{other}: {status}");
+        assert!(keys(&status), "{other}: {status}");
     }
     assert!(told(&logs, "resolved").is_empty());
     daemon.stop();

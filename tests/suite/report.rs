@@ -242,3 +242,31 @@ fn one_set_of_flags_serves_every_command() {
     }
     assert_eq!(Rolecall::new(["scan", "--ship", "always"]).run().status, 64);
 }
+
+#[test]
+fn what_a_kept_report_tells_is_not_found_again_as_a_key_that_is_kept() {
+    let host = Host::new();
+    let pair = host.key_pair();
+    host.write("srv/shop/.env", pair.env());
+    host.write("srv/shop/notes", format!("key {}\n", host.key_pair().id));
+    let kept = Host::new();
+    for format in ["text", "json", "sarif", "ocsf"] {
+        let ran = Rolecall::new(["scan", "--format", format])
+            .arg(host.root())
+            .run();
+        kept.write(&format!("var/log/{format}"), ran.stdout);
+    }
+    let field = format!("ROLECALL_ACCESS_KEY_ID={}\n", pair.id);
+    kept.write("var/log/journal", field);
+    let summary = |host: &Host| {
+        let rescan = Rolecall::new(["scan", "--format", "json"]).arg(host.root());
+        rescan.run().summary()
+    };
+    let seen = summary(&kept);
+    assert_eq!(seen["findings"], 9, "{seen}");
+    assert_eq!(seen["info"], 9, "{seen}");
+    // It excuses no ID that is kept in the same file, wherever that stands.
+    let ran = Rolecall::new(["scan"]).arg(host.root()).run();
+    kept.write("var/log/text", format!("{}\nkey {}\n", ran.stdout, pair.id));
+    assert_eq!(summary(&kept)["medium"], 1);
+}

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::daemon::{healthy, home, logs, told};
-use crate::support::daemon::{Daemon, wait};
+use crate::support::daemon::{Daemon, Manager, wait};
 use crate::support::host::Host;
 
 const ROUNDS: &str = "ROLECALL_TEST_SOAK_ROUNDS";
@@ -111,14 +111,19 @@ fn settle(daemon: &mut Daemon) {
 
 #[test]
 fn a_day_of_changes_lets_nothing_grow_and_a_service_at_rest_does_nothing() {
-    let rounds = std::env::var(ROUNDS).map_or(200, |text| text.parse().unwrap());
+    let rounds = std::env::var(ROUNDS).map_or(120, |text| text.parse().unwrap());
     let host = Host::new();
     for n in 0..100 {
         host.write(&format!("srv/{}/{n}", n % 10), "nothing");
     }
     let (imds, logs) = (healthy(), logs());
     let home = home(TOLD, &imds, &logs);
-    let mut daemon = home.start(&host.root());
+    // As the unit has it: every thread may else come to a heap of its own.
+    let manager = Manager {
+        environment: vec![("MALLOC_ARENA_MAX", "2".to_owned())],
+        ..Manager::default()
+    };
+    let mut daemon = home.start_by(&manager, &host.root());
     daemon.hears("READY=1");
     let quarter = rounds / 4;
     (0..quarter).for_each(|round| live(&host, &mut daemon, round));

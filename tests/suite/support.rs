@@ -15,6 +15,7 @@ pub(crate) mod logs_double;
 pub(crate) mod moto;
 pub(crate) mod netns;
 pub(crate) mod proxy;
+pub(crate) mod python;
 pub(crate) mod quota;
 pub(crate) mod role;
 pub(crate) mod rolecall;

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::{Done, Purpose, Service};
 use crate::daemon::settle::Settle;
-use crate::daemon::watch::{self, Notice, Watch};
+use crate::daemon::watch::aside::Aside;
+use crate::daemon::watch::{self, Notice};
 use crate::source::user_data::is_copy;
 use crate::status;
 
@@ -28,12 +29,12 @@ impl Service {
             network_filesystems: config.scan.network_filesystems,
             max_watches: watch::MAX_WATCHES,
         };
-        let start = move || Done::Watch(Box::new(Watch::start(settings)));
-        let id = self.tasks.spawn_blocking(start).id();
-        self.running.insert(id, Purpose::Watch);
+        self.begin(Purpose::Watch, async {
+            Done::Watch(Box::new(Aside::start(settings).await))
+        });
     }
 
-    pub(super) fn take_in_watch(&mut self, started: Result<(Watch, Vec<Notice>), watch::Error>) {
+    pub(super) fn take_in_watch(&mut self, started: Result<(Aside, Vec<Notice>), watch::Error>) {
         self.state.unwatched.clear();
         match started {
             Ok((watch, notices)) => {
@@ -41,14 +42,18 @@ impl Service {
                 self.watch = Some(watch);
                 self.hear(notices);
             }
-            Err(error) => {
-                self.watch = None;
-                let problem = format!("nothing is watched, only swept: {error}");
-                log::error!("{problem}");
-                self.state.unwatched.push(problem);
-            }
+            Err(error) => self.end_watch(&error.to_string()),
         }
         self.begin_schedule();
+    }
+
+    /// From here on nothing is watched.
+    pub(super) fn end_watch(&mut self, why: &str) {
+        self.watch = None;
+        let problem = format!("nothing is watched, only swept: {why}");
+        log::error!("{problem}");
+        self.state.unwatched.push(problem);
+        self.state.status.watch = None;
     }
 
     /// Takes in what happened in the watched directories.
@@ -91,8 +96,9 @@ impl Service {
     }
 }
 
-/// The next notices; never, where nothing is watched.
-pub(super) async fn notices(watch: &mut Option<Watch>) -> Vec<Notice> {
+/// The next notices, `None` when there are none to come; never, where nothing
+/// is watched.
+pub(super) async fn notices(watch: &mut Option<Aside>) -> Option<Vec<Notice>> {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,

@@ -15,7 +15,7 @@ fn descriptor(rule: Rule) -> Value {
         rule,
         confidence: Confidence::High,
         long_term: true,
-        in_signature: false,
+        mention: None,
         of_own_role: false,
         in_process: false,
     });

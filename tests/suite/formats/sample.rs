@@ -3,7 +3,6 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -161,10 +160,9 @@ impl Sample {
         host.write("srv/comes-and-goes.env", pair.env());
         told("opened", 2);
         self.statuses.push_str(&home.status(&[]).stdout);
-        // What is left out now and was not before makes the coverage news: of
-        // a sweep that knows of files from the one before. And a sign of life
-        // that knows how long the finding was open.
-        let _socket = UnixListener::bind(host.path("srv/socket")).unwrap();
+        // Another sweep has something to leave out, and knows of files from the
+        // one before; a sign of life knows how long the finding was open.
+        run(Command::new("mkfifo").arg(host.path("srv/fifo")));
         for word in ["\"unchanged\":", "\"TimeToResolve\":"] {
             wait(word, || {
                 let received = logs.events(GROUP, INSTANCE);

@@ -94,7 +94,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::listen("127.0.0.1:0", handler)
+    }
+
+    /// In the network namespace of the calling thread, in which it has to be
+    /// dropped.
+    pub(crate) fn listen(
+        address: &str,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let stop = Arc::new(AtomicBool::new(false));
         let handler: Arc<dyn Fn(&Request) -> Reply + Send + Sync> = Arc::new(handler);

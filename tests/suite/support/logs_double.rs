@@ -160,8 +160,13 @@ impl Builder {
     }
 
     pub(crate) fn start(self) -> LogsDouble {
+        self.listen("127.0.0.1:0")
+    }
+
+    /// See [`Server::listen`].
+    pub(crate) fn listen(self, address: &str) -> LogsDouble {
         let state = Arc::new(Mutex::new(self.0));
-        let server = Server::start({
+        let server = Server::listen(address, {
             let state = Arc::clone(&state);
             move |request| answer(&state, request)
         });

@@ -275,8 +275,8 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto")
 }
 
-/// The interpreter that has the server, installed if it is not yet. Processes and threads
-/// that come at once wait for the first of them.
+/// The interpreter that has the server and what it needs itself (cfn-lint, `PyYAML`, jsonschema),
+/// installed if it is not yet. Processes and threads that come at once wait for the first of them.
 pub(crate) fn installed() -> PathBuf {
     let directory = directory();
     std::fs::create_dir_all(&directory).expect("a directory below target/");

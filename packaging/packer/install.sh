@@ -1,0 +1,24 @@
+#!/bin/sh
+# Installs rolecall in an image that is being made, as root. The packages lie in
+# /var/tmp/rolecall-packages.
+set -eu
+cd /var/tmp/rolecall-packages
+case $(uname -m) in
+x86_64) deb=amd64 rpm=x86_64 ;;
+aarch64) deb=arm64 rpm=aarch64 ;;
+*)
+  echo "rolecall: no package for $(uname -m)" >&2
+  exit 1
+  ;;
+esac
+if command -v dpkg >/dev/null; then
+  dpkg --install ./rolecall_*_"$deb".deb
+else
+  rpm --upgrade --replacepkgs ./rolecall-*."$rpm".rpm
+fi
+cd /
+rm -rf /var/tmp/rolecall-packages
+rolecall config --check
+# An image holds no memory of the machine that made it.
+systemctl stop rolecall.service || true
+find /var/lib/rolecall -mindepth 1 -delete 2>/dev/null || true

@@ -1,0 +1,164 @@
+//! The watching on a thread of its own: a directory whose file system stopped
+//! answering must not hold up the loop, which would then do nothing at all.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+
+use super::{Error, Notice, Settings, Watch};
+
+/// How long the start may take; a hundred thousand directories take a second.
+const START_PATIENCE: Duration = Duration::from_mins(2);
+
+/// A step longer than this hangs.
+const STEP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lots of notices that are not taken yet; more are left to gather in the
+/// kernel's queue.
+const MAX_LOTS: usize = 4;
+
+/// What is watched, by another thread, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Aside {
+    lots: mpsc::Receiver<Lot>,
+    watched: usize,
+    /// Counts up when the thread begins to wait, and when it goes on: odd
+    /// while it waits.
+    turns: Arc<AtomicU64>,
+    /// A turn that was seen at work, and since when.
+    seen: Option<(u64, Instant)>,
+}
+
+/// Some notices, and how many directories were watched then.
+type Lot = (Vec<Notice>, usize);
+
+impl Aside {
+    /// As [`Watch::start`], except that it gives up what does not answer.
+    pub async fn start(settings: Settings) -> Result<(Self, Vec<Notice>), Error> {
+        let (started, start) = oneshot::channel();
+        let (teller, lots) = mpsc::channel(MAX_LOTS);
+        let turns = Arc::new(AtomicU64::new(0));
+        let own = Arc::clone(&turns);
+        thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || run(settings, started, &teller, &own))
+            .map_err(Error::Inotify)?;
+        let hung = || Error::Inotify(io::ErrorKind::TimedOut.into());
+        let (notices, watched) = timeout(START_PATIENCE, start)
+            .await
+            .map_err(|_| hung())?
+            .map_err(|_| hung())??;
+        let aside = Self {
+            lots,
+            watched,
+            turns,
+            seen: None,
+        };
+        Ok((aside, notices))
+    }
+
+    /// Waits for the next notices; `None` when nothing is watched any more.
+    pub async fn next(&mut self) -> Option<Vec<Notice>> {
+        let (notices, watched) = self.lots.recv().await?;
+        self.watched = watched;
+        Some(notices)
+    }
+
+    /// Directories watched, as of the last notices.
+    pub const fn watched(&self) -> usize {
+        self.watched
+    }
+
+    /// Whether it has been at one step for too long; to be asked now and then.
+    pub fn hangs(&mut self, now: Instant) -> bool {
+        let turn = self.turns.load(Ordering::Relaxed);
+        let waits = turn % 2 == 1;
+        let since = match self.seen {
+            Some((known, since)) if known == turn => since,
+            _ => now,
+        };
+        self.seen = (!waits).then_some((turn, since));
+        !waits && now.duration_since(since) >= STEP_PATIENCE
+    }
+}
+
+fn run(
+    settings: Settings,
+    started: oneshot::Sender<Result<Lot, Error>>,
+    teller: &mpsc::Sender<Lot>,
+    turns: &Arc<AtomicU64>,
+) {
+    let turn = || {
+        let turns = Arc::clone(turns);
+        move || {
+            turns.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(turn())
+        .on_thread_unpark(turn())
+        .build();
+    let begun = runtime.map_err(Error::Inotify).and_then(|runtime| {
+        let (watch, notices) = runtime.block_on(async { Watch::start(settings) })?;
+        Ok((runtime, watch, notices))
+    });
+    // Nobody listens any more where it took too long.
+    let (runtime, mut watch) = match begun {
+        Ok((runtime, watch, notices)) => {
+            let _ = started.send(Ok((notices, watch.watched())));
+            (runtime, watch)
+        }
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    runtime.block_on(async {
+        loop {
+            let notices = tokio::select! {
+                notices = watch.next() => notices,
+                () = teller.closed() => return,
+            };
+            if teller.send((notices, watch.watched())).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_takes_long_hangs_and_a_wait_does_not() {
+        let (_teller, lots) = mpsc::channel(1);
+        let turns = Arc::new(AtomicU64::new(0));
+        let mut aside = Aside {
+            lots,
+            watched: 0,
+            turns: Arc::clone(&turns),
+            seen: None,
+        };
+        let start = Instant::now();
+        let late = start + STEP_PATIENCE;
+        assert!(!aside.hangs(start));
+        assert!(!aside.hangs(start + STEP_PATIENCE / 2));
+        assert!(aside.hangs(late));
+        // It waits, and does the next step.
+        turns.store(1, Ordering::Relaxed);
+        assert!(!aside.hangs(late));
+        assert!(!aside.hangs(late + STEP_PATIENCE));
+        turns.store(2, Ordering::Relaxed);
+        assert!(!aside.hangs(late + STEP_PATIENCE));
+        turns.store(4, Ordering::Relaxed);
+        assert!(!aside.hangs(late + 2 * STEP_PATIENCE));
+    }
+}
