@@ -40,9 +40,9 @@ const MAX_EXAMPLES: usize = 5;
 pub struct Root<'a> {
     /// The host's `/` as seen from here.
     pub path: &'a Path,
-    /// Whether a directory, as seen from here, must not be touched: a look
+    /// Why a directory, as seen from here, must not be touched, if so: a look
     /// at a mount that hangs does not return.
-    pub avoid: &'a (dyn Fn(&Path) -> bool + Sync),
+    pub avoid: &'a (dyn Fn(&Path) -> Option<io::ErrorKind> + Sync),
 }
 
 impl std::fmt::Debug for Root<'_> {
@@ -58,8 +58,8 @@ impl Root<'_> {
     ///
     /// # Errors
     ///
-    /// Those of `lstat(2)` and `readlink(2)`; [`io::ErrorKind::Unsupported`]
-    /// for a directory to avoid, `ELOOP` for too many links.
+    /// Those of `lstat(2)` and `readlink(2)`; that of
+    /// [`avoid`](Self::avoid), `ELOOP` for too many links.
     pub fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
         let mut left = Vec::new();
         push_reversed(&mut left, path);
@@ -72,8 +72,8 @@ impl Root<'_> {
             }
             at.push(&name);
             let here = self.here(&at);
-            if (self.avoid)(&here) {
-                return Err(io::ErrorKind::Unsupported.into());
+            if let Some(reason) = (self.avoid)(&here) {
+                return Err(reason.into());
             }
             if !fs::symlink_metadata(&here)?.is_symlink() {
                 continue;

@@ -191,7 +191,7 @@ mod tests {
         );
         let root = Root {
             path: dir.path(),
-            avoid: &|_| false,
+            avoid: &|_| None,
         };
         let accounts = list(&root).unwrap();
         let told: Vec<_> = login_environment(&root, &accounts[0])
@@ -220,7 +220,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Root {
             path: dir.path(),
-            avoid: &|_| false,
+            avoid: &|_| None,
         };
         assert_eq!(list(&root).unwrap(), []);
     }

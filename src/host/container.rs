@@ -371,7 +371,7 @@ mod tests {
         fn list(&self, omitted: &mut Omitted) -> Vec<Container> {
             let root = Root {
                 path: self.0.path(),
-                avoid: &|_| false,
+                avoid: &|_| None,
             };
             list(root, &[], omitted)
         }

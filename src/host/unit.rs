@@ -142,7 +142,7 @@ mod tests {
         fn root(&self) -> Root<'_> {
             Root {
                 path: self.0.path(),
-                avoid: &|_| false,
+                avoid: &|_| None,
             }
         }
 

@@ -6,6 +6,7 @@ mod definitions;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,12 +28,15 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mount
     let looked_up = AtomicU64::new(0);
     let avoid = |directory: &Path| {
         let is_too_far = looked_up.fetch_add(1, Ordering::Relaxed) >= MAX_LOOK_UPS;
-        is_too_far
-            || settings.deadline.is_over()
-            || matches!(
-                mounts.skip(directory),
-                Some(SkipReason::NetworkFilesystem | SkipReason::PseudoFilesystem)
-            )
+        if is_too_far || settings.deadline.is_over() {
+            return Some(io::ErrorKind::TimedOut);
+        }
+        match mounts.skip(directory)? {
+            SkipReason::NetworkFilesystem => Some(io::ErrorKind::Unsupported),
+            // Where nobody keeps anything, although accounts may live there.
+            SkipReason::PseudoFilesystem => Some(io::ErrorKind::NotFound),
+            _ => None,
+        }
     };
     let root = Root {
         path: &settings.root,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::daemon::{GROUP, INSTANCE, told};
 use crate::support::daemon::wait;
 use crate::support::host::{Host, KeyPair};
-use crate::support::imds_double::{Builder, ImdsDouble};
+use crate::support::imds_double::{self, ImdsDouble};
 use crate::support::logs_double::LogsDouble;
 use crate::support::netns::Network;
 use machine::{Image, Machine};
@@ -144,7 +144,7 @@ fn an_instance_with_the_package_boots_reports_and_is_followed_through_its_life()
     finding(&logs, "resolved", at("/home/deploy/new.env"));
 
     // IMDSv1 is switched on, and off again.
-    imds.change(Builder::tokens_optional);
+    imds.change(imds_double::Builder::tokens_optional);
     verdict(&logs, "imds.v1-enabled", "fail");
     imds.change(|_| ImdsDouble::builder().role("web").hop_limit(1));
     verdict(&logs, "imds.v1-enabled", "pass");

@@ -236,7 +236,7 @@ fn by_rolecall(host: &Host) -> BTreeMap<String, Told> {
     let root = host.root();
     let root = Root {
         path: &root,
-        avoid: &|_| false,
+        avoid: &|_| None,
     };
     let units = Units::read(root, Manager::System, &mut omitted);
     let told = wanted()
@@ -369,7 +369,7 @@ proptest! {
         host.write("etc/systemd/system/a@.service", &unit);
         host.write("e", &file);
         let root = host.root();
-        let root = Root { path: &root, avoid: &|_| false };
+        let root = Root { path: &root, avoid: &|_| None };
         let mut omitted = Omitted::default();
         let units = Units::read(root, Manager::System, &mut omitted);
         let Some(read) = units.unit("a@\\x2.service", &mut omitted) else {

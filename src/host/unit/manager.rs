@@ -101,7 +101,7 @@ mod tests {
         let mut omitted = Omitted::default();
         let root = Root {
             path: root.path(),
-            avoid: &|_| false,
+            avoid: &|_| None,
         };
         let environment = default_environment(root, &mut omitted);
         let told: Vec<_> = environment

@@ -42,7 +42,7 @@ impl View<'_> {
     fn root(&self) -> Root<'_> {
         Root {
             path: &self.root,
-            avoid: &|_| false,
+            avoid: &|_| None,
         }
     }
 

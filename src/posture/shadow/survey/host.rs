@@ -34,7 +34,7 @@ impl Host<'_> {
     fn root(&self) -> Root<'_> {
         Root {
             path: self.root,
-            avoid: &|_| false,
+            avoid: &|_| None,
         }
     }
 
