@@ -12,6 +12,7 @@ use crate::support::host::{Host, KeyPair};
 use crate::support::imds_double::{Builder, ImdsDouble};
 use crate::support::logs_double::LogsDouble;
 use crate::support::netns::Network;
+use crate::support::side_by_side::give_way;
 use machine::{Image, Machine};
 
 const METADATA: &str = "169.254.169.254:80";
@@ -71,6 +72,7 @@ fn of_type(logs: &LogsDouble, event: &str) -> Vec<Value> {
 
 #[test]
 fn an_instance_with_the_package_boots_reports_and_is_followed_through_its_life() {
+    give_way();
     let (Some(image), Some(network)) = (Image::prepare(), Network::new()) else {
         return;
     };

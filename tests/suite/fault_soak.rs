@@ -16,6 +16,7 @@ use crate::daemon::{healthy, logs};
 use crate::support::daemon::{Daemon, Home};
 use crate::support::host::Host;
 use crate::support::logs_double::{FOREVER, LogsDouble, Trouble};
+use crate::support::side_by_side::give_way;
 
 const GROUP: &str = "/rolecall";
 const PUT: &str = "PutLogEvents";
@@ -84,6 +85,7 @@ fn start(home: &Home, host: &Host) -> Daemon {
 #[test]
 #[expect(clippy::print_stderr, reason = "how much it was is read by people")]
 fn whatever_fails_what_is_told_in_the_end_is_what_there_was() {
+    give_way();
     let mut rng = Rng::with_seed(variable("ROLECALL_SEED", 1));
     let end = Instant::now() + Duration::from_secs(variable("ROLECALL_SOAK", SECONDS));
     let host = Host::new();

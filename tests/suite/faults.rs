@@ -23,7 +23,7 @@ const AMPLE: &str = "1m";
 const BRIEF: &str = "10s";
 
 /// Runs of the binary at a time; most of their time they wait.
-const FEW: usize = 16;
+const FEW: usize = 8;
 
 /// One way to fail.
 struct Row {

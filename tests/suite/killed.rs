@@ -20,6 +20,7 @@ use crate::support::daemon::{Daemon, Home, Manager};
 use crate::support::host::Host;
 use crate::support::imds_double::ImdsDouble;
 use crate::support::logs_double::LogsDouble;
+use crate::support::side_by_side::{a_few_at_a_time, give_way};
 
 const ALL_POINTS: &str = "ROLECALL_TEST_ALL_POINTS";
 
@@ -215,6 +216,7 @@ fn survives(call: &str, nth: usize) -> bool {
 
 #[test]
 fn killed_at_any_call_on_its_state_the_service_loses_nothing_and_tells_nothing_twice() {
+    give_way();
     if !has_strace() {
         return;
     }
@@ -232,19 +234,10 @@ fn killed_at_any_call_on_its_state_the_service_loses_nothing_and_tells_nothing_t
         );
     }
     let tried = points.len();
-    let left = Mutex::new(points);
     let killed = Mutex::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let point = left.lock().unwrap().pop();
-                    let Some((call, nth)) = point else { break };
-                    if survives(&call, nth) {
-                        *killed.lock().unwrap() += 1;
-                    }
-                }
-            });
+    a_few_at_a_time(AT_ONCE, points, |(call, nth)| {
+        if survives(&call, nth) {
+            *killed.lock().unwrap() += 1;
         }
     });
     let killed = killed.into_inner().unwrap();

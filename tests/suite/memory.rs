@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::support::host::Host;
+use crate::support::side_by_side::give_way;
 
 /// Kilobytes that a scan may take, whatever the files are.
 const MOST: u64 = 64 * 1024;
@@ -76,6 +77,7 @@ fn many_keys(host: &Host) {
 
 #[test]
 fn a_scan_takes_no_more_memory_than_it_may() {
+    give_way();
     let host = Host::new();
     many_keys(&host);
     large_archive(&host);

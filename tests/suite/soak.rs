@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::daemon::{healthy, home, logs, told};
 use crate::support::daemon::{Daemon, Manager, wait};
 use crate::support::host::Host;
+use crate::support::side_by_side::give_way;
 
 const ROUNDS: &str = "ROLECALL_TEST_SOAK_ROUNDS";
 
@@ -111,6 +112,7 @@ fn settle(daemon: &mut Daemon) {
 
 #[test]
 fn a_day_of_changes_lets_nothing_grow_and_a_service_at_rest_does_nothing() {
+    give_way();
     let rounds = std::env::var(ROUNDS).map_or(120, |text| text.parse().unwrap());
     let host = Host::new();
     for n in 0..100 {

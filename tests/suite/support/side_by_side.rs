@@ -15,7 +15,14 @@ pub(crate) fn side_by_side<T: Send>(
     });
 }
 
-/// The same for cases that each run the binary: so many at a time.
+/// Lets other tests go first: for those that keep a machine busy for minutes.
+/// What this thread starts inherits it.
+pub(crate) fn give_way() {
+    rustix::process::nice(10).unwrap();
+}
+
+/// The same for cases that each run the binary: so many at a time, and after
+/// tests of other subjects.
 pub(crate) fn a_few_at_a_time<T: Send>(
     few: usize,
     cases: impl IntoIterator<Item = T, IntoIter: Send>,
@@ -26,6 +33,7 @@ pub(crate) fn a_few_at_a_time<T: Send>(
     thread::scope(|scope| {
         for _ in 0..few {
             scope.spawn(|| {
+                give_way();
                 while let Some(case) = next() {
                     prove(case);
                 }
