@@ -29,6 +29,8 @@ use platform::Platform;
 use role::Role;
 use wait::Backoff;
 
+pub use shadow::Looks;
+
 /// What may pass after IMDS answered for the first time (or, without waiting,
 /// in all) until what is not answered counts as hanging.
 const PATIENCE: Duration = Duration::from_millis(4500);
@@ -70,6 +72,8 @@ pub struct Settings {
     /// Whether to read the role's policies as well.
     pub role_policies: bool,
     pub services: Services,
+    /// Kept from one assessment to the next by whoever makes several.
+    pub looks: Looks,
 }
 
 /// The AWS services that are asked about the role, in its own name.
@@ -107,6 +111,7 @@ impl Default for Settings {
             user_data: false,
             role_policies: false,
             services: Services::default(),
+            looks: Looks::default(),
             redact: false,
         }
     }
@@ -321,8 +326,13 @@ async fn assess_answering(
         let (hearing, privileges) = tokio::join!(hear(client, inquiry, &role), privileges);
         (facts, role, hearing, privileges)
     };
-    let (v1, measured, (facts, role, hearing, privileges), user_data, seen) =
-        tokio::join!(v1, hop_limit, known, user_data, shadow::look(root));
+    let (v1, measured, (facts, role, hearing, privileges), user_data, seen) = tokio::join!(
+        v1,
+        hop_limit,
+        known,
+        user_data,
+        shadow::look(root, &settings.looks)
+    );
     let now = jiff::Timestamp::now();
     let (missing, unusable) = role::check_role(&role, now);
     let (unusable, role_usable) = match (role.name(), hearing) {
@@ -388,7 +398,7 @@ async fn assess_silent(
             _ => None,
         }
     };
-    let (v1, seen) = tokio::join!(v1, shadow::look(root));
+    let (v1, seen) = tokio::join!(v1, shadow::look(root, &settings.looks));
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
     if matches!(error, Error::Disabled { .. }) {

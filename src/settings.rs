@@ -31,6 +31,7 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
             sts_endpoint: config.ship.sts_endpoint.clone(),
             iam_endpoint: config.posture.iam_endpoint.clone(),
         },
+        looks: posture::Looks::default(),
     }
 }
 

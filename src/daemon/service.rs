@@ -76,6 +76,7 @@ pub(super) struct Service {
     shipper: Option<Shipper>,
     watch: Option<Aside>,
     settle: Settle,
+    looks: posture::Looks,
     /// More happened than was heard of: all that is watched is due.
     missed: bool,
     tails: Arc<Mutex<Tails>>,
@@ -105,6 +106,7 @@ impl Service {
             schedule: None,
             watch: None,
             settle: Settle::new(Vec::new()),
+            looks: posture::Looks::default(),
             missed: false,
             tails: Arc::default(),
             overtaken: Vec::new(),
@@ -214,7 +216,8 @@ impl Service {
     }
 
     fn begin_posture(&mut self, wait: Duration) {
-        let settings = settings::posture(&self.loaded, wait);
+        let mut settings = settings::posture(&self.loaded, wait);
+        settings.looks = self.looks.clone();
         let root = self.root.clone();
         self.begin(Purpose::Job(Job::Posture), async move {
             Done::Posture(Box::new(posture::assess(&settings, &root).await))

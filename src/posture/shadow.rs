@@ -18,7 +18,7 @@ mod tools;
 mod variables;
 mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -34,26 +34,33 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// What was seen of a host.
 pub(super) struct Seen(Survey);
 
-/// Looks that are going on, each with its root. One that does not come back
-/// costs its thread, and the service looks every few minutes: so nobody looks
-/// at a root where the last one still waits.
-static LOOKING: Mutex<Vec<(PathBuf, Weak<Mutex<Survey>>)>> = Mutex::new(Vec::new());
+/// The last look at a host. One that does not come back costs its thread, and
+/// the service looks every few minutes: so nobody looks where it still waits.
+#[derive(Clone, Default)]
+pub struct Looks(Arc<Mutex<Weak<Mutex<Survey>>>>);
 
-fn begin(root: &Path) -> Option<Arc<Mutex<Survey>>> {
-    let mut looking = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
-    looking.retain(|(_, survey)| survey.strong_count() > 0);
-    if looking.iter().any(|(known, _)| known == root) {
-        return None;
+impl std::fmt::Debug for Looks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Looks").finish_non_exhaustive()
     }
-    let survey = Arc::default();
-    looking.push((root.to_owned(), Arc::downgrade(&survey)));
-    Some(survey)
+}
+
+impl Looks {
+    fn begin(&self) -> Option<Arc<Mutex<Survey>>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.strong_count() > 0 {
+            return None;
+        }
+        let survey = Arc::default();
+        *last = Arc::downgrade(&survey);
+        Some(survey)
+    }
 }
 
 /// Looks at the host below `root`, on a thread of its own that is left alone
 /// when it takes too long.
-pub(super) async fn look(root: &Path) -> Seen {
-    let Some(survey) = begin(root) else {
+pub(super) async fn look(root: &Path, looks: &Looks) -> Seen {
+    let Some(survey) = looks.begin() else {
         return Seen(Survey::default());
     };
     let (told, root) = (Arc::clone(&survey), root.to_owned());
@@ -94,10 +101,10 @@ mod tests {
 
     #[test]
     fn nobody_looks_where_the_last_look_still_waits() {
-        let [here, there] = ["/of this test", "/another"].map(Path::new);
-        let waits = begin(here);
-        assert!(waits.is_some() && begin(here).is_none() && begin(there).is_some());
+        let looks = Looks::default();
+        let waits = looks.begin();
+        assert!(waits.is_some() && looks.begin().is_none());
         drop(waits);
-        assert!(begin(here).is_some());
+        assert!(looks.begin().is_some());
     }
 }
