@@ -4,8 +4,8 @@
 //! environment or from `~/.aws`, so nothing but the credentials given here can
 //! sign. Whoever calls decides about retries, see [`super::decision`].
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use aws_credential_types::provider::future;
 use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
@@ -60,15 +60,21 @@ impl ProvideCredentials for Current {
     }
 }
 
-/// How far the service's clock is ahead of this host's, in milliseconds, by
-/// the date of its last answer.
+/// The service's clock by the date of its last answer, in milliseconds, and
+/// when that came: this host's own may be set anew between two calls.
 #[derive(Debug, Clone, Default)]
-struct Clock(Arc<AtomicI64>);
+struct Clock(Arc<Mutex<Option<(i64, Instant)>>>);
 
 impl Clock {
     fn now_ms(&self) -> i64 {
-        let ahead = self.0.load(Ordering::Relaxed);
-        Timestamp::now().as_millisecond().saturating_add(ahead)
+        let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match told {
+            Some((told, came)) => {
+                let since = i64::try_from(came.elapsed().as_millis()).unwrap_or(i64::MAX);
+                told.saturating_add(since)
+            }
+            None => Timestamp::now().as_millisecond(),
+        }
     }
 }
 
@@ -87,8 +93,8 @@ impl Intercept for Clock {
         let date = context.response().headers().get("date").unwrap_or_default();
         // One that cannot be read teaches nothing.
         if let Ok(told) = DateTimeParser::new().parse_timestamp(date) {
-            let ahead = told.as_millisecond() - Timestamp::now().as_millisecond();
-            self.0.store(ahead, Ordering::Relaxed);
+            let told = (told.as_millisecond(), Instant::now());
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
         }
         Ok(())
     }
