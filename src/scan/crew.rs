@@ -9,7 +9,7 @@ use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -25,8 +25,8 @@ const TICK: Duration = Duration::from_millis(250);
 const IDLE: u32 = 8;
 
 /// Looks without any progress after which a thread is given up: 15 seconds,
-/// more than a busy disk lets an idle thread wait for one read. They are counted, and not the time, which also passes for a process that
-/// is stopped.
+/// more than a busy disk lets an idle thread wait for one read. They are
+/// counted, and not the time, which also passes for a process that is stopped.
 const PATIENCE: u32 = 60;
 
 /// As [`PATIENCE`], once the run has to end.
@@ -98,6 +98,7 @@ impl Member {
 
 /// A thread as it was when it was last looked after.
 struct Hand {
+    number: usize,
     member: Arc<Member>,
     thread: JoinHandle<()>,
     beats: u64,
@@ -152,6 +153,7 @@ pub(super) fn run(
 ) {
     let work: Arc<dyn Fn(&Member) + Send + Sync> = Arc::new(work);
     let (ends, ended) = mpsc::channel();
+    let mut numbers = 0..;
     let mut hands: Vec<Hand> = Vec::new();
     let mut wanted = match crew {
         Crew::One => 1,
@@ -159,8 +161,8 @@ pub(super) fn run(
     };
     let mut given_up = 0;
     loop {
-        for _ in 0..std::mem::take(&mut wanted) {
-            match spawn(Arc::clone(&work), ends.clone()) {
+        for number in numbers.by_ref().take(std::mem::take(&mut wanted)) {
+            match spawn(number, Arc::clone(&work), ends.clone()) {
                 Some(hand) => hands.push(hand),
                 // No more threads to be had: better here than not at all.
                 None if hands.is_empty() => work(&Member::default()),
@@ -170,13 +172,13 @@ pub(super) fn run(
         if hands.is_empty() {
             return;
         }
-        let is_tick = ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout);
-        for hand in hands.extract_if(.., |hand| hand.thread.is_finished()) {
-            if let Err(panic) = hand.thread.join() {
+        if let Ok(number) = ended.recv_timeout(TICK) {
+            let at = hands.iter().position(|hand| hand.number == number);
+            // It has nothing left to do but to end. One that was given up may
+            // come back as well.
+            if let Some(Err(panic)) = at.map(|at| hands.swap_remove(at).thread.join()) {
                 resume_unwind(panic);
             }
-        }
-        if !is_tick {
             continue;
         }
         let patience = if deadline.is_over() {
@@ -200,24 +202,29 @@ pub(super) fn run(
     }
 }
 
-fn spawn(work: Arc<dyn Fn(&Member) + Send + Sync>, ends: Sender<()>) -> Option<Hand> {
-    struct End(Sender<()>);
+fn spawn(
+    number: usize,
+    work: Arc<dyn Fn(&Member) + Send + Sync>,
+    ends: Sender<usize>,
+) -> Option<Hand> {
+    struct End(usize, Sender<usize>);
     impl Drop for End {
         fn drop(&mut self) {
-            // Nobody listens any more where it was given up.
-            let _ = self.0.send(());
+            // Nobody listens any more when all is done.
+            let _ = self.1.send(self.0);
         }
     }
     let member = Arc::new(Member::default());
     member.enters(Some(Path::new("")));
     let own = Arc::clone(&member);
     let thread = thread::Builder::new().spawn(move || {
-        let _end = End(ends);
+        let _end = End(number, ends);
         let thread_id = rustix::thread::gettid().as_raw_nonzero().get();
         own.thread_id.store(thread_id, Ordering::Relaxed);
         work(&own);
     });
     Some(Hand {
+        number,
         thread: thread.ok()?,
         beats: 0,
         idle: 0,
