@@ -8,7 +8,9 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-use std::fs;
+#[path = "support/cpu.rs"]
+mod cpu;
+
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -36,11 +38,10 @@ impl Service {
              [watch]\nenabled = false\n[posture]\nboot_wait = \"0s\"\ninterval = \"1000h\"\n"
         );
         let path = |name: &str| dir.path().join(name);
-        fs::write(path("config.toml"), config).expect("a configuration");
         let child = Command::new(env!("CARGO_BIN_EXE_rolecall"))
             .env_clear()
             .args(["daemon", "--ship", "never"])
-            .args([Path::new("--config"), &path("config.toml")])
+            .args([Path::new("--config"), &cpu::configuration(&config)])
             .args([Path::new("--state-dir"), &path("state")])
             .args([Path::new("--runtime-dir"), &path("run")])
             .stdout(Stdio::null())
@@ -52,7 +53,7 @@ impl Service {
 
     fn proc(&self, name: &str) -> String {
         let path = format!("/proc/{}/{name}", self.child.id());
-        fs::read_to_string(path).expect("the service runs")
+        std::fs::read_to_string(path).expect("the service runs")
     }
 
     fn status(&self) -> Option<Value> {
@@ -78,10 +79,10 @@ impl Service {
 
     /// One more sweep, and what it cost.
     fn sweep(&self, count: u64) -> Duration {
-        let before = cpu(&self.proc("stat"), 11);
+        let before = cpu::spent(&self.proc("stat"), false);
         kill_process(Pid::from_child(&self.child), Signal::HUP).expect("a signal");
         self.swept(count);
-        cpu(&self.proc("stat"), 11).saturating_sub(before)
+        cpu::spent(&self.proc("stat"), false).saturating_sub(before)
     }
 }
 
@@ -92,27 +93,10 @@ impl Drop for Service {
     }
 }
 
-/// User and system time of proc(5)'s `stat`, from its field 14 on or, for
-/// children that have ended, 16: in hundredths.
-fn cpu(stat: &str, skip: usize) -> Duration {
-    let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
-    let ticks: u64 = fields
-        .skip(skip)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
-}
-
 fn find(tree: &str) -> Duration {
-    let own = || fs::read_to_string("/proc/self/stat").expect("this process");
-    let before = cpu(&own(), 13);
-    let found = Command::new("find")
-        .args([tree, "-xdev", "-type", "f", "-printf", "%C@\\n"])
-        .stdout(Stdio::null())
-        .status();
-    assert!(found.is_ok(), "find (findutils)");
-    cpu(&own(), 13).saturating_sub(before)
+    let mut find = Command::new("find");
+    find.args([tree, "-xdev", "-type", "f", "-printf", "%C@\\n"]);
+    cpu::cpu(&mut find).expect("find (findutils)")
 }
 
 fn main() {

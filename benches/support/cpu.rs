@@ -24,16 +24,17 @@ pub(crate) fn cpu(command: &mut Command) -> Option<Duration> {
 }
 
 fn children() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").expect("this process");
-    let fields: Vec<&str> = text
-        .rsplit(')')
-        .next()
-        .unwrap_or("")
-        .split_whitespace()
-        .collect();
-    // cutime and cstime, fields 16 and 17 of proc(5), in hundredths.
-    let ticks: u64 = fields[13..15]
-        .iter()
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("this process");
+    spent(&stat, true)
+}
+
+/// User and system time of a process, or of its children that have ended, by
+/// proc(5)'s `stat`: fields 14 and 15, or 16 and 17, in hundredths.
+pub(crate) fn spent(stat: &str, by_children: bool) -> Duration {
+    let behind_name = stat.rsplit(')').next().unwrap_or("").split_whitespace();
+    let ticks: u64 = behind_name
+        .skip(if by_children { 13 } else { 11 })
+        .take(2)
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
     Duration::from_millis(ticks * 10)
