@@ -34,6 +34,11 @@ const MAX_ENTRIES: usize = 20_000;
 /// Examples kept of what was left out.
 const MAX_EXAMPLES: usize = 5;
 
+/// Where a path of the host with this root is, seen from here.
+pub fn from_here(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
 /// The root of a host. Paths are the host's; a link leads where it leads on
 /// that host, and never out of the root.
 #[derive(Clone, Copy)]
@@ -194,7 +199,7 @@ impl Root<'_> {
     }
 
     fn here(&self, path: &Path) -> PathBuf {
-        self.path.join(path.strip_prefix("/").unwrap_or(path))
+        from_here(self.path, path)
     }
 }
 

@@ -13,6 +13,7 @@ use super::{presence, standing};
 use crate::config::{Config, Loaded};
 use crate::deadline::Deadline;
 use crate::finding::{Coverage, Finding, Instance, SkipReason};
+use crate::host::from_here;
 use crate::scan::{self, AllowList, Progress, Recollection, Scan, Tails, UserData};
 use crate::settings;
 use crate::source::mounts::Mounts;
@@ -153,7 +154,7 @@ fn gone(root: &Path, config: &Config, within: &[&Path], memory: &Recollection) -
         return HashSet::new();
     };
     let is_asked = |place: &&String| {
-        let here = presence::from_here(root, Path::new(place));
+        let here = from_here(root, Path::new(place));
         standing::lies_in(place, within) && here.ancestors().all(|part| mounts.skip(part).is_none())
     };
     let places = memory.not_looked_through().filter(is_asked).cloned();

@@ -11,13 +11,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::host::from_here;
+
 /// How long one answer may take; what follows it is not told then.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where a path of the host is, seen from here.
-pub(super) fn from_here(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
-}
 
 /// Those of `paths`, absolute on the host, that are links.
 pub(super) fn links(root: &Path, paths: Vec<PathBuf>) -> HashSet<PathBuf> {

@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::mounts::{self, Seen};
+use crate::host::from_here;
 
 /// Where `ProtectHome=tmpfs` lays an empty file system.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
@@ -59,7 +60,7 @@ fn root_of_host(proc: &Path, theirs: &[u8]) -> Option<PathBuf> {
 /// Whether the host has nothing there but empty directories, such as those of
 /// `/run/credentials`, which systemd hides from every sandbox.
 fn is_empty(root: &Path, place: &Path) -> bool {
-    holds_nothing(&root.join(place.strip_prefix("/").unwrap_or(place)), 1)
+    holds_nothing(&from_here(root, place), 1)
 }
 
 fn holds_nothing(there: &Path, levels: u8) -> bool {

@@ -22,8 +22,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "alarm", "config", "deadline", "finding", "ledger", "posture", "report", "sanitize",
-            "scan", "settings", "ship", "source", "status",
+            "alarm", "config", "deadline", "finding", "host", "ledger", "posture", "report",
+            "sanitize", "scan", "settings", "ship", "source", "status",
         ],
     ),
     ("deadline", &[]),

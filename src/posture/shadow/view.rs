@@ -11,9 +11,9 @@ use std::rc::Rc;
 
 use super::ini::Ini;
 use super::resolve::Files;
-use crate::host::Root;
 use crate::host::account::{self, Account};
 use crate::host::process::Credentials;
+use crate::host::{Root, from_here};
 use crate::sanitize;
 
 /// What tells two views apart: mount namespace, device and inode of the root.
@@ -59,10 +59,7 @@ impl View<'_> {
     /// A file as seen from here, for a look at a part of it.
     pub(super) fn locate(&self, path: &Path) -> Option<PathBuf> {
         let resolved = self.root().resolve(path).ok()?;
-        Some(
-            self.root
-                .join(resolved.strip_prefix("/").unwrap_or(&resolved)),
-        )
+        Some(from_here(&self.root, &resolved))
     }
 
     /// The names in a directory.
@@ -106,10 +103,7 @@ impl View<'_> {
     }
 
     fn is_directory(&self, resolved: &Path) -> bool {
-        let here = self
-            .root
-            .join(resolved.strip_prefix("/").unwrap_or(resolved));
-        fs::symlink_metadata(here).is_ok_and(|stat| stat.is_dir())
+        fs::symlink_metadata(from_here(&self.root, resolved)).is_ok_and(|stat| stat.is_dir())
     }
 
     /// Whether the modes of the file and of the directories above it let the
