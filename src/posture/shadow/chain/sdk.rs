@@ -14,6 +14,20 @@ const PLAIN: Names = Names {
 
 const KEYS: Step = Environment(PLAIN);
 
+/// A profile as the SDKs for Rust, Kotlin and Swift read it.
+const PROFILE: Step = Profile(
+    Merged,
+    &[
+        SourceProfile,
+        CredentialSource,
+        WebIdentity,
+        Sso,
+        Login,
+        Process,
+        Keys,
+    ],
+);
+
 /// `botocore/credentials.py`, `create_credential_resolver`, and
 /// `configprovider.py` for the profile. Version 1 of the CLI is built on it.
 pub(in crate::posture::shadow) const BOTOCORE: Chain = Chain {
@@ -319,18 +333,7 @@ pub(in crate::posture::shadow) const RUST: Chain = Chain {
             id: &["AWS_ACCESS_KEY_ID"],
             secret: &["AWS_SECRET_ACCESS_KEY", "SECRET_ACCESS_KEY"],
         }),
-        Profile(
-            Merged,
-            &[
-                SourceProfile,
-                CredentialSource,
-                WebIdentity,
-                Sso,
-                Login,
-                Process,
-                Keys,
-            ],
-        ),
+        PROFILE,
         WebIdentityVariables,
         Container,
         Imds,
@@ -368,18 +371,7 @@ pub(in crate::posture::shadow) const KOTLIN: Chain = Chain {
         }),
         KEYS,
         WebIdentityVariables,
-        Profile(
-            Merged,
-            &[
-                SourceProfile,
-                CredentialSource,
-                WebIdentity,
-                Sso,
-                Login,
-                Process,
-                Keys,
-            ],
-        ),
+        PROFILE,
         Container,
         Imds,
     ],
@@ -392,24 +384,7 @@ pub(in crate::posture::shadow) const KOTLIN: Chain = Chain {
 /// `DefaultAWSCredentialIdentityResolverChain.swift`.
 pub(in crate::posture::shadow) const SWIFT: Chain = Chain {
     name: "Swift SDK",
-    steps: &[
-        KEYS,
-        Profile(
-            Merged,
-            &[
-                SourceProfile,
-                CredentialSource,
-                WebIdentity,
-                Sso,
-                Login,
-                Process,
-                Keys,
-            ],
-        ),
-        WebIdentityVariables,
-        Container,
-        Imds,
-    ],
+    steps: &[KEYS, PROFILE, WebIdentityVariables, Container, Imds],
     ..COMMON
 };
 
