@@ -17,7 +17,7 @@ use crate::support::imds_double::ImdsDouble;
 use crate::support::logs_double::LogsDouble;
 use crate::support::moto::{self, Moto};
 use crate::support::python::python;
-use crate::support::rolecall::Rolecall;
+use crate::support::rolecall::{Ran, Rolecall};
 use crate::support::validators::repository;
 
 const TEMPLATE: &str = "packaging/cloudformation/rolecall.yml";
@@ -61,6 +61,18 @@ fn dashboard(template: &Value) -> Value {
     serde_json::from_str(body).expect("the body is JSON")
 }
 
+fn check(host: &Host, imds: &ImdsDouble, logs: &LogsDouble) -> Ran {
+    Rolecall::new(["check", "--ship", "always", "--root"])
+        .arg(host.root())
+        .args(&[
+            "--imds-endpoint",
+            &imds.endpoint(),
+            "--logs-endpoint",
+            &logs.url(),
+        ])
+        .run()
+}
+
 /// What one instance tells in the course of its bad days: the events that the
 /// binary puts into the log group.
 fn told() -> Vec<Value> {
@@ -70,26 +82,18 @@ fn told() -> Vec<Value> {
         .role("web")
         .auto_scaling_group("web")
         .start();
-    let check = |imds: &ImdsDouble| {
-        let ran = Rolecall::new(["check", "--ship", "always", "--root"])
-            .arg(host.root())
-            .args(&[
-                "--imds-endpoint",
-                &imds.endpoint(),
-                "--logs-endpoint",
-                &logs.url(),
-            ])
-            .run();
+    let check = || {
+        let ran = check(&host, &imds, &logs);
         assert!([0, 1].contains(&ran.status), "{}", ran.stderr);
     };
-    check(&imds);
+    check();
     let pair = host.key_pair();
     host.write("srv/app.env", pair.env());
     host.write(
         "srv/id",
         format!("access_key_id = {}\n", host.key_pair().id),
     );
-    check(&imds);
+    check();
     logs.events(GROUP, INSTANCE)
         .iter()
         .map(|event| serde_json::from_str(&event.message).unwrap())
@@ -416,15 +420,7 @@ fn the_policy_has_the_two_actions_that_the_binary_calls_on_its_log_group() {
     let logs = LogsDouble::builder().group(GROUP).start();
     let imds = ImdsDouble::builder().role("web").start();
     let host = Host::new();
-    let ran = Rolecall::new(["check", "--ship", "always", "--root"])
-        .arg(host.root())
-        .args(&[
-            "--imds-endpoint",
-            &imds.endpoint(),
-            "--logs-endpoint",
-            &logs.url(),
-        ])
-        .run();
+    let ran = check(&host, &imds, &logs);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let called: BTreeSet<String> = logs
         .requests()
