@@ -96,14 +96,14 @@ fn read_text(bytes: &[u8], at: usize, most: usize) -> Vec<u8> {
             }
         }
     }
-    for _ in 0..2 {
-        let rest = &bytes[place..];
-        let Some(sign) = PADDING.iter().find(|sign| rest.starts_with(sign)) else {
-            break;
-        };
-        text.push(b'=');
+    let mut signs = 0;
+    while signs < 2
+        && let Some(sign) = PADDING.iter().find(|sign| bytes[place..].starts_with(sign))
+    {
+        signs += 1;
         place += sign.len();
     }
+    text.resize(text.len() + signs, b'=');
     text
 }
 
