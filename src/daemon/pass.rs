@@ -153,9 +153,17 @@ fn gone(root: &Path, config: &Config, within: &[&Path], memory: &Recollection) -
     let Ok(mounts) = Mounts::read(Path::new("/proc"), config.scan.network_filesystems) else {
         return HashSet::new();
     };
+    // As a walk goes: what is named is entered, whatever it is mounted on.
+    let named = config.scan.roots.iter().chain(&config.watch.paths);
+    let named: Vec<_> = named.map(|path| from_here(root, path)).collect();
     let is_asked = |place: &&String| {
         let here = from_here(root, Path::new(place));
-        standing::lies_in(place, within) && here.ancestors().all(|part| mounts.skip(part).is_none())
+        let mut ways = named.iter().filter(|named| here.starts_with(named));
+        standing::lies_in(place, within)
+            && ways.any(|named| {
+                let mut below = here.ancestors().take_while(|part| part != named);
+                below.all(|part| mounts.skip(part).is_none())
+            })
     };
     let places = memory.not_looked_through().filter(is_asked).cloned();
     presence::gone(root, places.collect())

@@ -57,6 +57,8 @@ pub(super) struct State {
     notes: Vec<String>,
     /// What cannot be watched, a sentence each.
     pub(super) unwatched: Vec<String>,
+    /// How often more changed than could be followed.
+    pub(super) overflows: u64,
 }
 
 impl State {
@@ -100,6 +102,7 @@ impl State {
             last_heartbeat: Timestamp::now(),
             notes: Vec::new(),
             unwatched: Vec::new(),
+            overflows: 0,
         })
     }
 

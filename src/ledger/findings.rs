@@ -403,10 +403,7 @@ fn unreadable(error: &serde_json::Error) -> Error {
 /// The fields that differ, and `after` with what is not known now as it was
 /// known `before`: while the metadata service is away after a start, nobody
 /// knows whose account it is, and nothing has changed.
-fn differing<'a>(
-    before: &str,
-    after: &'a str,
-) -> Result<(Vec<&'static str>, Cow<'a, str>), Error> {
+fn differing<'a>(before: &str, after: &'a str) -> Result<(Vec<&'static str>, Cow<'a, str>), Error> {
     let parse = |json| serde_json::from_str::<Value>(json).map_err(|error| unreadable(&error));
     let (before, mut now) = (parse(before)?, parse(after)?);
     let (mut fields, mut kept) = (Vec::new(), false);
@@ -422,7 +419,11 @@ fn differing<'a>(
             _ => fields.push(name),
         }
     }
-    let json = if kept { now.to_string().into() } else { after.into() };
+    let json = if kept {
+        now.to_string().into()
+    } else {
+        after.into()
+    };
     Ok((fields, json))
 }
 

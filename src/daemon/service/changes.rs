@@ -74,6 +74,7 @@ impl Service {
                 Notice::Overflow => {
                     log::warn!("more changed than could be followed: all that is watched is swept");
                     self.missed = true;
+                    self.state.overflows += 1;
                 }
                 notice @ (Notice::LimitReached { .. } | Notice::Unwatchable { .. }) => {
                     self.state.cannot_watch(&notice);
@@ -84,6 +85,7 @@ impl Service {
             self.state.status.watch = Some(status::Watch {
                 directories: watch.watched() as u64,
                 complete: self.state.unwatched.is_empty(),
+                overflows: self.state.overflows,
             });
         }
     }
