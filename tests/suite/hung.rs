@@ -291,9 +291,10 @@ fn a_mount_that_comes_and_does_not_answer_holds_up_nothing_of_the_service_beside
     let status = daemon.status_when("a status", |_| true);
     assert_eq!(status["sweeps"], sweeps, "it was the watching");
     daemon.forget();
-    for _ in 0..3 {
+    let sweeps = sweeps.as_u64().unwrap();
+    for n in 1..=3 {
         daemon.signal(Signal::HUP);
-        let status = daemon.swept();
+        let status = daemon.status_when("a sweep", |status| status["sweeps"] == sweeps + n);
         assert!(is_told(&status) && is_swept(&status), "{status}");
         daemon.hears("WATCHDOG=1");
     }

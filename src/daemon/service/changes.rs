@@ -48,10 +48,9 @@ impl Service {
     }
 
     pub(super) fn take_in_watch(&mut self, started: Result<(Aside, Vec<Notice>), watch::Error>) {
-        let hung = self.hung.iter().map(|hang| unanswered(&hang.place));
-        self.state.unwatched = hung.collect();
         match started {
             Ok((watch, notices)) => {
+                self.state.unwatched = self.unanswered();
                 self.settle = Settle::new(self.loaded.config.watch.paths.clone());
                 self.watch = Some(watch);
                 self.hear(notices);
@@ -81,14 +80,20 @@ impl Service {
         {
             hang.place = Path::new("/").join(mount);
         }
-        let problem = unanswered(&hang.place);
-        if self.hung.len() == MAX_HUNG {
-            return self.end_watch(&problem);
-        }
-        log::error!("{problem}");
+        log::error!("{}", unanswered(&hang.place));
         self.hung.push(hang);
+        self.state.unwatched = self.unanswered();
         self.watch = None;
-        self.begin_watch();
+        if self.hung.len() <= MAX_HUNG {
+            self.begin_watch();
+        } else {
+            self.end_watch("too much does not answer");
+        }
+    }
+
+    fn unanswered(&self) -> Vec<String> {
+        let hung = self.hung.iter();
+        hung.map(|hang| unanswered(&hang.place)).collect()
     }
 
     /// After a sweep: watches what can be watched again.
@@ -96,7 +101,8 @@ impl Service {
         let hung = self.hung.len();
         self.hung.retain(|hang| !hang.is_over());
         let is_ended = self.watch.is_none() && self.loaded.config.watch.enabled;
-        if (is_ended || self.hung.len() < hung) && !self.runs(Purpose::Watch) {
+        let is_due = (is_ended || self.hung.len() < hung) && self.hung.len() <= MAX_HUNG;
+        if is_due && !self.runs(Purpose::Watch) {
             self.begin_watch();
         }
     }
@@ -105,7 +111,11 @@ impl Service {
     pub(super) fn end_watch(&mut self, why: &str) {
         self.watch = None;
         let problem = format!("nothing is watched, only swept: {why}");
-        log::error!("{problem}");
+        // It is tried again after each sweep.
+        if !self.state.unwatched.contains(&problem) {
+            log::error!("{problem}");
+        }
+        self.state.unwatched = self.unanswered();
         self.state.unwatched.push(problem);
         self.state.status.watch = None;
         // What was swept while nothing was watched is not swept for that again.
