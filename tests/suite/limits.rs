@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use serde_json::{Value, json};
 
 use crate::daemon::{SELDOM, healthy, home, logs, told};
@@ -173,4 +173,31 @@ fn what_the_kernel_does_not_let_it_watch_is_told_with_the_sysctl_and_swept() {
         daemon.status_when("the keys", |status| status["open"]["critical"] == 30);
         daemon.stop();
     }
+}
+
+#[test]
+fn without_a_descriptor_left_the_service_waits_says_so_and_catches_up() {
+    let host = Host::new();
+    fs::create_dir(host.path("srv")).unwrap();
+    let (imds, logs) = (healthy(), logs());
+    let home = watching(&imds, &logs);
+    let mut daemon = home.start(&host.root());
+    swept_once(&mut daemon);
+    let pid = Some(Pid::from_raw(daemon.pid().cast_signed()).unwrap());
+    let before = getrlimit(Resource::Nofile);
+    let allow = |current| {
+        let limit = Rlimit { current, ..before };
+        prlimit(pid, Resource::Nofile, limit).unwrap();
+    };
+    allow(Some(3));
+    host.write("srv/app.env", host.key_pair().env());
+    let needs = "cannot be opened";
+    wait("its complaint", || home.log().contains(needs).then_some(()));
+    allow(before.current);
+    daemon.signal(Signal::HUP);
+    daemon.status_when("the key, told", |status| {
+        status["open"]["critical"] == 1 && status["outbox"]["events"] == 0
+    });
+    assert_eq!(told(&logs, "opened").len(), 1);
+    assert_eq!(daemon.stop(), Some(0));
 }
