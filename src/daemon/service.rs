@@ -340,10 +340,11 @@ impl Service {
             // It may wait for a journal that is not reading.
             tokio::task::spawn_blocking(move || alarm::raise(&cause, console.as_deref()));
         }
+        let known = self.state.instance.clone();
         self.state.record_posture(posture);
-        let now = Instant::now();
-        if appeared {
-            self.outgoing.retry_now(now);
+        // What it says of itself tells where to deliver.
+        if appeared || self.state.instance != known {
+            self.outgoing.retry_now(Instant::now());
         }
         if !self.ready {
             self.ready = true;
