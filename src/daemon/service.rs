@@ -370,8 +370,6 @@ impl Service {
         self.state.record_look(look, cut_short, &overtaken);
         if of_everything {
             self.state.status.activity = "idle".into();
-        }
-        if of_everything {
             self.watch_again();
         }
     }

@@ -125,7 +125,7 @@ pub enum Error {
     TooManyInstances(io::Error),
     #[error("starting inotify: {0}")]
     Inotify(io::Error),
-    #[error("{} does not answer", .0.place.display())]
+    #[error("a directory does not answer")]
     Hung(Hang),
     #[error(transparent)]
     Mounts(#[from] MountsError),
