@@ -18,13 +18,12 @@ use rolecall::config::{Config, Loaded};
 use rolecall::outcome::Outcome;
 use rolecall::report::{Exporter, Json, Ocsf, Sarif, Text};
 use rolecall::source::mounts::Mounts;
-use rolecall::{daemon, front, heap, logging, progress, sanitize, status};
+use rolecall::{daemon, front, logging, progress, sanitize, status};
 
 /// How long the file system of `--root` may take to answer at all.
 const ROOT_LIMIT: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    heap::keep_small();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let invocation = match cli::parse(arguments.clone()) {
         Ok(invocation) => invocation,

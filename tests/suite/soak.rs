@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::daemon::{healthy, home, logs, told};
-use crate::support::daemon::{Daemon, wait};
+use crate::support::daemon::{Daemon, Manager, wait};
 use crate::support::host::Host;
 use crate::support::side_by_side::give_way;
 
@@ -120,7 +120,12 @@ fn a_day_of_changes_lets_nothing_grow_and_a_service_at_rest_does_nothing() {
     }
     let (imds, logs) = (healthy(), logs());
     let home = home(TOLD, &imds, &logs);
-    let mut daemon = home.start(&host.root());
+    // As the unit has it: every thread may else come to a heap of its own.
+    let manager = Manager {
+        environment: vec![("MALLOC_ARENA_MAX", "2".to_owned())],
+        ..Manager::default()
+    };
+    let mut daemon = home.start_by(&manager, &host.root());
     daemon.hears("READY=1");
     let quarter = rounds / 4;
     (0..quarter).for_each(|round| live(&host, &mut daemon, round));
