@@ -163,10 +163,7 @@ fn gone(
         let answers = || silent.iter().all(|silent| mounts.mount_of(silent) != mount);
         standing::lies_in(place, within)
             && answers()
-            && ways.any(|named| {
-                let mut below = here.ancestors().take_while(|part| part != named);
-                below.all(|part| mounts.skip(part).is_none())
-            })
+            && ways.any(|named| mounts.come_to(&here, named))
     };
     let places = memory.not_looked_through().filter(is_asked).cloned();
     presence::gone(root, places.collect())

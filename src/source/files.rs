@@ -232,20 +232,35 @@ impl Worker<'_> {
         }
         let mut entries = walk::list(path, &mut |error, path| self.skip(reason(error), path));
         if self.files.mounts.skips_in(path) {
-            entries.retain(|entry| !self.is_skipped_mount(&entry.path));
+            let mut beneath = Vec::new();
+            entries.retain(|entry| !self.is_skipped_mount(&entry.path, &mut beneath));
+            entries.append(&mut beneath);
         }
         queue.extend(entries);
     }
 
     /// Whether something is mounted there that is not touched, which is then
-    /// counted. Not asked of a root, which may be anything: it was named.
-    fn is_skipped_mount(&mut self, path: &Path) -> bool {
-        let reason = self.files.mounts.skip(path);
-        let reason = reason.filter(|_| !self.files.is_excluded(path));
-        if let Some(reason) = reason {
-            self.skip(reason, path);
+    /// counted; where the walk goes on `beneath` it is told. Not asked of a
+    /// root, which may be anything: it was named.
+    fn is_skipped_mount(&mut self, path: &Path, beneath: &mut Vec<Entry>) -> bool {
+        let mounts = self.files.mounts;
+        let reason = mounts.skip(path);
+        let Some(reason) = reason.filter(|_| !self.files.is_excluded(path)) else {
+            return false;
+        };
+        self.skip(reason, path);
+        if reason == SkipReason::PseudoFilesystem {
+            for path in mounts.beneath(path).map(Path::to_owned) {
+                match path.symlink_metadata() {
+                    Ok(metadata) => beneath.push(Entry {
+                        path,
+                        kind: metadata.file_type(),
+                    }),
+                    Err(error) => self.skip(self::reason(&error), &path),
+                }
+            }
         }
-        reason.is_some()
+        true
     }
 
     /// Adds up what was seen of an entry. Of one that a thread came back from

@@ -185,6 +185,36 @@ impl Mounts {
         self.skipped.get(path).copied()
     }
 
+    /// The mount points below `place`, which is one of a file system that the
+    /// kernel makes up, at which a walk goes on: `/dev/shm` is a disk in memory.
+    pub fn beneath<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
+        let mounts = self.tops.keys().map(PathBuf::as_path);
+        mounts.filter(move |mount| {
+            let between = mount.ancestors().skip(1).take_while(|part| *part != place);
+            mount.starts_with(place)
+                && self.skip(mount).is_none()
+                && between
+                    .filter(|part| self.tops.contains_key(*part))
+                    .all(|part| self.is_pseudo(part))
+        })
+    }
+
+    /// Whether a walk that begins at `start` comes to `path`.
+    pub fn come_to(&self, path: &Path, start: &Path) -> bool {
+        let mut is_beneath = false;
+        path.ancestors()
+            .take_while(|part| *part != start)
+            .all(|part| {
+                let is_passed = self.skip(part).is_none() || (is_beneath && self.is_pseudo(part));
+                is_beneath |= self.tops.contains_key(part);
+                is_passed
+            })
+    }
+
+    fn is_pseudo(&self, place: &Path) -> bool {
+        self.skip(place) == Some(SkipReason::PseudoFilesystem)
+    }
+
     /// Whether any such mount point is in `directory`. Files can be mount
     /// points too, and are too many to be asked for one by one.
     pub fn skips_in(&self, directory: &Path) -> bool {
@@ -413,6 +443,32 @@ mod tests {
         assert_eq!(group(",hidepid=1"), None);
         assert_eq!(group(",hidepid=invisible"), Some(0));
         assert_eq!(group(",hidepid=2,gid=27"), Some(27));
+    }
+
+    #[test]
+    fn a_walk_goes_on_beneath_what_the_kernel_makes_up_and_nothing_else() {
+        let table = b"\
+27 1 254:0 / / rw - ext4 /dev/vda rw
+24 27 0:5 / /dev rw - devtmpfs devtmpfs rw
+25 24 0:25 / /dev/shm rw - tmpfs tmpfs rw
+26 25 0:26 / /dev/shm/inner rw - tmpfs tmpfs rw
+28 24 0:27 / /dev/mqueue rw - mqueue mqueue rw
+29 27 0:28 / /mnt rw - nfs4 host:/x rw
+30 29 0:29 / /mnt/local rw - tmpfs tmpfs rw
+";
+        let mounts = Mounts::parse(table, false).unwrap();
+        let beneath = |place: &str| -> Vec<PathBuf> {
+            let beneath = mounts.beneath(Path::new(place));
+            beneath.map(Path::to_owned).collect()
+        };
+        assert_eq!(beneath("/dev"), [Path::new("/dev/shm")]);
+        let come_to = |path: &str| mounts.come_to(Path::new(path), Path::new("/"));
+        for path in ["/dev/shm/a", "/dev/shm/inner/a", "/srv/a"] {
+            assert!(come_to(path), "{path}");
+        }
+        for path in ["/dev/a", "/dev/mqueue/a", "/mnt/a", "/mnt/local/a"] {
+            assert!(!come_to(path), "{path}");
+        }
     }
 
     #[test]

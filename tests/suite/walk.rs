@@ -70,6 +70,28 @@ fn a_file_that_the_kernel_makes_up_is_no_gap() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn a_disk_in_memory_beneath_what_the_kernel_makes_up_is_read() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: mounting needs root");
+        return;
+    }
+    let host = Host::new();
+    let key = host.write("key", host.key_pair().env());
+    let dev = host.write("dev/README", "").parent().unwrap().to_owned();
+    let script = "mount -t devtmpfs devtmpfs \"$0\" && mkdir -p \"$0/shm\" &&
+        mount -t tmpfs tmpfs \"$0/shm\" && mv \"$1\" \"$0/shm/key\" && shift && exec \"$@\"";
+    let (dev_text, key) = (dev.to_str().unwrap(), key.to_str().unwrap());
+    let ran = Rolecall::new(["scan", "--format", "json"])
+        .arg(host.root())
+        .wrapped("unshare", &["--mount", "sh", "-ec", script, dev_text, key])
+        .run();
+    let expected = dev.join("shm/key");
+    assert_eq!(paths(&ran), [expected.to_str().unwrap()]);
+    assert_eq!(ran.skipped("file", "pseudo-filesystem"), 1);
+}
+
+#[test]
 fn nothing_but_regular_files_is_opened() {
     let host = Host::new();
     host.write("a.env", "nothing");
