@@ -41,8 +41,17 @@ pub(crate) struct Manager {
 }
 
 /// Asks until `found` says what was waited for.
-pub(crate) fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+pub(crate) fn wait<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
+    wait_for(PATIENCE, what, found)
+}
+
+/// The same for what takes longer.
+pub(crate) fn wait_for<T>(
+    patience: Duration,
+    what: &str,
+    mut found: impl FnMut() -> Option<T>,
+) -> T {
+    let end = Instant::now() + patience;
     loop {
         if let Some(found) = found() {
             return found;
