@@ -185,31 +185,41 @@ pub(super) fn probe(bytes: &[u8], from: usize, to: usize, base: u64, hits: &mut 
 }
 
 fn probe_every(stride: usize, bytes: &[u8], from: usize, to: usize, hits: &mut Vec<Hit>) {
-    let last = bytes.len().saturating_sub(PROBE_LEN);
-    for at in (from.next_multiple_of(stride)..to.min(last)).step_by(stride) {
+    let last = to.min(bytes.len().saturating_sub(PROBE_LEN));
+    let mut at = from.next_multiple_of(stride);
+    while at < last {
+        let here = at;
+        at += stride;
         // Without a branch a byte: where words end cannot be predicted.
-        let seen = &bytes[at..at + PROBE_LEN];
+        let seen = &bytes[here..here + PROBE_LEN];
         if !seen.iter().fold(true, |all, byte| all & (kind(*byte) != 0)) {
             continue;
         }
         let (mut len, mut kinds) = (0, 0);
-        let behind = bytes[at..].iter().copied().map(kind).take(MIN_TEXT);
-        let before = bytes[..at].iter().rev().copied().map(kind).take(MIN_TEXT);
+        let behind = bytes[here..].iter().copied().map(kind).take(MIN_TEXT);
         for kind in behind.take_while(|kind| *kind != 0) {
             len += 1;
             kinds |= kind;
         }
-        for kind in before.take_while(|kind| *kind != 0) {
-            len += 1;
-            kinds |= kind;
+        let goes_on = len == MIN_TEXT;
+        if !goes_on || kinds & DIGIT == 0 {
+            let before = bytes[..here].iter().rev().copied().map(kind);
+            for kind in before.take(MIN_TEXT).take_while(|kind| *kind != 0) {
+                len += 1;
+                kinds |= kind;
+            }
         }
         // Words have no digits, identifiers seldom; base64 of 26 bytes of text
         // and hexadecimal hardly ever have none.
         if len >= MIN_TEXT && kinds & DIGIT != 0 {
             hits.push(Hit {
-                at,
+                at: here,
                 anchor: Anchor::Base64Text,
             });
+            // The next probe that is this near lands in the same text.
+            if goes_on && stride < MIN_TEXT {
+                at += stride;
+            }
         }
     }
 }

@@ -101,11 +101,7 @@ impl Files<'_> {
                 return Err(io::ErrorKind::NotFound.into());
             }
             let kind = path.symlink_metadata()?.file_type();
-            Ok(Entry {
-                path,
-                kind,
-                is_root: true,
-            })
+            Ok(Entry { path, kind })
         });
         match entry {
             Ok(entry) => queue.extend(vec![entry]),
@@ -214,7 +210,7 @@ impl Worker<'_> {
         if self.files.is_excluded(path) {
             self.skip(SkipReason::Excluded, path);
         } else if entry.kind.is_dir() {
-            self.directory(entry, queue);
+            self.directory(path, queue);
         } else if entry.kind.is_file() {
             if let Some(copies) = self.files.user_data {
                 copies.note(path, &self.files.on_host(path));
@@ -230,16 +226,26 @@ impl Worker<'_> {
         }
     }
 
-    fn directory(&mut self, entry: &Entry, queue: &Queue) {
-        let path = &entry.path;
-        // A root may lie on any file system: it was named.
-        let skipped = self.files.mounts.skip(path).filter(|_| !entry.is_root);
-        if let Some(reason) = skipped {
-            self.skip(reason, path);
-        } else if !self.files.git.is_some_and(|git| git.take_store(path)) {
-            let entries = walk::list(path, &mut |error, path| self.skip(reason(error), path));
-            queue.extend(entries);
+    fn directory(&mut self, path: &Path, queue: &Queue) {
+        if self.files.git.is_some_and(|git| git.take_store(path)) {
+            return;
         }
+        let mut entries = walk::list(path, &mut |error, path| self.skip(reason(error), path));
+        if self.files.mounts.skips_in(path) {
+            entries.retain(|entry| !self.is_skipped_mount(&entry.path));
+        }
+        queue.extend(entries);
+    }
+
+    /// Whether something is mounted there that is not touched, which is then
+    /// counted. Not asked of a root, which may be anything: it was named.
+    fn is_skipped_mount(&mut self, path: &Path) -> bool {
+        let reason = self.files.mounts.skip(path);
+        let reason = reason.filter(|_| !self.files.is_excluded(path));
+        if let Some(reason) = reason {
+            self.skip(reason, path);
+        }
+        reason.is_some()
     }
 
     /// Adds up what was seen of an entry. Of one that a thread came back from

@@ -4,7 +4,7 @@
 //! The mount points are only compared as text: a `stat` on a hung network
 //! mount does not return.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -73,6 +73,8 @@ const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fusebl
 #[derive(Debug, Default)]
 pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
+    /// The directories that these are in.
+    around_skipped: HashSet<PathBuf>,
     may_hang: bool,
     /// What is on top at each mount point: the mount's number, its device and
     /// the directory of the device that is seen.
@@ -134,7 +136,9 @@ impl Mounts {
                 None => skipped.remove(&place),
             };
         }
+        let around = skipped.keys().filter_map(|place| place.parent());
         Ok(Self {
+            around_skipped: around.map(Path::to_owned).collect(),
             skipped,
             may_hang,
             tops,
@@ -175,10 +179,16 @@ impl Mounts {
         self.hidden_from_others.get(proc).copied()
     }
 
-    /// Why a walk must not enter `directory`, if it is a mount point of a
-    /// skipped type.
-    pub fn skip(&self, directory: &Path) -> Option<SkipReason> {
-        self.skipped.get(directory).copied()
+    /// Why a walk must not touch `path`, if it is a mount point of a skipped
+    /// type.
+    pub fn skip(&self, path: &Path) -> Option<SkipReason> {
+        self.skipped.get(path).copied()
+    }
+
+    /// Whether any such mount point is in `directory`. Files can be mount
+    /// points too, and are too many to be asked for one by one.
+    pub fn skips_in(&self, directory: &Path) -> bool {
+        self.around_skipped.contains(directory)
     }
 }
 

@@ -47,6 +47,28 @@ fn hidden_and_git_ignored_files_are_read() {
     );
 }
 
+/// As `ip netns` and container runtimes keep network namespaces.
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn a_file_that_the_kernel_makes_up_is_no_gap() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: mounting needs root");
+        return;
+    }
+    let host = Host::new();
+    host.write("run/a.env", host.key_pair().env());
+    let namespace = host.write("run/netns/blue", "");
+    let script = "mount --bind /proc/self/ns/net \"$0\" && exec \"$@\"";
+    let arguments = ["--mount", "sh", "-ec", script, namespace.to_str().unwrap()];
+    let ran = Rolecall::new(["scan", "--format", "json"])
+        .arg(host.root())
+        .wrapped("unshare", &arguments)
+        .run();
+    assert_eq!(paths(&ran).len(), 1);
+    assert_eq!(ran.skipped("file", "pseudo-filesystem"), 1);
+    assert_eq!(ran.skipped("file", "io-error"), 0, "{}", ran.stdout);
+}
+
 #[test]
 fn nothing_but_regular_files_is_opened() {
     let host = Host::new();

@@ -116,39 +116,36 @@ pub(in crate::detect) fn decode_text(
     decoded.filter(|decoded| is_text(&decoded.bytes))
 }
 
-/// Whether the characters around `at` decode to text at any alignment.
+/// Whether the characters around `at` decode to text at any alignment. Most do
+/// not, so this is done with few instructions.
 fn looks_encoded(bytes: &[u8], at: usize) -> bool {
-    const GROUPS: usize = NEAR / 4;
-    let start = at.saturating_sub(NEAR);
+    let mut start = at;
+    while at - start < NEAR && start > 0 && value(bytes[start - 1]) <= LINE_END {
+        start -= 1;
+    }
     let mut text = [0; NEAR + 4];
     let mut len = 0;
-    for (place, byte) in bytes.iter().enumerate().take(at + 2 * NEAR).skip(start) {
-        if in_alphabet(*byte) {
-            if len < text.len() {
-                text[len] = *byte;
-                len += 1;
-            }
-        } else if !matches!(byte, b'\r' | b'\n') {
-            if place >= at {
-                break;
-            }
-            // The text begins behind this.
-            len = 0;
+    for byte in bytes[start..].iter().take(3 * NEAR) {
+        let value = value(*byte);
+        if value > LINE_END || len == text.len() {
+            break;
         }
+        text[len] = *byte;
+        len += usize::from(value < LINE_END);
     }
-    let mut decoded = [0; GROUPS * 3];
-    let hex = text[..len].iter().all(u8::is_ascii_hexdigit);
+    let text = &text[..len];
+    if text.iter().all(u8::is_ascii_hexdigit) {
+        return text.starts_with(b"1f8b")
+            || (0..2).any(|phase| {
+                let pairs = text.get(phase..).unwrap_or_default().chunks_exact(2);
+                is_mostly_text(pairs.len(), pairs.filter_map(glyph::two_hex))
+            });
+    }
     (0..4).any(|phase| {
-        let Some(part) = text[..len].get(phase..) else {
-            return false;
-        };
-        if hex {
-            let bytes: Vec<u8> = part.chunks_exact(2).map_while(glyph::two_hex).collect();
-            return is_text(&bytes);
-        }
-        let part = &part[..part.len().min(NEAR) / 4 * 4];
-        let count = LENIENT.decode_slice(part, &mut decoded).unwrap_or(0);
-        count >= MIN_DECODED && is_text(&decoded[..count])
+        let part = text.get(phase..).unwrap_or_default();
+        let groups = part[..part.len().min(NEAR)].chunks_exact(4);
+        let count = groups.len() * 3;
+        count >= MIN_DECODED && is_mostly_text(count, groups.flat_map(decode_group))
     })
 }
 
@@ -156,15 +153,57 @@ fn looks_encoded(bytes: &[u8], at: usize) -> bool {
 /// gzip. Keys in other binary data are anchored in the encoded text already.
 fn is_text(decoded: &[u8]) -> bool {
     let head = &decoded[..decoded.len().min(NEAR)];
-    let printable = head
-        .iter()
-        .filter(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || **byte == 0)
-        .count();
-    super::is_gzip(decoded) || printable * 8 >= head.len() * 7
+    super::is_gzip(decoded) || is_mostly_text(head.len(), head.iter().copied())
 }
 
+/// Whether at most one in eight of `count` bytes is none of text. Noise is
+/// given up after a few bytes.
+fn is_mostly_text(count: usize, mut bytes: impl Iterator<Item = u8>) -> bool {
+    let mut amiss = 0;
+    bytes.all(|byte| {
+        let is_text = byte.is_ascii_graphic() || byte.is_ascii_whitespace() || byte == 0;
+        amiss += usize::from(!is_text);
+        amiss * 8 <= count
+    })
+}
+
+/// The bytes of four characters.
+fn decode_group(group: &[u8]) -> [u8; 3] {
+    let [a, b, c, d] = [0, 1, 2, 3].map(|place| value(group[place]));
+    [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]
+}
+
+/// What a character of either alphabet stands for; [`LINE_END`], or more for
+/// all other bytes.
+fn value(byte: u8) -> u8 {
+    VALUES[usize::from(byte)]
+}
+
+const LINE_END: u8 = 64;
+
+static VALUES: [u8; 256] = {
+    let mut values = [0; 256];
+    let mut byte = 0u8;
+    loop {
+        values[byte as usize] = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'\n' | b'\r' => LINE_END,
+            _ => u8::MAX,
+        };
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    values
+};
+
 fn in_alphabet(byte: u8) -> bool {
-    glyph::is_base64(byte) || matches!(byte, b'-' | b'_')
+    value(byte) < LINE_END
 }
 
 const fn to_standard(byte: u8) -> u8 {

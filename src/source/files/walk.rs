@@ -16,8 +16,6 @@ use super::lock;
 pub(super) struct Entry {
     pub(super) path: PathBuf,
     pub(super) kind: FileType,
-    /// Somebody named it.
-    pub(super) is_root: bool,
 }
 
 /// What waits, and who is at work.
@@ -150,7 +148,6 @@ pub(super) fn list(directory: &Path, fail: &mut dyn FnMut(&io::Error, &Path)) ->
                 Ok(kind) => entries.push(Entry {
                     path: entry.path(),
                     kind,
-                    is_root: false,
                 }),
                 Err(error) => fail(&error, &entry.path()),
             },

@@ -84,18 +84,8 @@ fn apply_and_tell(
             rest = tail;
             piece
         } else {
-            let mut tail = tail;
-            let mut operand = |bits: u8| {
-                let mut value = 0;
-                for place in (0..8).filter(|place| bits & (1 << place) != 0) {
-                    let (&byte, rest) = tail.split_first()?;
-                    tail = rest;
-                    value |= usize::from(byte) << (8 * place);
-                }
-                Some(value)
-            };
-            let copied = operand(command & 0x0f).zip(operand(command >> 4 & 0x07));
-            let (from, length) = copied.ok_or_else(|| invalid("a delta that ends early"))?;
+            let (from, length, tail) =
+                copied(command, tail).ok_or_else(|| invalid("a delta that ends early"))?;
             let length = if length == 0 { 0x1_0000 } else { length };
             rest = tail;
             base.get(from..from + length)
@@ -112,6 +102,23 @@ fn apply_and_tell(
         return Err(invalid("a delta that makes less than it says"));
     }
     Ok(())
+}
+
+/// Where a copy is from, its length, and what follows: of four bytes for the
+/// one and three for the other those that `command` says are there.
+fn copied(command: u8, bytes: &[u8]) -> Option<(usize, usize, &[u8])> {
+    let there = (command & 0x7f).count_ones() as usize;
+    let (operands, rest) = bytes.split_at_checked(there)?;
+    let mut operands = operands.iter();
+    let mut value = 0_u64;
+    for place in 0..7 {
+        if command >> place & 1 == 1 {
+            value |= u64::from(*operands.next()?) << (8 * place);
+        }
+    }
+    let from = usize::try_from(value & 0xffff_ffff).ok()?;
+    let length = usize::try_from(value >> 32).ok()?;
+    Some((from, length, rest))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::pack::Pack;
 use super::refs::GitDir;
 use super::seen::{self, Seen};
 use super::traverse::{Losses, Traversal};
-use super::worker::{Hit, Worker};
+use super::worker::{Buffers, Hit, Worker};
 use crate::finding::{GitState, Location, SkipReason, SourceKind};
 use crate::sanitize;
 use crate::source::Origin;
@@ -308,6 +308,7 @@ impl<'a, 'v> Group<'a, 'v> {
         for (number, worker) in self.workers.iter_mut().enumerate() {
             hits.extend(worker.hits.drain(..).map(|hit| (number, hit)));
             commits.append(&mut worker.commits);
+            worker.buffers = Buffers::new();
         }
         hits.sort_by_key(|(_, hit)| hit.id);
         hits.dedup_by_key(|(_, hit)| hit.id);
