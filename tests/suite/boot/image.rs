@@ -65,14 +65,9 @@ impl Image {
         static IMAGE: OnceLock<Option<Image>> = OnceLock::new();
         let made = IMAGE.get_or_init(|| {
             let tools = ["mmdebstrap", "systemd-nspawn", "dpkg-deb", "rpmbuild"];
-            can_be_made(&tools).then(|| {
-                let packages = target().join("boot/packages");
-                let built = ["--profile", "dev", "--dist"].map(Path::new);
-                build(&[&built[..], &[&packages, Path::new("packages")]].concat());
-                Self {
-                    base: base("container", CONTAINER),
-                    packages,
-                }
+            can_be_made(&tools).then(|| Self {
+                base: base("container", CONTAINER),
+                packages: packages("dev"),
             })
         });
         made.as_ref()
@@ -88,12 +83,9 @@ impl Image {
             "dnsmasq",
             "qemu-system-x86_64",
         ];
-        can_be_made(&tools).then(|| {
-            build(&["--architecture", "x86_64", "packages"].map(Path::new));
-            Self {
-                base: base("instance", INSTANCE),
-                packages: repository().join("dist"),
-            }
+        can_be_made(&tools).then(|| Self {
+            base: base("instance", INSTANCE),
+            packages: packages("release"),
         })
     }
 
@@ -186,17 +178,17 @@ impl Root {
     }
 }
 
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Makes packages.
-fn build(arguments: &[&Path]) {
+/// Makes packages; where they are. Not in `dist`, which is to be published.
+fn packages(profile: &str) -> PathBuf {
+    let packages = target().join("boot").join(profile);
     succeeds(
-        Command::new(repository().join("packaging/build"))
-            .args(arguments)
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/build"))
+            .args(["--profile", profile, "--architecture", "x86_64", "--dist"])
+            .arg(&packages)
+            .arg("packages")
             .env("CARGO_TARGET_DIR", target()),
     );
+    packages
 }
 
 /// A root of the distribution, as an archive.
