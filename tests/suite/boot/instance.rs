@@ -13,6 +13,7 @@ use crate::daemon::{GROUP, INSTANCE, told};
 use crate::support::daemon::wait_for;
 use crate::support::host::{Host, KeyPair};
 use crate::support::imds_double::{Builder, IDENTITY};
+use crate::support::logs_double::LogsDouble;
 use crate::support::netns::Network;
 
 const CONFIG: &str = r#"
@@ -70,6 +71,14 @@ fn cloud_config(key: &KeyPair) -> String {
     snippet.replace("write_files:\n", &file)
 }
 
+/// What was opened, without the logs of the check, which name IDs and are told
+/// at info.
+fn critical(logs: &LogsDouble) -> Vec<Value> {
+    let mut opened = told(logs, "opened");
+    opened.retain(|told| told["severity"] == "critical");
+    opened
+}
+
 #[test]
 #[ignore = "a release check: minutes where the processor has to be emulated (docs/release.md)"]
 fn an_instance_of_ec2_boots_from_the_image_and_tells_what_was_baked_and_what_came_later() {
@@ -122,9 +131,7 @@ fn an_instance_of_ec2_boots_from_the_image_and_tells_what_was_baked_and_what_cam
         beats.retain(|beat| beat["StaticCredentials"] == 2);
         beats.pop()
     });
-    // The logs of the check name IDs, and are told at info.
-    let mut opened = told(&logs, "opened");
-    opened.retain(|told| told["severity"] == "critical");
+    let opened = critical(&logs);
     let at = |path: &str| {
         let told = opened.iter().find(|told| told["location"]["path"] == path);
         told.unwrap_or_else(|| panic!("{path} in {opened:?}"))
@@ -172,15 +179,12 @@ fn an_instance_of_ec2_boots_from_the_image_and_tells_what_was_baked_and_what_cam
 
     // After a reboot what was told is not told again.
     machine.shut_down();
-    let (beats, opened) = (
-        of_type(&logs, "heartbeat").len(),
-        told(&logs, "opened").len(),
-    );
+    let (beats, before) = (of_type(&logs, "heartbeat").len(), critical(&logs).len());
     let machine = VirtualMachine::boot(&disk, &network);
     wait_for(PATIENCE, "two heartbeats after the reboot", || {
         (of_type(&logs, "heartbeat").len() > beats + 1).then_some(())
     });
-    assert_eq!(told(&logs, "opened").len(), opened);
+    assert_eq!(critical(&logs).len(), before, "{:?}", told(&logs, "opened"));
     let sent = logs.events(GROUP, INSTANCE);
     for secret in [&baked.secret, &given.secret] {
         assert!(
