@@ -47,8 +47,8 @@ pub struct Request {
 pub enum Error {
     #[error("{}", already(path, *pid))]
     Running { path: PathBuf, pid: Option<u32> },
-    #[error("{path} cannot be used: {source}")]
-    RuntimeDir { path: PathBuf, source: io::Error },
+    #[error("{path} cannot be used: {cause}")]
+    RuntimeDir { path: PathBuf, cause: io::Error },
     #[error("the service cannot start: {0}")]
     Start(#[from] io::Error),
     #[error(transparent)]
@@ -70,9 +70,9 @@ pub fn run(request: Request, loaded: Loaded) -> Result<(), Error> {
         .recursive(true)
         .mode(0o755)
         .create(&runtime_dir)
-        .map_err(|source| Error::RuntimeDir {
+        .map_err(|cause| Error::RuntimeDir {
             path: runtime_dir.clone(),
-            source,
+            cause,
         })?;
     let _lock = Lock::take(&runtime_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -130,7 +130,7 @@ pub enum Transition<'a> {
     /// It is told again where the severity, confidence, rule, `same_account`,
     /// `canary`, `git_state`, or the owner or mode of the file differ. A line
     /// that moved or another process with the same environment is kept, and
-    /// not told.
+    /// not told; what is not known any more stays as it was known.
     Changed {
         finding: &'a Finding,
         /// As it was.

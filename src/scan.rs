@@ -6,6 +6,7 @@ mod crew;
 mod join;
 mod memory;
 mod priority;
+mod silence;
 mod stages;
 mod user_data;
 
@@ -35,6 +36,7 @@ pub use crate::source::tail::Tails;
 pub use crate::source::user_data::Answer as UserData;
 pub use allow::AllowList;
 pub use memory::Recollection;
+pub use silence::Silences;
 pub use stages::run;
 
 /// Pairs that AWS can be asked about in a run.
@@ -76,6 +78,8 @@ pub struct Settings {
     pub memory: Option<Arc<Recollection>>,
     /// How far files that grow were read; `None` reads all of each.
     pub tails: Option<Arc<Mutex<Tails>>>,
+    /// What earlier scans still wait for, which is not asked again.
+    pub silences: Arc<Silences>,
 }
 
 impl Settings {

@@ -62,6 +62,7 @@ pub fn scan(
         deadline: Deadline::default(),
         memory: None,
         tails: None,
+        silences: Arc::default(),
     }
 }
 

@@ -122,6 +122,10 @@ pub struct Watch {
     pub directories: u64,
     /// Whether all of the configured paths are; what is not is only swept.
     pub complete: bool,
+    /// How often more changed than the kernel keeps, since the start of the
+    /// service; all that is watched was swept each time.
+    #[serde(default)]
+    pub overflows: u64,
 }
 
 impl Status {

@@ -24,9 +24,9 @@ pub(super) struct Lock {
 impl Lock {
     pub(super) fn take(runtime_dir: &Path) -> Result<Self, Error> {
         let path = runtime_dir.join(FILE_NAME);
-        let failed = |source: io::Error| Error::RuntimeDir {
+        let failed = |cause: io::Error| Error::RuntimeDir {
             path: path.clone(),
-            source,
+            cause,
         };
         let mut file = open(&path).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use super::{presence, standing};
 use crate::config::{Config, Loaded};
 use crate::deadline::Deadline;
-use crate::finding::{Coverage, Finding, Instance, SkipReason};
+use crate::finding::{Finding, Instance};
 use crate::host::from_here;
-use crate::scan::{self, AllowList, Progress, Recollection, Scan, Tails, UserData};
+use crate::scan::{self, AllowList, Progress, Recollection, Scan, Silences, Tails, UserData};
 use crate::settings;
 use crate::source::mounts::Mounts;
 
@@ -55,6 +55,7 @@ pub(super) struct Order {
     pub(super) shadows: Vec<Finding>,
     pub(super) memory: Arc<Recollection>,
     pub(super) tails: Arc<Mutex<Tails>>,
+    pub(super) silences: Arc<Silences>,
     pub(super) progress: Arc<Progress>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -93,6 +94,7 @@ pub(super) fn look(mut order: Order) -> Look {
     settings.user_data = config.scan.user_data.then_some(order.user_data);
     settings.deadline = Deadline::on(order.stop);
     settings.memory = Some(Arc::clone(&order.memory));
+    settings.silences = Arc::clone(&order.silences);
     match &order.scope {
         Scope::Everything => {
             // What changes meanwhile is looked at as well, by another thread.
@@ -123,12 +125,9 @@ pub(super) fn look(mut order: Order) -> Look {
         }
         _ => Vec::new(),
     };
-    let gone = if is_hung(&scan) {
-        HashSet::new()
-    } else {
-        let within = order.scope.within(config);
-        gone(&order.root, config, &within, &order.memory)
-    };
+    let within = order.scope.within(config);
+    let silent = order.silences.places();
+    let gone = gone(&order.root, config, &within, &silent, &order.memory);
     Look {
         scope: order.scope,
         loaded: order.loaded,
@@ -141,21 +140,33 @@ pub(super) fn look(mut order: Order) -> Look {
     }
 }
 
-/// A file system stopped answering; it is not asked again.
-fn is_hung(scan: &Scan) -> bool {
-    let mut skips = scan.coverage.iter().flat_map(Coverage::skips);
-    skips.any(|skip| skip.reason == SkipReason::Hung)
-}
-
 /// Of the places of open findings, those that are no more, as far as that can
-/// be told without a look at file systems that are not entered.
-fn gone(root: &Path, config: &Config, within: &[&Path], memory: &Recollection) -> HashSet<String> {
+/// be told without a look at file systems that are not entered, or on which
+/// something is `silent`.
+fn gone(
+    root: &Path,
+    config: &Config,
+    within: &[&Path],
+    silent: &[PathBuf],
+    memory: &Recollection,
+) -> HashSet<String> {
     let Ok(mounts) = Mounts::read(Path::new("/proc"), config.scan.network_filesystems) else {
         return HashSet::new();
     };
+    // As a walk goes: what is named is entered, whatever it is mounted on.
+    let named = config.scan.roots.iter().chain(&config.watch.paths);
+    let named: Vec<_> = named.map(|path| from_here(root, path)).collect();
     let is_asked = |place: &&String| {
         let here = from_here(root, Path::new(place));
-        standing::lies_in(place, within) && here.ancestors().all(|part| mounts.skip(part).is_none())
+        let mut ways = named.iter().filter(|named| here.starts_with(named));
+        let mount = mounts.mount_of(&here);
+        let answers = || silent.iter().all(|silent| mounts.mount_of(silent) != mount);
+        standing::lies_in(place, within)
+            && answers()
+            && ways.any(|named| {
+                let mut below = here.ancestors().take_while(|part| part != named);
+                below.all(|part| mounts.skip(part).is_none())
+            })
     };
     let places = memory.not_looked_through().filter(is_asked).cloned();
     presence::gone(root, places.collect())

@@ -29,7 +29,7 @@ use super::{Error, Request};
 use crate::alarm;
 use crate::config::{Config, Loaded, ShipMode, Sources};
 use crate::posture::{self, Posture};
-use crate::scan::{AllowList, Progress, Recollection, Tails};
+use crate::scan::{AllowList, Progress, Recollection, Silences, Tails};
 use crate::ship::Shipper;
 use crate::{settings, status};
 use changes::notices;
@@ -75,11 +75,14 @@ pub(super) struct Service {
     /// `None` while it delivers.
     shipper: Option<Shipper>,
     watch: Option<Aside>,
+    /// Directories that the watching waits for, and leaves alone.
+    hung: Vec<watch::Hang>,
     settle: Settle,
     looks: posture::Looks,
     /// More happened than was heard of: all that is watched is due.
     missed: bool,
     tails: Arc<Mutex<Tails>>,
+    silences: Arc<Silences>,
     /// What was looked at while a sweep goes on.
     overtaken: Vec<PathBuf>,
     supervisor: Supervisor,
@@ -105,10 +108,12 @@ impl Service {
             ready: false,
             schedule: None,
             watch: None,
+            hung: Vec::new(),
             settle: Settle::new(Vec::new()),
             looks: posture::Looks::default(),
             missed: false,
             tails: Arc::default(),
+            silences: Arc::default(),
             overtaken: Vec::new(),
             supervisor: Supervisor::new(),
             listener,
@@ -143,6 +148,7 @@ impl Service {
             if next_ping.is_some_and(|at| at <= Instant::now()) {
                 next_ping = self.ping();
             }
+            self.look_after_watch();
             self.start_due();
         }
         self.end().await;
@@ -157,7 +163,9 @@ impl Service {
             .next()
             .filter(|_| self.state.may_deliver(&self.loaded.config));
         let changes = self.changes_due().filter(|_| !self.runs(Purpose::Changes));
-        schedule.into_iter().chain(delivery).chain(changes).min()
+        let watch = self.watch.as_ref().and_then(Aside::ask_again);
+        let parts = [schedule, delivery, changes, watch];
+        parts.into_iter().flatten().min()
     }
 
     fn runs(&self, purpose: Purpose) -> bool {
@@ -261,6 +269,7 @@ impl Service {
             user_data: self.state.user_data.clone(),
             shadows: self.state.shadows.clone(),
             tails: Arc::clone(&self.tails),
+            silences: Arc::clone(&self.silences),
             progress: Arc::clone(&self.progress),
             stop: Arc::clone(&self.stop),
         };
@@ -331,10 +340,11 @@ impl Service {
             // It may wait for a journal that is not reading.
             tokio::task::spawn_blocking(move || alarm::raise(&cause, console.as_deref()));
         }
+        let known = self.state.instance.clone();
         self.state.record_posture(posture);
-        let now = Instant::now();
-        if appeared {
-            self.outgoing.retry_now(now);
+        // What it says of itself tells where to deliver.
+        if appeared || self.state.instance != known {
+            self.outgoing.retry_now(Instant::now());
         }
         if !self.ready {
             self.ready = true;
@@ -360,10 +370,7 @@ impl Service {
         self.state.record_look(look, cut_short, &overtaken);
         if of_everything {
             self.state.status.activity = "idle".into();
-        }
-        let now = Instant::now();
-        if self.watch.as_mut().is_some_and(|watch| watch.hangs(now)) {
-            self.end_watch("a directory does not answer");
+            self.watch_again();
         }
     }
 

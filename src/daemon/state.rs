@@ -57,6 +57,8 @@ pub(super) struct State {
     notes: Vec<String>,
     /// What cannot be watched, a sentence each.
     pub(super) unwatched: Vec<String>,
+    /// How often more changed than could be followed.
+    pub(super) overflows: u64,
 }
 
 impl State {
@@ -100,6 +102,7 @@ impl State {
             last_heartbeat: Timestamp::now(),
             notes: Vec::new(),
             unwatched: Vec::new(),
+            overflows: 0,
         })
     }
 
@@ -119,11 +122,9 @@ impl State {
         self.role_was_usable |= posture.role_usable;
         self.role_access_key_id = posture.role_access_key_id;
         self.user_data = settings::user_data(posture.user_data);
-        // An instance does not become another one: what was once known stays
-        // while the metadata service is away.
-        if posture.instance.instance_id.is_some() || self.instance.instance_id.is_none() {
-            self.instance = posture.instance;
-        }
+        self.instance = posture
+            .instance
+            .completed_from(std::mem::take(&mut self.instance));
         self.status
             .instance_id
             .clone_from(&self.instance.instance_id);

@@ -311,10 +311,26 @@ impl Store {
         }
         self.failures.insert(what, said);
         self.incomplete = true;
-        if let Error::Corrupt(why) = error {
-            self.begin_anew(&why);
+        match error {
+            Error::Corrupt(why) => self.begin_anew(&why),
+            Error::Moved => self.rescue(&error),
+            _ => {}
         }
         None
+    }
+
+    /// Takes what a deleted ledger knows to another.
+    fn rescue(&mut self, error: &Error) {
+        let spare = Ledger::in_memory(self.limits).and_then(|mut spare| {
+            hand_over(&self.ledger, false, &mut spare)?;
+            Ok(spare)
+        });
+        if let Ok(spare) = spare {
+            self.ledger = spare;
+            self.replaced = true;
+            self.volatile = Some(Volatile::new(error));
+            self.retry();
+        }
     }
 
     /// A sweep tells all open findings anew, to the ledger that follows.

@@ -14,6 +14,7 @@
 
 pub mod aside;
 mod inotify;
+mod steps;
 mod tree;
 mod walk;
 mod ways;
@@ -24,6 +25,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::inotify::ReadFlags;
@@ -39,6 +41,8 @@ use inotify::{Event, Inotify};
 use tree::{NONE, Tree};
 use walk::Pending;
 use ways::Ways;
+
+pub use steps::{Hang, Steps};
 
 /// Directories watched at the most. A watch holds an inode in the kernel's
 /// memory, a kibibyte or so, beside what is held here.
@@ -70,13 +74,16 @@ pub struct Settings {
     pub paths: Vec<PathBuf>,
     /// Paths of the host that are left out.
     pub exclude: PathGlobs,
-    /// Directories of the host that this program itself writes to.
-    pub own: Vec<PathBuf>,
+    /// Directories of the host that are left alone: this program writes there
+    /// itself, or they do not answer.
+    pub left_alone: Vec<PathBuf>,
     /// Whether to enter network file systems. inotify tells what this host
     /// changes there, not what others do.
     pub network_filesystems: bool,
     /// See [`MAX_WATCHES`].
     pub max_watches: usize,
+    /// Told of every step.
+    pub steps: Arc<Steps>,
 }
 
 /// What there is to do. Paths are those of the host.
@@ -118,6 +125,8 @@ pub enum Error {
     TooManyInstances(io::Error),
     #[error("starting inotify: {0}")]
     Inotify(io::Error),
+    #[error("a directory does not answer")]
+    Hung(Hang),
     #[error(transparent)]
     Mounts(#[from] MountsError),
     #[error("following the mount table {path}: {cause}")]
@@ -376,7 +385,9 @@ impl Watch {
     /// where they led before, and goes there. What is watched already is
     /// passed over.
     fn find_ways(&mut self, announce: bool) {
-        let (ways, refused) = Ways::find(&self.settings.root, &self.settings.paths, &self.mounts);
+        let settings = &self.settings;
+        let enter = |place: &Path| settings.steps.enter(place);
+        let (ways, refused) = Ways::find(&settings.root, &settings.paths, &self.mounts, &enter);
         for (path, why) in refused {
             self.complain(path, why);
         }
@@ -398,11 +409,15 @@ impl Watch {
         });
     }
 
-    /// Excluded, or written by ourselves.
+    /// Excluded, or left alone.
     fn is_left_out(&self, path: &Path) -> bool {
         let path = on_host(path);
         self.settings.exclude.is_match(&path)
-            || self.settings.own.iter().any(|own| path.starts_with(own))
+            || self
+                .settings
+                .left_alone
+                .iter()
+                .any(|part| path.starts_with(part))
     }
 
     fn tell(&mut self, notice: Notice) {

@@ -16,6 +16,11 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
     let right = match bytes.get(end) {
         // Fields of a binary format may follow each other without a mark.
         Some(b'A'..=b'Z' | b'0'..=b'9') if left == Neighbour::Binary => Neighbour::Binary,
+        Some(b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9')
+            if glyph::is_counted(bytes, at, AccessKeyId::LEN) =>
+        {
+            Neighbour::Binary
+        }
         Some(b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9') if secret::follows(bytes, end) => {
             Neighbour::Binary
         }
@@ -37,7 +42,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
         return None;
     }
     Some(IdSighting {
-        place: Place::at(at as u64),
+        place: Place::in_text(bytes, at),
         mention: mention(bytes, at, end),
         id,
         glued,

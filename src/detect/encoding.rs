@@ -5,6 +5,7 @@ pub(super) mod base64;
 mod escapes;
 mod gzip;
 pub(super) mod hex;
+pub(super) mod spelled;
 mod utf16;
 mod wrapped;
 

@@ -17,7 +17,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
     }
     let rest = &bytes[at..];
     match byte {
-        // `\/` of JSON, `\u002f`, `\x2b`, with any depth of doubling.
+        // `\/` of JSON, `\u002f`, `\x2b`, `\053`, with any depth of doubling.
         b'\\' => {
             let slashes = rest.iter().take(16).take_while(|b| **b == b'\\').count();
             let after = &rest[slashes..];
@@ -25,6 +25,8 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
                 [b'/', ..] => (b'/', 1),
                 [b'u', b'0', b'0', hex @ ..] => (two_hex(hex)?, 5),
                 [b'x', hex @ ..] => (two_hex(hex)?, 3),
+                [b'0', b'5', b'3', ..] => (b'+', 3),
+                [b'0', b'5', b'7', ..] => (b'/', 3),
                 _ => return None,
             };
             symbol(byte).map(|byte| (byte, at + slashes + len))
@@ -99,6 +101,12 @@ pub(super) fn joint(bytes: &[u8], at: usize) -> Option<usize> {
                     b'+' | b'.' | b'&' | b'|' | b'~' | b'<' | b'_' if operators < 2 => {
                         operators += 1;
                     }
+                    // A comment, and PowerShell's sign for a line that goes on.
+                    b'#' => place += rest_of_line(&window[place..])?,
+                    b'/' if window.get(place) == Some(&b'/') => {
+                        place += rest_of_line(&window[place..])?;
+                    }
+                    b'`' if matches!(window.get(place), Some(b'\r' | b'\n')) => {}
                     // String prefixes of Python and C++.
                     b'b' | b'r' | b'u' | b'L' | b'f' if window.get(place) == Some(quote) => {}
                     _ if byte == *quote || matches!(byte, b'"' | b'\'') => {
@@ -110,6 +118,11 @@ pub(super) fn joint(bytes: &[u8], at: usize) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// Length of what is left of a line, if its end is there.
+fn rest_of_line(text: &[u8]) -> Option<usize> {
+    text.iter().position(|byte| *byte == b'\n')
 }
 
 /// Columns at which encoders of quoted-printable text break a line: 76 at
@@ -151,6 +164,16 @@ pub(super) fn comma(bytes: &[u8], at: usize) -> Option<usize> {
 fn split_run(bytes: &[u8], byte: u8) -> (usize, &[u8]) {
     let run = bytes.iter().take_while(|b| **b == byte).count();
     (run, &bytes[run..])
+}
+
+/// Whether the length of a value of `len` bytes stands right before `at`, as
+/// binary formats write it: in one byte, or in four with the lowest first.
+pub(super) fn is_counted(bytes: &[u8], at: usize, len: usize) -> bool {
+    let is_len = |byte: u8| usize::from(byte) == len;
+    match &bytes[..at] {
+        [.., count, 0, 0, 0] | [.., count] => is_len(*count),
+        [] => false,
+    }
 }
 
 /// Whether an escape ends right before `at`, so that the letter or digit
@@ -235,6 +258,7 @@ mod tests {
             r"a\/b+c",
             r"a\\/b\u002Bc",
             r"a\x2fb\\u002bc",
+            r"a\057b\053c",
             "a%2Fb%2bc",
             "a%252Fb%25252bc",
             "a&#47;b&#x2B;c",
@@ -260,6 +284,9 @@ mod tests {
             "' \\\n 'x",
             "\" +\n \"x",
             "\" & \"x",
+            "' + // why\n 'x",
+            "' # why\n 'x",
+            "' +`\n 'x",
         ] {
             let next = joint(text.as_bytes(), 0);
             assert_eq!(next.map(|next| &text[next..]), Some("x"), "{text:?}");

@@ -2,9 +2,10 @@
 //! decoded texts down to their own hits.
 
 use super::encoding::{self, Allowance, Decoded, Encoding};
+use super::name::{self, Value};
 use super::prefilter::{self, Anchor, Hit};
-use super::sighting::{IdSighting, Named, Place, SecretSighting, Sightings, Standalone};
-use super::{Detector, access_key, name, pair, placeholder, secret, token};
+use super::sighting::{IdSighting, Named, SecretSighting, Sightings, Standalone};
+use super::{Detector, access_key, pair, placeholder, secret, token};
 
 /// Up to where each kind of encoded text was decoded, and tokens were read,
 /// so that many hits in one text cost no more than one.
@@ -19,6 +20,7 @@ pub(super) struct Marks {
     hex: usize,
     utf16: usize,
     escapes: usize,
+    spelled: usize,
     token: usize,
     barren: name::Barren,
 }
@@ -33,6 +35,7 @@ impl Marks {
             &mut self.hex,
             &mut self.utf16,
             &mut self.escapes,
+            &mut self.spelled,
             &mut self.token,
         ] {
             *mark = mark.saturating_sub(bytes);
@@ -57,19 +60,26 @@ impl Detector {
             Anchor::AccessKeyId => {
                 if let Some(found) = access_key::read(bytes, at) {
                     out.push_id(IdSighting {
-                        place: moved(found.place, base),
+                        place: found.place.moved(base),
                         ..found
                     });
                 }
             }
-            Anchor::SecretName => {
-                if let Some(found) = name::read(bytes, at, &mut marks.barren) {
-                    out.push_secret(SecretSighting {
-                        place: moved(found.place, base),
-                        ..found
-                    });
+            Anchor::SecretName => match name::read(bytes, at, &mut marks.barren) {
+                Value::Found(found) => out.push_secret(SecretSighting {
+                    place: found.place.moved(base),
+                    ..found
+                }),
+                // It may be spelled out, and its ID with it.
+                Value::Missing if depth < self.max_depth && at >= marks.spelled => {
+                    let from = marks.spelled;
+                    for decoded in encoding::spelled::decode(bytes, at, from) {
+                        self.descend(Some(decoded), base, depth, &mut marks.spelled, out);
+                    }
+                    marks.spelled = marks.spelled.max(at + encoding::spelled::AFTER);
                 }
-            }
+                Value::Missing | Value::OfAnother => {}
+            },
             Anchor::SessionToken | Anchor::BedrockApiKey if at < marks.token => {}
             Anchor::SessionToken => {
                 push_standalone(token::read_session_token(bytes, at), base, marks, out);
@@ -181,13 +191,8 @@ fn push_standalone(
         return true;
     }
     out.push_standalone(Standalone {
-        place: moved(found.place, base),
+        place: found.place.moved(base),
         ..found
     });
     true
-}
-
-fn moved(mut place: Place, base: u64) -> Place {
-    place.offset += base;
-    place
 }

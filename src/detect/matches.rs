@@ -61,7 +61,10 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
     let mut told_pairs = HashSet::new();
 
     let tokens = take_tokens(&mut sightings);
-    for pair in std::mem::take(&mut sightings.pairs) {
+    // The first of several places is told.
+    let mut pairs = std::mem::take(&mut sightings.pairs);
+    pairs.sort_by_key(|pair| pair.id.place.offset);
+    for pair in pairs {
         told.insert(pair.id.id.clone());
         let fingerprint = crate::finding::secret_fingerprint(&pair.secret.value);
         if told_pairs.insert((pair.id.id.clone(), fingerprint)) {
@@ -115,7 +118,7 @@ fn take_tokens(sightings: &mut Sightings) -> Vec<Standalone> {
     tokens
 }
 
-/// A token as it signs: it is base64, and was read without its padding.
+/// A token as it signs: it is base64, and may be written without its padding.
 fn padded(token: &Secret) -> Secret {
     let token = token.expose();
     let mut whole = Vec::with_capacity(token.len().next_multiple_of(4));

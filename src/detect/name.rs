@@ -32,17 +32,26 @@ pub(super) struct Barren {
     to: usize,
 }
 
+/// What belongs to a word like `secret`.
+pub(super) enum Value {
+    Found(SecretSighting),
+    /// Nothing in the shape of a secret follows the name.
+    Missing,
+    /// It is no name of a secret access key.
+    OfAnother,
+}
+
 /// The secret whose name contains the literal at `at`.
-pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Option<SecretSighting> {
+pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
     let (start, end) = extent(bytes, at);
     let named = classify(bytes, (start, at, end));
     if named == Named::No {
-        return None;
+        return Value::OfAnother;
     }
     if let Some(value) = right_behind(bytes, at)
         && let Some(sighting) = secret::run_at(bytes, value).and_then(|run| run.secret(named))
     {
-        return Some(sighting);
+        return Value::Found(sighting);
     }
     let limit = reach(bytes, end);
     let from = if (barren.from..barren.to).contains(&end) {
@@ -58,7 +67,7 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Option<Secre
     }
     while let Some(run) = secret::next_run(bytes, place, limit) {
         if let Some(sighting) = run.secret(named) {
-            return Some(sighting);
+            return Value::Found(sighting);
         }
         place = run.end;
     }
@@ -66,7 +75,7 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Option<Secre
         barren.from = end;
     }
     barren.to = place.max(limit);
-    None
+    Value::Missing
 }
 
 /// Where a value would begin that follows its name without a mark, as it does
@@ -162,6 +171,50 @@ static NEAR_AWS: LazyLock<packed::Searcher> = LazyLock::new(|| {
     ];
     packed::Searcher::new(words).expect("the words suit the packed searcher")
 });
+
+/// What the name of a value has in it that is a secret, and not one of AWS.
+const OTHERS: [&[u8]; 20] = [
+    b"app",
+    b"cookie",
+    b"csrf",
+    b"django",
+    b"encryption",
+    b"gcp",
+    b"github",
+    b"gitlab",
+    b"google",
+    b"hash",
+    b"hmac",
+    b"jwt",
+    b"oauth",
+    b"password",
+    b"salt",
+    b"session",
+    b"slack",
+    b"stripe",
+    b"token",
+    b"webhook",
+];
+
+/// Whether the value at `at` has a name that says so: `JWT_SECRET=…`.
+pub(super) fn is_of_another(bytes: &[u8], at: usize) -> bool {
+    const MAX_SIGNS: usize = 8;
+    let signs = bytes[..at].iter().rev().take(MAX_SIGNS);
+    let sign = |byte: &&u8| {
+        matches!(
+            byte,
+            b' ' | b'\t' | b'"' | b'\'' | b'`' | b'=' | b':' | b'>'
+        )
+    };
+    let end = at - signs.take_while(sign).count();
+    let letters = bytes[..end].iter().rev().take(MAX_NAME);
+    let part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let start = end - letters.take_while(part).count();
+    end < at
+        && bytes[start..end]
+            .split(|byte| !byte.is_ascii_alphanumeric())
+            .any(|word| OTHERS.iter().any(|other| word.eq_ignore_ascii_case(other)))
+}
 
 /// Whether the text around a loose name speaks of AWS.
 fn near_aws(bytes: &[u8], start: usize, end: usize) -> bool {

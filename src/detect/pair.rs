@@ -6,7 +6,8 @@
 //! `secret ID secret ID` both come out right where the nearest neighbour would
 //! not, and a list of IDs before a list of secrets is matched in order.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::sighting::{IdSighting, Named, Pair, SecretSighting, Sightings};
 use crate::finding::AccessKeyId;
@@ -39,6 +40,11 @@ const REACH_IN_BINARY: u64 = 512;
 /// Cost of a match that is out of reach: leaving both alone is cheaper.
 const OUT_OF_REACH: u64 = 4 * LONE_ID;
 
+/// Where nothing else decides, the ID comes first and both stand in one
+/// record. In bytes, as are the distances that these are weighed against.
+const SECRET_FIRST: u64 = 24;
+const OTHER_RECORD: u64 = 64;
+
 /// A value without a name that is left over belongs to an ID that has a
 /// secret already only when it stands right beside it.
 const BESIDE: u64 = 160;
@@ -54,10 +60,10 @@ pub(super) fn pair(sightings: &mut Sightings) {
 
     let mut pairs: Vec<(usize, usize)> = matched;
     pairs.sort_by_key(|(id, secret)| cost(&sightings.ids[*id], &sightings.secrets[*secret]));
-    let mut known: HashSet<(AccessKeyId, Vec<u8>)> = HashSet::new();
+    let mut known: HashMap<(AccessKeyId, Vec<u8>), usize> = HashMap::new();
     let mut served: HashSet<AccessKeyId> = HashSet::new();
     let mut used = HashSet::new();
-    let mut accepted = Vec::new();
+    let mut accepted: Vec<Pair> = Vec::new();
     for (id, secret) in pairs {
         let sighting = &sightings.ids[id];
         let value = &sightings.secrets[secret];
@@ -68,44 +74,57 @@ pub(super) fn pair(sightings: &mut Sightings) {
         }
         served.insert(sighting.id.clone());
         used.insert(value.value.expose().to_vec());
-        if known.insert((sighting.id.clone(), value.value.expose().to_vec())) {
-            accepted.push((id, secret));
+        match known.entry((sighting.id.clone(), value.value.expose().to_vec())) {
+            Entry::Vacant(entry) => {
+                entry.insert(accepted.len());
+                accepted.push(Pair::new(sighting, value));
+            }
+            // The first of several places is told.
+            Entry::Occupied(entry) => {
+                let pair = &mut accepted[*entry.get()];
+                if sighting.place.offset < pair.id.place.offset {
+                    pair.id = sighting.clone();
+                }
+            }
         }
     }
     // Rotation: secrets left over go to the nearest ID.
-    for (index, secret) in sightings.secrets.iter().enumerate() {
+    for secret in &sightings.secrets {
         if used.contains(secret.value.expose()) || secret.smtp {
             continue;
         }
         let nearest = (0..sightings.ids.len()).min_by_key(|id| gap(&sightings.ids[*id], secret));
         if let Some(id) = nearest
             && belongs(&sightings.ids[id], secret)
-            && known.insert((sightings.ids[id].id.clone(), secret.value.expose().to_vec()))
         {
+            // Its other copies are known now and go nowhere else.
             used.insert(secret.value.expose().to_vec());
-            accepted.push((id, index));
+            accepted.push(Pair::new(&sightings.ids[id], secret));
         }
     }
-    for (id, secret) in accepted {
-        let (id, secret) = (&sightings.ids[id], &sightings.secrets[secret]);
-        sightings.pairs.push(Pair {
-            gap: gap(id, secret),
-            id: id.clone(),
-            secret: secret.clone(),
-        });
-    }
+    sightings.pairs.append(&mut accepted);
     sightings.ids.retain(|id| !served.contains(&id.id));
     sightings
         .secrets
         .retain(|secret| !used.contains(secret.value.expose()));
-    let copies = known.into_iter().map(|(_, value)| value).chain(used);
+    let copies = known.into_keys().map(|(_, value)| value).chain(used);
     for mut value in copies {
         zeroize::Zeroize::zeroize(&mut value);
     }
 }
 
+impl Pair {
+    fn new(id: &IdSighting, secret: &SecretSighting) -> Self {
+        Self {
+            gap: gap(id, secret),
+            id: id.clone(),
+            secret: secret.clone(),
+        }
+    }
+}
+
 fn belongs(id: &IdSighting, secret: &SecretSighting) -> bool {
-    secret.named != Named::No || (!secret.smtp && gap(id, secret) <= BESIDE)
+    secret.named != Named::No || (!secret.smtp && !secret.foreign && gap(id, secret) <= BESIDE)
 }
 
 fn gap(id: &IdSighting, secret: &SecretSighting) -> u64 {
@@ -132,7 +151,17 @@ fn cost(id: &IdSighting, secret: &SecretSighting) -> u64 {
         0
     };
     let smtp = if secret.smtp { SMTP } else { 0 };
-    gap(id, secret).min(MAX_GAP) + name + smtp
+    let (first, second, order) = if id.place.offset <= secret.place.offset {
+        (&id.place, &secret.place, 0)
+    } else {
+        (&secret.place, &id.place, SECRET_FIRST)
+    };
+    let record = if second.record > first.offset {
+        OTHER_RECORD
+    } else {
+        0
+    };
+    gap(id, secret).min(MAX_GAP) + name + smtp + order + record
 }
 
 /// The cheapest matching that keeps the order of both, as index pairs: the
@@ -216,6 +245,7 @@ mod tests {
                     value: Secret::new(vec![c as u8; 40]),
                     named,
                     smtp: false,
+                    foreign: false,
                     in_binary: false,
                 });
             }
@@ -262,6 +292,24 @@ mod tests {
     fn one_id_keeps_both_secrets_of_a_rotation() {
         assert_eq!(paired("AaB", Named::Exactly), ["aA", "aB"]);
         assert_eq!(paired("a A B", Named::Exactly), ["aA", "aB"]);
+    }
+
+    #[test]
+    fn between_two_ids_a_secret_goes_to_the_one_before_it() {
+        assert_eq!(paired("a A b", Named::Exactly), ["aA"]);
+        assert_eq!(paired("a b B c", Named::Exactly), ["bB"]);
+    }
+
+    #[test]
+    fn of_a_pair_that_stands_in_several_places_the_first_is_told() {
+        let mut sightings = sightings("a  A aA a A", Named::Exactly);
+        pair(&mut sightings);
+        let places: Vec<u64> = sightings
+            .pairs
+            .iter()
+            .map(|pair| pair.id.place.offset)
+            .collect();
+        assert_eq!(places, [0]);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Secret access keys: 40 characters of the base64 alphabet that look random,
 //! with boundaries that know that alphabet.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 
 use super::encoding::{self, Encoding};
 use super::sighting::{Named, Place, SecretSighting, Sightings};
-use super::{entropy, glyph, placeholder};
+use super::{entropy, glyph, name, placeholder};
 use crate::finding::AccessKeyId;
 use crate::secret::Secret;
 
@@ -37,7 +39,8 @@ const MAX_SAME_CASE: usize = 20;
 const MIN_LINE_ABOVE: usize = 48;
 
 /// A maximal run of characters of the alphabet.
-pub(super) struct Run {
+pub(super) struct Run<'a> {
+    bytes: &'a [u8],
     pub(super) start: usize,
     pub(super) end: usize,
     characters: Vec<u8>,
@@ -51,18 +54,18 @@ pub(super) struct Run {
 }
 
 /// The first run at or after `from` that starts before `to`.
-pub(super) fn next_run(bytes: &[u8], from: usize, to: usize) -> Option<Run> {
+pub(super) fn next_run(bytes: &[u8], from: usize, to: usize) -> Option<Run<'_>> {
     (from..to.min(bytes.len()))
         .find(|at| glyph::read(bytes, *at).is_some())
         .map(|at| read_run(bytes, at))
 }
 
 /// The run that begins at `at`, whatever stands before it.
-pub(super) fn run_at(bytes: &[u8], at: usize) -> Option<Run> {
+pub(super) fn run_at(bytes: &[u8], at: usize) -> Option<Run<'_>> {
     glyph::read(bytes, at).map(|_| read_run(bytes, at))
 }
 
-fn read_run(bytes: &[u8], start: usize) -> Run {
+fn read_run(bytes: &[u8], start: usize) -> Run<'_> {
     let mut characters = Vec::new();
     let mut at = start;
     loop {
@@ -79,12 +82,18 @@ fn read_run(bytes: &[u8], start: usize) -> Run {
             || characters.len() > MAX_ENCODED
             || AccessKeyId::parse(&characters).is_some();
         match glyph::joint(bytes, at) {
-            Some(next) if !whole && glyph::read(bytes, next).is_some() => at = next,
+            Some(next) if !whole && is_part(bytes, next) => at = next,
             _ => break,
         }
     }
+    if characters.len() < LEN
+        && let Some((joined, end)) = join_list(bytes, start..at, &characters)
+    {
+        (characters, at) = (joined, end);
+    }
     let word = |at: Option<&u8>| matches!(at, Some(b'-' | b'_'));
     Run {
+        bytes,
         start,
         end: at.max(start + 1),
         escape: glyph::escape_len(bytes, start),
@@ -93,6 +102,46 @@ fn read_run(bytes: &[u8], start: usize) -> Run {
         in_base64: ends_base64(bytes, start),
         characters,
     }
+}
+
+/// Whether the literal at `at` is too short to be a whole value of its own.
+fn is_part(bytes: &[u8], at: usize) -> bool {
+    let characters = bytes[at..].iter().take(LEN);
+    let len = characters
+        .take_while(|byte| glyph::is_base64(**byte))
+        .count();
+    len < LEN && glyph::read(bytes, at).is_some()
+}
+
+/// The literals of a list that holds nothing but the parts of a secret, as in
+/// `['…', '…'].join('')` and `concat('…', '…')`; `characters` are those of the
+/// `first`. Gives all of them, and where the last one ends.
+fn join_list(bytes: &[u8], first: Range<usize>, characters: &[u8]) -> Option<(Vec<u8>, usize)> {
+    const MAX_PARTS: usize = 8;
+    const MAX_BLANKS: usize = 64;
+    let mut place = glyph::comma(bytes, first.end)?;
+    let (_quote, before) = bytes[..first.start].split_last()?;
+    if !matches!(before.trim_ascii_end(), [.., b'[' | b'(']) {
+        return None;
+    }
+    let mut joined = characters.to_vec();
+    for _ in 1..MAX_PARTS {
+        while let Some((byte, next)) = glyph::read(bytes, place) {
+            joined.push(byte);
+            place = next;
+            if joined.len() > LEN {
+                return None;
+            }
+        }
+        if joined.len() == LEN {
+            let behind = bytes.get(place + 1..).unwrap_or_default();
+            let behind = &behind[..behind.len().min(MAX_BLANKS)];
+            let closes = matches!(behind.trim_ascii_start(), [b']' | b')', ..]);
+            return closes.then_some((joined, place));
+        }
+        place = glyph::comma(bytes, place)?;
+    }
+    None
 }
 
 /// Whether the line above the one that begins at `start` is long base64.
@@ -123,10 +172,10 @@ pub(super) fn follows(bytes: &[u8], at: usize) -> bool {
     is_secret(&rest[..len], Named::No)
 }
 
-impl Run {
+impl Run<'_> {
     /// The secret that the run is, plain or encoded.
     pub(super) fn secret(&self, named: Named) -> Option<SecretSighting> {
-        if named == Named::No && (self.in_word || self.in_base64) {
+        if named == Named::No && self.in_base64 {
             return None;
         }
         let skips = if self.escape == 0 {
@@ -134,48 +183,81 @@ impl Run {
         } else {
             &[0, self.escape]
         };
-        let found = skips.iter().find_map(|skip| {
+        let is_whole = named != Named::No || !self.in_word;
+        let found = skips.iter().filter(|_| is_whole).find_map(|skip| {
             let (value, encoding) = decode(self.characters.get(*skip..)?, named)?;
             Some((*skip, value, encoding))
         });
-        let (skip, value, encoding) = found.or_else(|| self.after_id(named))?;
+        let (skip, value, encoding) = found
+            .or_else(|| self.after_id(named))
+            .or_else(|| self.counted(named))?;
         Some(SecretSighting {
             place: Place {
                 encoding,
-                ..Place::at((self.start + skip) as u64)
+                ..Place::in_text(self.bytes, self.start + skip)
             },
             value: Secret::new(value),
             named,
             smtp: false,
+            foreign: false,
             in_binary: false,
         })
     }
 
-    /// The secret in `ID/secret` and in `IDsecret`, where the separator, if
-    /// there is one, is of the alphabet too.
+    /// The secret in `…/ID/secret` and in `IDsecret`, where the separators, if
+    /// there are any, are of the alphabet too. In a row of a database the next
+    /// column may follow as well.
     fn after_id(&self, named: Named) -> Option<(usize, Vec<u8>, Vec<Encoding>)> {
-        let (id, rest) = self.characters.split_at_checked(AccessKeyId::LEN)?;
-        AccessKeyId::parse(id)?;
-        let skip = rest
-            .len()
-            .checked_sub(LEN)
-            .filter(|separator| *separator <= 1)?;
-        let value = &rest[skip..];
-        is_secret(value, named).then(|| (AccessKeyId::LEN + skip, value.to_vec(), Vec::new()))
+        let in_id = |at: usize| matches!(self.characters[at], b'A'..=b'Z' | b'0'..=b'9');
+        let last = self.characters.len().checked_sub(AccessKeyId::LEN + LEN)?;
+        let end = (0..=last)
+            .filter(|at| *at == 0 || !in_id(at - 1))
+            .map(|at| at + AccessKeyId::LEN)
+            .find(|end| {
+                AccessKeyId::parse(&self.characters[end - AccessKeyId::LEN..*end]).is_some()
+            })?;
+        let skip = match self.characters.len() - end - LEN {
+            rest @ 0..=1 if !self.in_word && self.characters.len() <= MAX_ENCODED => rest,
+            _ if is_binary(self.bytes, self.start) => 0,
+            _ => return None,
+        };
+        let value = &self.characters[end + skip..][..LEN];
+        is_secret(value, named).then(|| (end + skip, value.to_vec(), Vec::new()))
     }
 
-    /// The SES SMTP password that the run is: base64 of the version byte 4
-    /// and a 32-byte signature.
+    /// The secret of which a binary format tells the length before it, whatever
+    /// letter the next field begins with.
+    fn counted(&self, named: Named) -> Option<(usize, Vec<u8>, Vec<Encoding>)> {
+        let value = self.characters.get(..LEN)?;
+        let found = self.characters.len() > LEN
+            && glyph::is_counted(self.bytes, self.start, LEN)
+            && is_binary(self.bytes, self.start)
+            && is_secret(value, named);
+        found.then(|| (0, value.to_vec(), Vec::new()))
+    }
+
+    /// The SES SMTP password that the run is, plain or in base64.
     fn smtp_password(&self) -> Option<SecretSighting> {
-        let shaped = matches!(self.characters[..], [b'B', b'A'..=b'P', ..])
-            && self.characters.len() == SMTP_LEN
-            && !self.in_base64
-            && looks_random(&self.characters);
-        shaped.then(|| SecretSighting {
-            place: Place::at(self.start as u64),
-            value: Secret::new(self.characters.clone()),
+        // Base64 of 44 bytes, without padding, and with a line end.
+        const ENCODED: std::ops::RangeInclusive<usize> = 59..=60;
+        if self.in_base64 {
+            return None;
+        }
+        let (value, encoding) = if ENCODED.contains(&self.characters.len()) {
+            let decoded = encoding::base64::LENIENT.decode(&self.characters).ok()?;
+            (decoded.trim_ascii().to_vec(), vec![Encoding::Base64])
+        } else {
+            (self.characters.clone(), Vec::new())
+        };
+        is_smtp_password(&value).then(|| SecretSighting {
+            place: Place {
+                encoding,
+                ..Place::in_text(self.bytes, self.start)
+            },
+            value: Secret::new(value),
             named: Named::No,
             smtp: true,
+            foreign: false,
             in_binary: false,
         })
     }
@@ -218,6 +300,14 @@ fn is_secret(characters: &[u8], named: Named) -> bool {
         } else {
             entropy::shannon(characters) >= MIN_ENTROPY && !is_words(characters)
         }
+}
+
+/// Whether these are base64 of the version byte 4 and a 32-byte signature.
+fn is_smtp_password(characters: &[u8]) -> bool {
+    matches!(characters, [b'B', b'A'..=b'P', ..])
+        && characters.len() == SMTP_LEN
+        && characters.iter().all(|byte| glyph::is_base64(*byte))
+        && looks_random(characters)
 }
 
 fn looks_random(characters: &[u8]) -> bool {
@@ -263,8 +353,9 @@ pub(super) fn collect(
     while let Some(run) = next_run(bytes, at, to) {
         at = run.end;
         if let Some(mut sighting) = run.secret(Named::No).or_else(|| run.smtp_password()) {
-            sighting.place.offset += base;
+            sighting.place = sighting.place.moved(base);
             sighting.in_binary = is_binary(bytes, run.start);
+            sighting.foreign = name::is_of_another(bytes, run.start);
             out.push_secret(sighting);
         }
     }

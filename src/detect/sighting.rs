@@ -21,6 +21,9 @@ const MAX_POSITIONS: u64 = 16;
 pub(super) struct Place {
     /// Of its first character, or of the text that encodes it.
     pub(super) offset: u64,
+    /// Where the paragraph, section, item or object that holds it begins, if
+    /// that is near.
+    pub(super) record: u64,
     /// `None` until the blob's lines up to here are counted.
     pub(super) position: Option<Position>,
     /// Outermost first.
@@ -42,6 +45,43 @@ impl Place {
             ..Self::default()
         }
     }
+
+    pub(super) fn in_text(bytes: &[u8], at: usize) -> Self {
+        Self {
+            record: record_start(bytes, at) as u64,
+            ..Self::at(at as u64)
+        }
+    }
+
+    /// The text turns out to begin at `base`.
+    pub(super) fn moved(self, base: u64) -> Self {
+        Self {
+            offset: self.offset + base,
+            record: self.record + base,
+            ..self
+        }
+    }
+}
+
+/// Where what the syntaxes of most files set off as one record begins before
+/// `at`: behind a blank line, at a section's heading, at an item of a list,
+/// at an opening brace or parenthesis. 0 where there is none nearby.
+fn record_start(bytes: &[u8], at: usize) -> usize {
+    const REACH: usize = 192;
+    let begins = |place: &usize| match bytes[*place] {
+        b'{' | b'(' => true,
+        b':' => matches!(bytes[place + 1..at], [b'\n' | b'\r', ..]),
+        b'\n' => match bytes[place + 1..at].trim_ascii_start() {
+            _ if matches!(bytes[place + 1..at], [b'\n', ..] | [b'\r', b'\n', ..]) => true,
+            [b'[', ..] | [b'-', b' ', ..] => true,
+            _ => false,
+        },
+        _ => false,
+    };
+    (at.saturating_sub(REACH)..at)
+        .rev()
+        .find(begins)
+        .unwrap_or(0)
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +110,8 @@ pub(super) struct SecretSighting {
     pub(super) named: Named,
     /// The shape of an SES SMTP password rather than of a secret access key.
     pub(super) smtp: bool,
+    /// Its name says that it is a secret of something else.
+    pub(super) foreign: bool,
     /// Among bytes that are no text, where random-looking runs are common.
     pub(super) in_binary: bool,
 }
@@ -175,6 +217,7 @@ impl Sightings {
     pub(super) fn absorb(&mut self, inner: Self, encoding: Encoding, outer: impl Fn(u64) -> u64) {
         let moved = |mut place: Place| {
             place.offset = outer(place.offset);
+            place.record = outer(place.record);
             place.encoding.insert(0, encoding);
             place
         };

@@ -52,7 +52,7 @@ pub(super) fn read_bedrock_key(bytes: &[u8], at: usize) -> Option<Standalone> {
     // What a key begins with tells it from the rest: only a key is read to
     // its end, so that many prefixes in a row do not cost a key each.
     let head = read_text(bytes, at + prefix, BEDROCK_HEAD);
-    let head = LENIENT.decode(&head).ok()?;
+    let head = decode(&head)?;
     let long_lived_account = if long_term {
         Some(account_in_name(head.strip_prefix(BEDROCK_LONG)?)?)
     } else {
@@ -64,8 +64,7 @@ pub(super) fn read_bedrock_key(bytes: &[u8], at: usize) -> Option<Standalone> {
     if encoded.len() < MIN_BEDROCK {
         return None;
     }
-    let account_id =
-        long_lived_account.or_else(|| account_of_signer(&LENIENT.decode(&encoded).ok()?));
+    let account_id = long_lived_account.or_else(|| account_of_signer(&decode(&encoded)?));
     let mut value = bytes[at..at + prefix].to_vec();
     value.extend(encoded);
     Some(Standalone {
@@ -82,7 +81,7 @@ fn begins_here(bytes: &[u8], at: usize) -> bool {
 }
 
 /// The characters of the base64 alphabet from `at` on, `most` of them at most,
-/// through escapes, joints and wrapped lines.
+/// through escapes, joints and wrapped lines, and the padding behind them.
 fn read_text(bytes: &[u8], at: usize, most: usize) -> Vec<u8> {
     let mut text = Vec::new();
     let mut place = at;
@@ -97,7 +96,26 @@ fn read_text(bytes: &[u8], at: usize, most: usize) -> Vec<u8> {
             }
         }
     }
+    let mut signs = 0;
+    while signs < 2
+        && let Some(sign) = PADDING.iter().find(|sign| bytes[place..].starts_with(sign))
+    {
+        signs += 1;
+        place += sign.len();
+    }
+    text.resize(text.len() + signs, b'=');
     text
+}
+
+/// A sign of padding, and how it is escaped.
+const PADDING: [&[u8]; 6] = [b"=", b"%3D", b"%3d", b"\\u003d", b"\\u003D", b"\\x3d"];
+
+/// Whatever padding there is.
+fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
+    let end = encoded.iter().position(|byte| *byte == b'=');
+    LENIENT
+        .decode(&encoded[..end.unwrap_or(encoded.len())])
+        .ok()
 }
 
 /// The account in `<user>-at-<account>:<secret>`.
@@ -112,4 +130,27 @@ fn account_in_name(name: &[u8]) -> Option<String> {
 fn account_of_signer(decoded: &[u8]) -> Option<String> {
     let at = memchr::memmem::find(decoded, b"ASIA")?;
     AccessKeyId::parse(decoded.get(at..at + AccessKeyId::LEN)?)?.account_id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_with_the_padding_that_it_is_written_with() {
+        let body = format!("IQoJb3JpZ2lu{}", "aB3x".repeat(30));
+        for (padding, read) in [
+            ("", ""),
+            ("=", "="),
+            ("==\"", "=="),
+            ("%3D%3D&", "=="),
+            ("\\u003d,", "="),
+            ("\nnext=", ""),
+        ] {
+            let text = format!("token={body}{padding}");
+            let token = read_session_token(text.as_bytes(), 6).unwrap();
+            let token = token.value.expose_str().unwrap().to_owned();
+            assert_eq!(token, format!("{body}{read}"), "{text}");
+        }
+    }
 }

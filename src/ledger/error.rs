@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 use thiserror::Error;
 
 /// None of these is a reason to stop: a daemon goes on without memory, says
@@ -22,6 +23,9 @@ pub enum Error {
     Open(String),
     #[error("the ledger cannot be written: the file system or the file is read-only")]
     ReadOnly,
+    /// What is in use has no name any more, and goes when it is closed.
+    #[error("the ledger was deleted or replaced while it was in use")]
+    Moved,
     /// The state before the call holds.
     #[error("the ledger cannot be written: the disk, or the room that a ledger may take, is full")]
     Full,
@@ -54,6 +58,7 @@ impl From<rusqlite::Error> for Error {
         match failure.code {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Corrupt(said),
             ErrorCode::DiskFull => Self::Full,
+            _ if failure.extended_code == SQLITE_READONLY_DBMOVED => Self::Moved,
             ErrorCode::ReadOnly => Self::ReadOnly,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
             ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Self::Open(said),

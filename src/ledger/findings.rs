@@ -1,6 +1,7 @@
 //! Which findings are open: opened, changed and resolved are decided here, and
 //! told in the transaction that decides.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -304,7 +305,7 @@ impl Recording<'_> {
         before: &str,
         json: &str,
     ) -> Result<(), Error> {
-        let fields = differing(before, json)?;
+        let (fields, json) = differing(before, json)?;
         if !fields.is_empty() {
             let open = self
                 .transaction
@@ -399,15 +400,31 @@ fn unreadable(error: &serde_json::Error) -> Error {
     Error::Corrupt(format!("the content of a finding: {error}"))
 }
 
-fn differing(before: &str, after: &str) -> Result<Vec<&'static str>, Error> {
+/// The fields that differ, and `after` with what is not known now as it was
+/// known `before`: while the metadata service is away after a start, nobody
+/// knows whose account it is, and nothing has changed.
+fn differing<'a>(before: &str, after: &'a str) -> Result<(Vec<&'static str>, Cow<'a, str>), Error> {
     let parse = |json| serde_json::from_str::<Value>(json).map_err(|error| unreadable(&error));
-    let (before, after) = (parse(before)?, parse(after)?);
-    let value = |json: &Value, pointer| json.pointer(pointer).cloned().unwrap_or_default();
-    Ok(TELLING
-        .into_iter()
-        .filter(|(_, pointer)| value(&before, pointer) != value(&after, pointer))
-        .map(|(name, _)| name)
-        .collect())
+    let (before, mut now) = (parse(before)?, parse(after)?);
+    let (mut fields, mut kept) = (Vec::new(), false);
+    for (name, pointer) in TELLING {
+        let known = before.pointer(pointer).unwrap_or(&Value::Null);
+        match now.pointer_mut(pointer) {
+            Some(value) if value == known => {}
+            Some(value) if value.is_null() => {
+                value.clone_from(known);
+                kept = true;
+            }
+            None if known.is_null() => {}
+            _ => fields.push(name),
+        }
+    }
+    let json = if kept {
+        now.to_string().into()
+    } else {
+        after.into()
+    };
+    Ok((fields, json))
 }
 
 /// Keeps what is remembered of resolved findings within its bounds.

@@ -14,8 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::priority;
-use crate::deadline::Deadline;
+use super::{Settings, priority};
 
 /// How often the threads are looked after.
 const TICK: Duration = Duration::from_millis(250);
@@ -147,7 +146,7 @@ pub(super) enum Crew {
 /// `judge` says and does.
 pub(super) fn run(
     crew: Crew,
-    deadline: &Deadline,
+    settings: &Settings,
     work: impl Fn(&Member) + Send + Sync + 'static,
     judge: &mut dyn FnMut(&Stuck<'_>) -> bool,
 ) {
@@ -181,20 +180,23 @@ pub(super) fn run(
             }
             continue;
         }
-        let patience = if deadline.is_over() {
+        let patience = if settings.deadline.is_over() {
             PATIENCE_AT_THE_END
         } else {
             PATIENCE
         };
         hands.retain_mut(|hand| {
             hand.look();
-            let place = hand.member.place();
+            let place = hand.member.place().unwrap_or_default();
             let is_given_up = hand.idle >= patience
                 && judge(&Stuck {
                     member: &hand.member,
                     beats: hand.beats,
-                    place: place.as_deref().unwrap_or(Path::new("")),
+                    place: &place,
                 });
+            if is_given_up {
+                settings.silences.note(&place, &hand.member);
+            }
             given_up += usize::from(is_given_up);
             wanted += usize::from(is_given_up && crew != Crew::One && given_up <= MAX_GIVEN_UP);
             !is_given_up

@@ -11,6 +11,7 @@ use super::crew::{self, Crew, Member};
 use super::{Examiner, Progress, Scan, Settings, join, priority, user_data};
 use crate::detect::{Detector, Scanner};
 use crate::finding::{Coverage, Finding, Instance, SkipReason, SourceKind};
+use crate::host::from_here;
 use crate::source::files::{Files, Queue, Walked, lock, show};
 use crate::source::mounts::Mounts;
 use crate::source::repositories::Repositories;
@@ -72,7 +73,9 @@ pub fn run(mut settings: Settings, progress: &Arc<Progress>) -> Scan {
 
 /// Walks through the files on as many threads as are configured.
 fn walk(shared: &Arc<Shared>) {
-    let deadline = &shared.settings.deadline;
+    let tell = |place: String| lock(&shared.walked).files.skip(SkipReason::Hung, place);
+    pass_over_silence(shared, &tell);
+    let settings = &shared.settings;
     let (roots, next) = (Arc::clone(shared), AtomicUsize::new(0));
     let resolve = move |member: &Member| {
         while let Some(root) = roots
@@ -80,24 +83,26 @@ fn walk(shared: &Arc<Shared>) {
             .roots
             .get(next.fetch_add(1, Ordering::Relaxed))
         {
-            member.enters(Some(root));
-            roots.with_files(|files| files.add_root(root, &roots.queue, &roots.walked));
+            let here = from_here(&roots.settings.root, root);
+            if !roots.queue.is_silent(&here) {
+                member.enters(Some(&here));
+                roots.with_files(|files| files.add_root(root, &roots.queue, &roots.walked));
+            }
         }
     };
-    let tell = |place: String| lock(&shared.walked).files.skip(SkipReason::Hung, place);
-    crew::run(Crew::Many(1), deadline, resolve, &mut |stuck| {
+    crew::run(Crew::Many(1), settings, resolve, &mut |stuck| {
         let is_given_up = stuck.give_up();
         if is_given_up {
-            tell(show(stuck.place));
+            tell(shared.with_files(|files| files.show(stuck.place)));
         }
         is_given_up
     });
     shared.queue.keep_outermost();
     // In another root we see what whoever mounted it wants us to.
-    if shared.settings.root == Path::new("/") {
+    if settings.root == Path::new("/") {
         let own = Arc::clone(shared);
         let work = move |_: &Member| tell_hidden(&own);
-        crew::run(Crew::One, deadline, work, &mut |stuck| {
+        crew::run(Crew::One, settings, work, &mut |stuck| {
             let is_given_up = stuck.give_up();
             if is_given_up {
                 tell("/proc/1/root".into());
@@ -110,13 +115,11 @@ fn walk(shared: &Arc<Shared>) {
         let mut examiner = walk.examiner(member);
         walk.with_files(|files| files.work(&walk.queue, &mut examiner, &walk.walked));
     };
-    let threads = Crew::Many(shared.settings.threads);
-    crew::run(threads, deadline, work, &mut |stuck| {
-        let mount = shared.mounts.mount_of(stuck.place);
-        // Beside the place, the walk goes on in the file system of its root.
-        let mount = mount.filter(|mount| *mount != shared.settings.root);
+    let threads = Crew::Many(settings.threads);
+    crew::run(threads, settings, work, &mut |stuck| {
+        let silent = shared.silent_part(stuck.place);
         let mut is_given_up = false;
-        shared.queue.give_up(mount, || {
+        shared.queue.give_up(silent, || {
             is_given_up = stuck.give_up();
             is_given_up
         });
@@ -127,6 +130,22 @@ fn walk(shared: &Arc<Shared>) {
     });
     if let Some(left) = shared.queue.left() {
         tell(show(&left));
+    }
+}
+
+/// Leaves out what an earlier scan still waits for, and tells what of it
+/// would have been walked.
+fn pass_over_silence(shared: &Shared, tell: &dyn Fn(String)) {
+    let settings = &shared.settings;
+    for place in settings.silences.places() {
+        let silent = shared.silent_part(&place);
+        let mut roots = settings.roots.iter();
+        if shared.mounts.skip(silent).is_none()
+            && roots.any(|root| place.starts_with(from_here(&settings.root, root)))
+        {
+            tell(shared.with_files(|files| files.show(&place)));
+        }
+        shared.queue.pass_over(silent);
     }
 }
 
@@ -155,7 +174,7 @@ fn stage(shared: &Arc<Shared>, source: SourceKind, work: fn(&Shared, &Member) ->
             results.coverage.extend(coverage);
         }
     };
-    crew::run(Crew::One, &shared.settings.deadline, job, &mut |stuck| {
+    crew::run(Crew::One, &shared.settings, job, &mut |stuck| {
         let mut results = lock(&shared.results);
         let is_given_up = stuck.give_up();
         if is_given_up {
@@ -188,7 +207,9 @@ fn read_user_data(shared: &Shared, member: &Member) -> Option<Coverage> {
 
 fn read_processes(shared: &Shared, member: &Member) -> Coverage {
     let proc = shared.settings.root.join("proc");
-    process::walk(&proc, Some(&shared.mounts), &mut shared.examiner(member))
+    let silent = shared.settings.silences.places();
+    let mut examiner = shared.examiner(member);
+    process::walk(&proc, Some(&shared.mounts), &silent, &mut examiner)
 }
 
 /// Makes one finding of those in the copies of a text, and says who uses the
@@ -210,7 +231,7 @@ fn tell_usage(shared: &Arc<Shared>) {
             results.findings = findings;
         }
     };
-    crew::run(Crew::One, &settings.deadline, work, &mut |stuck| {
+    crew::run(Crew::One, settings, work, &mut |stuck| {
         let is_given_up = stuck.give_up();
         if is_given_up {
             let place = show(&settings.root);
@@ -247,6 +268,15 @@ fn conclude(shared: &Shared) -> Scan {
 }
 
 impl Shared {
+    /// What is not touched any more where `place` does not answer: the file
+    /// system that it is on, or it alone, if that is the one of the root.
+    fn silent_part<'a>(&self, place: &'a Path) -> &'a Path {
+        let mount = self.mounts.mount_of(place);
+        mount
+            .filter(|mount| *mount != self.settings.root)
+            .unwrap_or(place)
+    }
+
     fn examiner<'a>(&'a self, member: &'a Member) -> Examiner<'a> {
         Examiner {
             settings: &self.settings,

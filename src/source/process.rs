@@ -4,7 +4,7 @@
 //! (another user's, without `CAP_SYS_PTRACE`) is counted.
 
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::thread::CapabilitySet;
 
@@ -17,8 +17,14 @@ use crate::sanitize;
 /// The PID namespace that has all others below it (`PROC_PID_INIT_INO`).
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
-/// Visits every process that `proc` shows.
-pub fn walk(proc: &Path, mounts: Option<&Mounts>, visitor: &mut dyn Visitor) -> Coverage {
+/// Visits every process that `proc` shows, but for those whose directories are
+/// `silent`: whoever asked them still waits for an answer.
+pub fn walk(
+    proc: &Path,
+    mounts: Option<&Mounts>,
+    silent: &[PathBuf],
+    visitor: &mut dyn Visitor,
+) -> Coverage {
     let mut coverage = Coverage::new(SourceKind::Process);
     let processes = match process::list(proc) {
         Ok(processes) => processes,
@@ -51,7 +57,12 @@ pub fn walk(proc: &Path, mounts: Option<&Mounts>, visitor: &mut dyn Visitor) -> 
             coverage.skip(SkipReason::TimeLimit, format!("process {pid}"));
             break;
         }
-        visitor.enters(Some(&proc.join(pid.to_string())));
+        let place = proc.join(pid.to_string());
+        if silent.contains(&place) {
+            coverage.skip(SkipReason::Hung, format!("process {pid}"));
+            continue;
+        }
+        visitor.enters(Some(&place));
         if let Err(error) = visit(&process, visitor, &mut coverage)
             && !process.is_without_memory()
         {

@@ -186,7 +186,14 @@ fn watch(status: &Status) -> Option<String> {
     } else {
         "; not all that is configured: the rest is only swept"
     };
-    Some(format!("watching: {} directories{part}", watch.directories))
+    let overflows = match watch.overflows {
+        0 => String::new(),
+        count => format!("; too much changed at once, and was swept, {count} times"),
+    };
+    Some(format!(
+        "watching: {} directories{part}{overflows}",
+        watch.directories
+    ))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use rolecall::ledger::FILE_NAME;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -136,6 +137,81 @@ fn without_an_inode_for_its_ledger_the_service_works_and_tells_nothing_twice_lat
     daemon.status_when("the key", open(1));
     daemon.swept();
     assert_eq!(opened(&logs), (1, 1));
+    daemon.stop();
+}
+
+#[test]
+fn a_state_directory_that_is_deleted_is_made_anew_with_what_was_in_it() {
+    let host = Host::new();
+    let old = host.write("data/old.env", host.key_pair().env());
+    let (imds, logs) = (healthy(), logs());
+    let home = home(OFTEN, &imds, &logs);
+    let mut daemon = home.start(&host.root());
+    let settled =
+        |status: &Value| status["problems"] == json!([]) && status["outbox"]["events"] == 0;
+    daemon.status_when("the key, told", |status| open(1)(status) && settled(status));
+    fs::remove_dir_all(home.state_dir()).unwrap();
+    host.write("data/new.env", host.key_pair().env());
+    daemon.status_when("the new key, told", |status| {
+        open(2)(status) && settled(status)
+    });
+    assert!(
+        home.log()
+            .contains("deleted or replaced while it was in use")
+    );
+    daemon.kill();
+    fs::remove_file(old).unwrap();
+    let mut daemon = home.start(&host.root());
+    daemon.status_when("the end of the old one, told", |status| {
+        open(1)(status) && settled(status)
+    });
+    assert_eq!(opened(&logs), (2, 2));
+    assert_eq!(told(&logs, "resolved").len(), 1);
+    daemon.stop();
+}
+
+#[test]
+fn a_ledger_of_a_later_release_is_kept_beside_and_said() {
+    let host = Host::new();
+    host.write("data/app.env", host.key_pair().env());
+    let (imds, logs) = (healthy(), logs());
+    let home = home(OFTEN, &imds, &logs);
+    let mut daemon = home.start(&host.root());
+    daemon.status_when("the key", open(1));
+    assert_eq!(daemon.stop(), Some(0));
+    let file = home.state_dir().join(FILE_NAME);
+    let later = rusqlite::Connection::open(&file).unwrap();
+    later.pragma_update(None, "user_version", 99).unwrap();
+    drop(later);
+    let before = fs::read(&file).unwrap();
+    assert!(home.status(&[]).stderr.contains("it is of format 99"));
+
+    let mut daemon = home.start(&host.root());
+    daemon.status_when("the key", open(1));
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(home.log().contains("it is of format 99"), "{}", home.log());
+    let files = fs::read_dir(home.state_dir()).unwrap();
+    let aside = files.map(|file| file.unwrap().path()).find(|path| {
+        path.to_str().unwrap().contains(".aside-") && fs::read(path).unwrap() == before
+    });
+    assert!(aside.is_some());
+}
+
+#[test]
+fn a_runtime_directory_that_cannot_be_had_is_an_error_that_names_it_once() {
+    let host = Host::new();
+    let (imds, logs) = (healthy(), logs());
+    let home = home(OFTEN, &imds, &logs);
+    let place = home.path("run");
+    fs::write(&place, "in the way").unwrap();
+    assert_eq!(home.start(&host.root()).ended(), Some(64));
+    let said = home.log();
+    assert!(said.contains(place.to_str().unwrap()), "{said}");
+    assert_eq!(said.matches("File exists").count(), 1, "{said}");
+
+    fs::remove_file(&place).unwrap();
+    let mut daemon = home.start(&host.root());
+    daemon.status_when("a directory of its own making", |_| true);
     daemon.stop();
 }
 

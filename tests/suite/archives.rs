@@ -425,14 +425,19 @@ fn a_broken_archive_is_told_and_scanned_as_it_is() {
     let noise: String = (0..50_000).map(|_| fastrand::alphanumeric()).collect();
     let whole = gzip(&[key("a"), noise.into_bytes()].concat());
     bench.put("cut", &whole[..whole.len() / 2]);
+    // All of it is there, and what says that it is whole is wrong or missing.
+    let small = gzip(&key("c"));
+    let body = &small[..small.len() - 8];
+    bench.put("checksum", &[body, &[0; 8]].concat());
+    bench.put("no-end", body);
     bench.put(
         "rar",
         &[b"Rar!\x1a\x07\x01\0".as_slice(), &key("b")].concat(),
     );
     let scan = bench.scan(&["--fail-on", "never"]);
-    let expected = ["cut:2", "rar:2"].map(String::from);
+    let expected = ["checksum:2", "cut:2", "no-end:2", "rar:2"].map(String::from);
     assert_eq!(scan.pairs, BTreeSet::from(expected));
-    assert_eq!(scan.skipped("archive-corrupt"), 1);
+    assert_eq!(scan.skipped("archive-corrupt"), 3);
     assert_eq!(scan.skipped("archive-unsupported"), 1);
     assert_eq!(scan.status, 2);
 }

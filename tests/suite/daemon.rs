@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::daemon::{Home, wait};
 use crate::support::host::Host;
-use crate::support::imds_double::{Fault, ImdsDouble, TOKEN};
+use crate::support::imds_double::{Fault, IDENTITY, ImdsDouble, TOKEN};
 use crate::support::logs_double::{FOREVER, LogsDouble, Trouble};
 use crate::support::rolecall::Rolecall;
 
@@ -353,6 +353,43 @@ fn a_role_that_is_taken_away_is_noticed_when_delivery_fails() {
             .any(|check| check["check"] == "role.missing" && check["verdict"] == "fail")
     });
     assert!(home.log().contains("role"));
+    daemon.stop();
+}
+
+#[test]
+fn what_the_instance_says_of_itself_too_late_for_one_delivery_is_there_for_the_next() {
+    let host = Host::new();
+    host.write("srv/app.env", host.key_pair().env());
+    let silent = || {
+        ImdsDouble::builder()
+            .role("web")
+            .fault(IDENTITY, Fault::Hang)
+    };
+    let (imds, logs) = (silent().start(), logs());
+    let home = home(
+        &format!("{SELDOM}[posture]\ninterval = \"1s\"\n"),
+        &imds,
+        &logs,
+    );
+    let mut daemon = home.start(&host.root());
+    daemon.status_when("a failed delivery", |status| {
+        let problems = &status["last_delivery"]["problems"];
+        problems.to_string().contains("the region is not known")
+    });
+    let address = imds.address();
+    imds.change(|_| ImdsDouble::builder().listen(address).role("web"));
+    wait("the key", || told(&logs, "opened").pop());
+    // Nor is it forgotten.
+    imds.change(|_| silent().listen(address));
+    let shown = |status: &Value| status["last_posture"]["at"].as_str().unwrap().to_owned();
+    let before = shown(&daemon.status_when("a status", |_| true));
+    daemon.status_when("other checks", |status| shown(status) > before);
+    daemon.status_when("more of them", |status| {
+        status["outbox"]["events"] == 0 && shown(status) > before
+    });
+    host.write("srv/more.env", host.key_pair().env());
+    daemon.signal(Signal::HUP);
+    wait("another key", || told(&logs, "opened").into_iter().nth(1));
     daemon.stop();
 }
 

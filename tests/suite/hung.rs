@@ -1,12 +1,16 @@
 //! File systems that stop answering: what waits for them is left behind and
-//! told, the rest of the scan goes on, and the run ends.
+//! told, the rest of the scan goes on, and the run ends; and the service lives
+//! with it.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::daemon::{SELDOM, healthy, home, logs, told as told_of};
+use crate::support::daemon::{Daemon, Manager, wait};
 use crate::support::fuse::{Fuse, Hang};
 use crate::support::host::Host;
 use crate::support::imds_double::ImdsDouble;
@@ -237,4 +241,70 @@ fn a_home_that_does_not_answer_leaves_the_look_for_shadows_open_and_ends() {
     let found: Vec<_> = ran.of_type("finding");
     assert_eq!(found.len(), 1, "{}", ran.stdout);
     assert_eq!(found[0]["location"]["unit"], "near.service");
+}
+
+fn threads(daemon: &Daemon) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid()));
+    tasks.unwrap().count()
+}
+
+#[test]
+fn a_mount_that_comes_and_does_not_answer_holds_up_nothing_of_the_service_beside_it() {
+    let scene = Scene::new();
+    let (imds, logs) = (healthy(), logs());
+    let config = format!("{SELDOM}[watch]\npaths = [\"/mnt\", \"/z\"]\n");
+    let home = home(&config, &imds, &logs);
+    let manager = Manager {
+        starts_by: ["unshare", "-m", "--"].map(str::to_owned).to_vec(),
+        environment: vec![("WATCHDOG_USEC", "2000000".to_owned())],
+    };
+    let mut daemon = home.start_by(&manager, &scene.host.root());
+    // Goes first, whatever happens: until then the service does not end.
+    let Some(fuse) = Fuse::new(Hang::ReadDir, &scene.behind) else {
+        return;
+    };
+    let status = daemon.status_when("the keys", |status| status["open"]["critical"] == 2);
+    assert_eq!(status["watch"]["complete"], true, "{status}");
+    fuse.mount_before(daemon.pid(), LOCAL, &scene.host.path("mnt"));
+    let silent = "/mnt does not answer: it is not watched, only swept";
+    let is_told = |status: &Value| status["problems"].to_string().contains(silent);
+    let is_swept = |status: &Value| {
+        status["activity"] == "idle" && status["coverage"].to_string().contains("\"hung\"")
+    };
+    daemon.status_when("the silence", is_told);
+    let status = daemon.status_when("a sweep", |status| is_told(status) && is_swept(status));
+    assert_eq!(status["watch"]["complete"], false, "{status}");
+    assert_eq!(status["last_sweep"]["complete"], false, "{status}");
+    assert_eq!(home.log().matches(silent).count(), 1, "{}", home.log());
+
+    // What is beside it is watched and swept as ever, and no thread is added.
+    let waiting = threads(&daemon);
+    let sweeps = daemon.status_when("a status", |_| true)["sweeps"].clone();
+    std::fs::remove_file(scene.host.path("z/more.env")).unwrap();
+    wait("the end of a key", || told_of(&logs, "resolved").pop());
+    let written = scene.host.key_pair();
+    scene.host.write("z/late.env", written.env());
+    wait("the key", || {
+        let mut opened = told_of(&logs, "opened").into_iter();
+        opened.find(|told| told["access_key_id"] == written.id.as_str())
+    });
+    let status = daemon.status_when("a status", |_| true);
+    assert_eq!(status["sweeps"], sweeps, "it was the watching");
+    daemon.forget();
+    let sweeps = sweeps.as_u64().unwrap();
+    for n in 1..=3 {
+        daemon.signal(Signal::HUP);
+        let status = daemon.status_when("a sweep", |status| status["sweeps"] == sweeps + n);
+        assert!(is_told(&status) && is_swept(&status), "{status}");
+        daemon.hears("WATCHDOG=1");
+    }
+    // Some idle ones end a little later.
+    let no_more = || (threads(&daemon) <= waiting).then_some(());
+    wait("as few threads as before", no_more);
+
+    drop(fuse);
+    wait("the threads", || (threads(&daemon) < waiting).then_some(()));
+    daemon.signal(Signal::HUP);
+    daemon.status_when("an end of the silence", |status| !is_told(status));
+    assert_eq!(daemon.stop(), Some(0));
 }

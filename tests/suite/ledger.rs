@@ -149,6 +149,26 @@ fn a_finding_is_opened_once_resolved_once_and_its_events_wait_in_order() {
 }
 
 #[test]
+fn what_is_not_known_any_more_has_not_changed() {
+    let dir = in_memory();
+    let mut ledger = open(dir.path());
+    let seen = |same_account| {
+        [Finding {
+            same_account,
+            ..finding("/a")
+        }]
+    };
+    record(&mut ledger, &seen(Some(false)), Standing::NotLooked, at(0));
+    for (same_account, changed) in [(None, 0), (Some(false), 0), (None, 0), (Some(true), 1)] {
+        let found = seen(same_account);
+        let (changes, _) = record(&mut ledger, &found, Standing::NotLooked, at(1));
+        assert_eq!(changes.changed, changed, "{same_account:?}");
+    }
+    let json = &ledger.open_findings().unwrap()[0].json;
+    assert!(json.contains("\"same_account\":true"), "{json}");
+}
+
+#[test]
 fn only_its_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = in_memory();

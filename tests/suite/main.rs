@@ -27,6 +27,7 @@ mod imds;
 mod killed;
 mod least_privilege;
 mod ledger;
+mod limits;
 mod memory;
 mod moto;
 mod namespaces;

@@ -125,6 +125,37 @@ fn an_idle_service_feeds_its_watchdog_and_tells_the_manager_every_step() {
     assert_eq!(daemon.ended(), Some(0));
 }
 
+#[test]
+fn an_idle_service_wakes_up_for_nothing() {
+    if !has_strace() {
+        return;
+    }
+    let host = Host::new();
+    host.write("srv/file", "nothing");
+    let (imds, logs) = (healthy(), logs());
+    let home = home(SELDOM, &imds, &logs);
+    let mut daemon = home.start(&host.root());
+    let last = |status: &Value| status["last_delivery"].clone();
+    let is_idle = |status: &Value| {
+        status["sweeps"] == 1 && status["activity"] == "idle" && status["outbox"]["events"] == 0
+    };
+    let before = last(&daemon.status_when("idleness", is_idle));
+    let log = home.path("calls");
+    let seen = std::process::Command::new("timeout")
+        .args(["10", "strace", "-f", "-qq", "-o"])
+        .arg(&log)
+        .args(["-p", &daemon.pid().to_string()])
+        .status();
+    assert!(seen.is_ok());
+    let calls = fs::read_to_string(log).unwrap();
+    // Both loops wait, and neither is woken once a second.
+    let waits = calls.lines().filter(|line| line.contains("epoll_wait"));
+    assert!((1..10).contains(&waits.count()), "{calls}");
+    let status = daemon.status_when("a status", is_idle);
+    assert_eq!(last(&status), before, "it was idle meanwhile");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 /// A disk that does not answer, for as long as this tracer lives.
 fn hang_the_ledger(home: &Home, pid: u32) -> std::process::Child {
     let ledger = home.state_dir().join(FILE_NAME);

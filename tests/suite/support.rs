@@ -5,6 +5,7 @@ pub(crate) mod authority;
 pub(crate) mod cgroup;
 pub(crate) mod corpus;
 pub(crate) mod daemon;
+pub(crate) mod disk;
 pub(crate) mod docs;
 pub(crate) mod fuse;
 pub(crate) mod host;

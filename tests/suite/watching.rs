@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rolecall::config::{Config, Overrides, PathGlobs, Sources};
@@ -32,9 +33,10 @@ fn settings(root: &Path) -> Settings {
         proc: "/proc".into(),
         paths: vec!["/srv".into()],
         exclude: PathGlobs::default(),
-        own: Vec::new(),
+        left_alone: Vec::new(),
         network_filesystems: false,
         max_watches: MAX_WATCHES,
+        steps: Arc::default(),
     }
 }
 
@@ -344,7 +346,7 @@ fn what_is_excluded_is_neither_watched_nor_told() {
 fn our_own_directory_is_not_watched() {
     let mut host = Watched::with(
         |root| fs::create_dir_all(root.join("srv/state/deep")).unwrap(),
-        |settings| settings.own = vec!["/srv/state".into()],
+        |settings| settings.left_alone = vec!["/srv/state".into()],
     );
     host.write("srv/state/ledger", "text");
     host.write("srv/state/deep/ledger", "text");

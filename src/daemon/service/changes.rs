@@ -1,15 +1,24 @@
 //! What changes in the watched directories, and when it is looked at.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{Done, Purpose, Service};
 use crate::daemon::settle::Settle;
 use crate::daemon::watch::aside::Aside;
-use crate::daemon::watch::{self, Notice};
+use crate::daemon::watch::{self, Hang, Notice};
+use crate::host::from_here;
+use crate::source::mounts::Mounts;
 use crate::source::user_data::is_copy;
-use crate::status;
+use crate::{sanitize, status};
+
+/// This process's.
+const PROC: &str = "/proc";
+
+/// Places that are waited for at the most, each by a thread.
+const MAX_HUNG: usize = 8;
 
 impl Service {
     /// Watches what the configuration names, if anything.
@@ -20,14 +29,18 @@ impl Service {
             self.state.status.watch = None;
             return self.begin_schedule();
         }
+        let own = [config.state_dir.clone(), config.runtime_dir.clone()];
+        let hung = self.hung.iter().map(|hang| hang.place.clone());
+        let answers = |path: &&PathBuf| !self.hung.iter().any(|hang| path.starts_with(&hang.place));
         let settings = watch::Settings {
             root: self.root.clone(),
-            proc: PathBuf::from("/proc"),
-            paths: config.watch.paths.clone(),
+            proc: PathBuf::from(PROC),
+            paths: config.watch.paths.iter().filter(answers).cloned().collect(),
             exclude: config.scan.exclude.clone(),
-            own: vec![config.state_dir.clone(), config.runtime_dir.clone()],
+            left_alone: own.into_iter().chain(hung).collect(),
             network_filesystems: config.scan.network_filesystems,
             max_watches: watch::MAX_WATCHES,
+            steps: Arc::default(),
         };
         self.begin(Purpose::Watch, async {
             Done::Watch(Box::new(Aside::start(settings).await))
@@ -35,25 +48,80 @@ impl Service {
     }
 
     pub(super) fn take_in_watch(&mut self, started: Result<(Aside, Vec<Notice>), watch::Error>) {
-        self.state.unwatched.clear();
         match started {
             Ok((watch, notices)) => {
+                self.state.unwatched = self.unanswered();
                 self.settle = Settle::new(self.loaded.config.watch.paths.clone());
                 self.watch = Some(watch);
                 self.hear(notices);
+                self.begin_schedule();
             }
+            Err(watch::Error::Hung(hang)) => self.leave_alone(hang),
             Err(error) => self.end_watch(&error.to_string()),
         }
-        self.begin_schedule();
+    }
+
+    /// Notices when the watching hangs.
+    pub(super) fn look_after_watch(&mut self) {
+        let now = Instant::now();
+        if let Some(hang) = self.watch.as_mut().and_then(|watch| watch.hangs(now)) {
+            self.leave_alone(hang);
+        }
+    }
+
+    /// Watches anew without what does not answer: the file system that it is
+    /// on, or it alone, if that is the one of the root.
+    fn leave_alone(&mut self, mut hang: Hang) {
+        let network = self.loaded.config.scan.network_filesystems;
+        if let Ok(mounts) = Mounts::read(Path::new(PROC), network)
+            && let Some(mount) = mounts.mount_of(&from_here(&self.root, &hang.place))
+            && let Ok(mount) = mount.strip_prefix(&self.root)
+            && mount != Path::new("")
+        {
+            hang.place = Path::new("/").join(mount);
+        }
+        log::error!("{}", unanswered(&hang.place));
+        self.hung.push(hang);
+        self.state.unwatched = self.unanswered();
+        self.watch = None;
+        if self.hung.len() <= MAX_HUNG {
+            self.begin_watch();
+        } else {
+            self.end_watch("too much does not answer");
+        }
+    }
+
+    fn unanswered(&self) -> Vec<String> {
+        let hung = self.hung.iter();
+        hung.map(|hang| unanswered(&hang.place)).collect()
+    }
+
+    /// After a sweep: watches what can be watched again.
+    pub(super) fn watch_again(&mut self) {
+        let hung = self.hung.len();
+        self.hung.retain(|hang| !hang.is_over());
+        let is_ended = self.watch.is_none() && self.loaded.config.watch.enabled;
+        let is_due = (is_ended || self.hung.len() < hung) && self.hung.len() <= MAX_HUNG;
+        if is_due && !self.runs(Purpose::Watch) {
+            self.begin_watch();
+        }
     }
 
     /// From here on nothing is watched.
     pub(super) fn end_watch(&mut self, why: &str) {
         self.watch = None;
         let problem = format!("nothing is watched, only swept: {why}");
-        log::error!("{problem}");
+        // It is tried again after each sweep.
+        if !self.state.unwatched.contains(&problem) {
+            log::error!("{problem}");
+        }
+        self.state.unwatched = self.unanswered();
         self.state.unwatched.push(problem);
         self.state.status.watch = None;
+        // What was swept while nothing was watched is not swept for that again.
+        if self.schedule.is_none() {
+            self.begin_schedule();
+        }
     }
 
     /// Takes in what happened in the watched directories.
@@ -74,6 +142,7 @@ impl Service {
                 Notice::Overflow => {
                     log::warn!("more changed than could be followed: all that is watched is swept");
                     self.missed = true;
+                    self.state.overflows += 1;
                 }
                 notice @ (Notice::LimitReached { .. } | Notice::Unwatchable { .. }) => {
                     self.state.cannot_watch(&notice);
@@ -84,6 +153,7 @@ impl Service {
             self.state.status.watch = Some(status::Watch {
                 directories: watch.watched() as u64,
                 complete: self.state.unwatched.is_empty(),
+                overflows: self.state.overflows,
             });
         }
     }
@@ -103,6 +173,11 @@ pub(super) async fn notices(watch: &mut Option<Aside>) -> Option<Vec<Notice>> {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,
     }
+}
+
+fn unanswered(place: &Path) -> String {
+    let shown = sanitize::bytes(place.as_os_str().as_encoded_bytes());
+    format!("{shown} does not answer: it is not watched, only swept")
 }
 
 /// Whether a changed file says nothing without others: git's own files, and

@@ -2,6 +2,7 @@
 //! answering must not hold up the loop, which would then do nothing at all.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -11,10 +12,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use super::{Error, Notice, Settings, Watch};
-
-/// How long the start may take; a hundred thousand directories take a second.
-const START_PATIENCE: Duration = Duration::from_mins(2);
+use super::{Error, Hang, Notice, Settings, Steps, Watch};
 
 /// A step longer than this hangs.
 const STEP_PATIENCE: Duration = Duration::from_secs(30);
@@ -31,8 +29,9 @@ pub struct Aside {
     /// Counts up when the thread begins to wait, and when it goes on: odd
     /// while it waits.
     turns: Arc<AtomicU64>,
-    /// A turn that was seen at work, and since when.
-    seen: Option<(u64, Instant)>,
+    steps: Arc<Steps>,
+    /// A turn that was seen at work, its steps by then, and since when.
+    seen: Option<((u64, u64), Instant)>,
 }
 
 /// Some notices, and how many directories were watched then.
@@ -45,19 +44,28 @@ impl Aside {
         let (teller, lots) = mpsc::channel(MAX_LOTS);
         let turns = Arc::new(AtomicU64::new(0));
         let own = Arc::clone(&turns);
+        let steps = Arc::clone(&settings.steps);
         thread::Builder::new()
             .name("watch".into())
             .spawn(move || run(settings, started, &teller, &own))
             .map_err(Error::Inotify)?;
-        let hung = || Error::Inotify(io::ErrorKind::TimedOut.into());
-        let (notices, watched) = timeout(START_PATIENCE, start)
-            .await
-            .map_err(|_| hung())?
-            .map_err(|_| hung())??;
+        let mut start = pin!(start);
+        let mut done = None;
+        let (notices, watched) = loop {
+            match timeout(STEP_PATIENCE, &mut start).await {
+                Ok(started) => {
+                    let ended = |_| Error::Inotify(io::ErrorKind::BrokenPipe.into());
+                    break started.map_err(ended)??;
+                }
+                Err(_) if done == Some(steps.count()) => return Err(Error::Hung(steps.hang())),
+                Err(_) => done = Some(steps.count()),
+            }
+        };
         let aside = Self {
             lots,
             watched,
             turns,
+            steps,
             seen: None,
         };
         Ok((aside, notices))
@@ -76,15 +84,21 @@ impl Aside {
     }
 
     /// Whether it has been at one step for too long; to be asked now and then.
-    pub fn hangs(&mut self, now: Instant) -> bool {
+    pub fn hangs(&mut self, now: Instant) -> Option<Hang> {
         let turn = self.turns.load(Ordering::Relaxed);
+        let at = (turn, self.steps.count());
         let waits = turn % 2 == 1;
         let since = match self.seen {
-            Some((known, since)) if known == turn => since,
+            Some((known, since)) if known == at => since,
             _ => now,
         };
-        self.seen = (!waits).then_some((turn, since));
-        !waits && now.duration_since(since) >= STEP_PATIENCE
+        self.seen = (!waits).then_some((at, since));
+        (!waits && now.duration_since(since) >= STEP_PATIENCE).then(|| self.steps.hang())
+    }
+
+    /// When to ask again whether it hangs, if it was seen at work.
+    pub fn ask_again(&self) -> Option<Instant> {
+        self.seen.map(|(_, since)| since + STEP_PATIENCE)
     }
 }
 
@@ -135,30 +149,38 @@ fn run(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_step_that_takes_long_hangs_and_a_wait_does_not() {
         let (_teller, lots) = mpsc::channel(1);
-        let turns = Arc::new(AtomicU64::new(0));
+        let (turns, steps) = (Arc::new(AtomicU64::new(0)), Arc::<Steps>::default());
         let mut aside = Aside {
             lots,
             watched: 0,
             turns: Arc::clone(&turns),
+            steps: Arc::clone(&steps),
             seen: None,
         };
+        steps.enter(Path::new("srv"));
         let start = Instant::now();
         let late = start + STEP_PATIENCE;
-        assert!(!aside.hangs(start));
-        assert!(!aside.hangs(start + STEP_PATIENCE / 2));
-        assert!(aside.hangs(late));
-        // It waits, and does the next step.
+        assert!(aside.hangs(start).is_none());
+        assert!(aside.hangs(start + STEP_PATIENCE / 2).is_none());
+        assert_eq!(aside.ask_again(), Some(late));
+        assert_eq!(aside.hangs(late).unwrap().place, Path::new("/srv"));
+        // It goes on, waits, and does the next step.
+        steps.enter(Path::new("etc"));
+        assert!(aside.hangs(late).is_none());
         turns.store(1, Ordering::Relaxed);
-        assert!(!aside.hangs(late));
-        assert!(!aside.hangs(late + STEP_PATIENCE));
+        assert!(aside.hangs(late).is_none());
+        assert!(aside.hangs(late + STEP_PATIENCE).is_none());
+        assert_eq!(aside.ask_again(), None);
         turns.store(2, Ordering::Relaxed);
-        assert!(!aside.hangs(late + STEP_PATIENCE));
+        assert!(aside.hangs(late + STEP_PATIENCE).is_none());
         turns.store(4, Ordering::Relaxed);
-        assert!(!aside.hangs(late + 2 * STEP_PATIENCE));
+        assert!(aside.hangs(late + 2 * STEP_PATIENCE).is_none());
     }
 }

@@ -75,6 +75,7 @@ impl Watch {
                 }) => self.visit(parent, name, announce),
                 Some(Pending::Count(directory)) => {
                     self.limit.beyond += 1;
+                    self.settings.steps.enter(&directory);
                     let below = subdirectories(&self.settings.root.join(&directory));
                     for name in below.unwrap_or_default() {
                         let path = directory.join(&*name);
@@ -116,6 +117,7 @@ impl Watch {
             return;
         }
         let here = self.settings.root.join(&path);
+        self.settings.steps.enter(&path);
         let is_known = self.tree.child(parent, &name).is_some();
         let added = if !is_known && self.tree.len() >= self.settings.max_watches {
             Err(Errno::NOSPC)

@@ -40,17 +40,18 @@ pub(super) enum Standing {
 impl Ways {
     /// Follows the paths, absolute on the host, through links and without a
     /// look at file systems that are not watched. Tells which paths are on
-    /// such a one.
+    /// such a one; `enter` is told of each place before it is touched.
     pub(super) fn find(
         root: &Path,
         paths: &[PathBuf],
         mounts: &Mounts,
+        enter: &dyn Fn(&Path),
     ) -> (Self, Vec<(PathBuf, String)>) {
         let mut ways = Self::default();
         let mut refused = Vec::new();
         let mut starts = BTreeSet::new();
         for path in paths {
-            match ways.follow(root, path, mounts) {
+            match ways.follow(root, path, mounts, enter) {
                 Ok(start) => {
                     starts.insert(start);
                 }
@@ -68,6 +69,7 @@ impl Ways {
             .starts
             .iter()
             .filter(|start| {
+                enter(start);
                 root.join(start)
                     .symlink_metadata()
                     .is_ok_and(|facts| !facts.is_dir())
@@ -77,7 +79,13 @@ impl Ways {
         (ways, refused)
     }
 
-    fn follow(&mut self, root: &Path, path: &Path, mounts: &Mounts) -> Result<PathBuf, String> {
+    fn follow(
+        &mut self,
+        root: &Path,
+        path: &Path,
+        mounts: &Mounts,
+        enter: &dyn Fn(&Path),
+    ) -> Result<PathBuf, String> {
         let mut left: VecDeque<OsString> = names(path);
         let mut at = PathBuf::new();
         let mut links = 0;
@@ -92,6 +100,7 @@ impl Ways {
             if let Some(reason) = barred(mounts, &here) {
                 return Err(format!("{} at /{}", reason.name(), at.display()));
             }
+            enter(&at);
             match rustix::fs::readlink(&here, Vec::new()) {
                 Ok(target) => {
                     links += 1;
@@ -191,7 +200,7 @@ mod tests {
 
     fn starts(root: &Path, paths: &[&str]) -> Vec<PathBuf> {
         let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
-        let (ways, refused) = Ways::find(root, &paths, &Mounts::default());
+        let (ways, refused) = Ways::find(root, &paths, &Mounts::default(), &|_| {});
         assert!(refused.is_empty(), "{refused:?}");
         ways.starts.into_iter().collect()
     }
@@ -217,7 +226,7 @@ mod tests {
         symlink("../../../../data", root.path().join("out")).unwrap();
         assert_eq!(starts(root.path(), &["/www"]), [PathBuf::from("data/www")]);
         assert_eq!(starts(root.path(), &["/out"]), [PathBuf::from("data")]);
-        let (ways, _) = Ways::find(root.path(), &["/www".into()], &Mounts::default());
+        let (ways, _) = Ways::find(root.path(), &["/www".into()], &Mounts::default(), &|_| {});
         for place in ["www", "var", "var/link", "data", "data/www"] {
             assert!(ways.is_on_the_way(Path::new(place)), "{place}");
         }
@@ -228,7 +237,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         symlink("/b", root.path().join("a")).unwrap();
         symlink("/a", root.path().join("b")).unwrap();
-        let (ways, refused) = Ways::find(root.path(), &["/a".into()], &Mounts::default());
+        let (ways, refused) = Ways::find(root.path(), &["/a".into()], &Mounts::default(), &|_| {});
         assert!(ways.starts.is_empty());
         assert_eq!(refused.len(), 1);
     }

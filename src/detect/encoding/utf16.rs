@@ -26,11 +26,11 @@ pub(in crate::detect) fn decode(bytes: &[u8], at: usize, from: usize) -> Decoded
             }
             // The last unit of a big-endian text has no byte behind it.
             [low @ (1..=0x7f)] => decoded.push(*low),
-            [0, 0] => break,
             _ if foreign == MAX_FOREIGN => break,
             _ => {
                 foreign += 1;
-                decoded.push(b'?');
+                // The text next to this one may be what belongs to it.
+                decoded.push(if *unit == [0, 0] { 0 } else { b'?' });
             }
         }
     }
@@ -41,7 +41,8 @@ pub(in crate::detect) fn decode(bytes: &[u8], at: usize, from: usize) -> Decoded
     } else {
         end
     };
-    let big_endian = start > 0 && bytes[start - 1] == 0;
+    // A zero ends a text of the other order too, which begins at an even place.
+    let big_endian = start % 2 == 1 && bytes[start - 1] == 0;
     Decoded {
         encoding: if big_endian {
             Encoding::Utf16Be
@@ -67,7 +68,6 @@ fn start_of(bytes: &[u8], at: usize, from: usize) -> usize {
                 foreign = 0;
                 start = place;
             }
-            [0, 0] => break,
             _ if foreign == MAX_FOREIGN => break,
             _ => foreign += 1,
         }

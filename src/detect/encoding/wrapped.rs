@@ -101,7 +101,9 @@ impl<A: Fn(u8) -> bool> Text<'_, A> {
         let bytes = self.bytes;
         let indented = |place: usize| {
             let rest = bytes.get(place..).unwrap_or_default().iter().take(64);
-            place + rest.take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+            // A comment or a quoted mail begins each line with a mark.
+            let indent = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'#' | b'>' | b'*');
+            place + rest.take_while(indent).count()
         };
         match &bytes[at..bytes.len().min(at + 4)] {
             [b'\r', b'\n', ..] => Some(indented(at + 2)),
@@ -137,13 +139,15 @@ impl<A: Fn(u8) -> bool> Text<'_, A> {
         line > 0
             && match &rest[line..] {
                 [] | [b'\n' | b'\r' | b'"' | b'\'' | b'<' | b'\\', ..] => true,
-                [b'=', rest @ ..] => !matches!(
-                    rest,
-                    [
-                        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'"' | b'\'' | b' ',
-                        ..,
-                    ]
-                ),
+                [b'=', b'"' | b'\'', rest @ ..] => {
+                    matches!(
+                        rest,
+                        [] | [b'\n' | b'\r' | b')' | b']' | b'}' | b',' | b';', ..]
+                    )
+                }
+                [b'=', rest @ ..] => {
+                    !matches!(rest, [b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b' ', ..])
+                }
                 _ => false,
             }
     }

@@ -87,6 +87,8 @@ pub(super) struct Input<'a> {
     end: usize,
     /// Bytes that have come from the source.
     taken: u64,
+    /// How the source failed behind what is in the buffer.
+    failure: Option<io::ErrorKind>,
 }
 
 impl<'a> Input<'a> {
@@ -106,6 +108,7 @@ impl<'a> Input<'a> {
             start: 0,
             end: 0,
             taken: 0,
+            failure: None,
         }
     }
 
@@ -137,8 +140,13 @@ impl<'a> Input<'a> {
         Ok(count)
     }
 
+    /// Fails as the source did, once all before that is read.
+    fn check(&self) -> io::Result<()> {
+        self.failure.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
     /// The next bytes, without reading them: as many as asked for unless the
-    /// input ends before.
+    /// input ends, or fails, before.
     pub(super) fn peek(&mut self, len: usize) -> io::Result<&[u8]> {
         let len = len.min(BUFFER);
         if self.buffer.len() < len {
@@ -149,12 +157,17 @@ impl<'a> Input<'a> {
             self.end -= self.start;
             self.start = 0;
         }
-        while self.end - self.start < len {
+        while self.end - self.start < len && self.failure.is_none() {
             let space = &mut self.buffer[self.end..];
-            match Self::pull(&mut self.source, &mut self.taken, space)? {
-                0 => break,
-                count => self.end += count,
+            match Self::pull(&mut self.source, &mut self.taken, space) {
+                Ok(0) => break,
+                Ok(count) => self.end += count,
+                // What came before is still to be read.
+                Err(error) => self.failure = Some(error.kind()),
             }
+        }
+        if self.start == self.end {
+            self.check()?;
         }
         let end = self.end.min(self.start + len);
         Ok(&self.buffer[self.start..end])
@@ -227,6 +240,7 @@ impl<'a> Input<'a> {
 impl Read for Input<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.start == self.end && out.len() >= self.buffer.len() {
+            self.check()?;
             return Self::pull(&mut self.source, &mut self.taken, out);
         }
         let there = self.fill_buf()?;
@@ -242,6 +256,7 @@ impl BufRead for Input<'_> {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
+            self.check()?;
             self.end = Self::pull(&mut self.source, &mut self.taken, &mut self.buffer)?;
         }
         Ok(&self.buffer[self.start..self.end])

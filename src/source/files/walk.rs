@@ -32,7 +32,7 @@ struct State {
     at_work: usize,
     /// Threads that wait for an entry.
     idle: usize,
-    /// Mount points beneath which nothing is touched any more.
+    /// Places at and beneath which nothing is touched any more.
     silent: Vec<PathBuf>,
     is_over: bool,
 }
@@ -96,17 +96,22 @@ impl Queue {
     }
 
     /// A thread does not come back from its entry, unless `gives_up` finds
-    /// that it just did. Nothing beneath `mount` is touched any more.
-    pub fn give_up(&self, mount: Option<&Path>, gives_up: impl FnOnce() -> bool) {
+    /// that it just did. Nothing at or beneath `silent` is touched any more.
+    pub fn give_up(&self, silent: &Path, gives_up: impl FnOnce() -> bool) {
         let mut state = lock(&self.state);
         if gives_up() {
             state.at_work -= 1;
-            state.silent.extend(mount.map(Path::to_owned));
+            state.silent.push(silent.to_owned());
             self.wake(&state);
         }
     }
 
-    /// Whether nothing beneath it is touched any more.
+    /// Nothing at or beneath `silent` is touched.
+    pub fn pass_over(&self, silent: &Path) {
+        lock(&self.state).silent.push(silent.to_owned());
+    }
+
+    /// Whether nothing at or beneath it is touched any more.
     pub fn is_silent(&self, path: &Path) -> bool {
         let state = lock(&self.state);
         state.silent.iter().any(|mount| path.starts_with(mount))

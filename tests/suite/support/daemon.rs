@@ -46,19 +46,20 @@ pub(crate) fn wait<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The same for what takes longer.
-pub(crate) fn wait_for<T>(
-    patience: Duration,
-    what: &str,
-    mut found: impl FnMut() -> Option<T>,
-) -> T {
+pub(crate) fn wait_for<T>(patience: Duration, what: &str, found: impl FnMut() -> Option<T>) -> T {
+    try_wait(patience, found).unwrap_or_else(|| panic!("waited in vain for {what}"))
+}
+
+fn try_wait<T>(patience: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + patience;
-    loop {
-        if let Some(found) = found() {
+    while Instant::now() < end {
+        let found = found();
+        if found.is_some() {
             return found;
         }
-        assert!(Instant::now() < end, "waited in vain for {what}");
         std::thread::sleep(TICK);
     }
+    None
 }
 
 fn hear(socket: &UnixDatagram) -> Receiver<String> {
@@ -222,13 +223,19 @@ impl Daemon {
         is_so: impl Fn(&Value) -> bool,
     ) -> Result<Value, ExitStatus> {
         let socket = self.home.join("run/rolecall.sock");
-        wait(what, || {
+        let mut last = None;
+        let found = try_wait(PATIENCE, || {
             if let Some(ended) = self.child.try_wait().unwrap() {
                 return Some(Err(ended));
             }
             let stream = std::os::unix::net::UnixStream::connect(&socket).ok()?;
             let status: Value = serde_json::from_reader(stream).ok()?;
-            is_so(&status).then_some(Ok(status))
+            let status = last.insert(status);
+            is_so(status).then(|| Ok(status.clone()))
+        });
+        found.unwrap_or_else(|| {
+            let log = fs::read_to_string(self.home.join("log"));
+            panic!("waited in vain for {what}: {last:?}: {log:?}")
         })
     }
 

@@ -82,6 +82,20 @@ impl Fuse {
         })
     }
 
+    /// Mounts it at `place` as the type `kind`, where only the process `pid`
+    /// sees it, which has a mount namespace of its own.
+    pub(crate) fn mount_before(&self, pid: u32, kind: &str, place: &Path) {
+        let mut mount = Command::new("nsenter");
+        mount.args(["-t", &pid.to_string(), "-m", "mount", "-i", "-t", kind]);
+        mount.args([
+            "-o",
+            "fd=0,rootmode=40000,user_id=0,group_id=0,allow_other",
+            "double",
+        ]);
+        let device = Stdio::from(self.device.try_clone().unwrap());
+        assert!(mount.arg(place).stdin(device).status().unwrap().success());
+    }
+
     /// A command that mounts it at `place` as the type `kind`, where only
     /// itself sees it, and then runs `program`.
     pub(crate) fn command(&self, kind: &str, place: &Path, program: &Path) -> Command {

@@ -38,6 +38,15 @@ impl Host {
         }
     }
 
+    /// A host of very many files, where they cost little.
+    pub(crate) fn in_memory() -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm");
+        Self {
+            dir: dir.or_else(|_| tempfile::tempdir()).unwrap(),
+            seed: Cell::new(1),
+        }
+    }
+
     /// A host of files with the processes of this machine, and keys that no
     /// process of another test holds.
     pub(crate) fn with_processes() -> Self {

@@ -1,0 +1,49 @@
+//! How the watching gets on, for whoever looks after it from another thread.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Counts the steps, and knows what the last one touched.
+#[derive(Debug, Default)]
+pub struct Steps {
+    count: AtomicU64,
+    place: Mutex<PathBuf>,
+}
+
+/// A step that does not come back.
+#[derive(Debug)]
+pub struct Hang {
+    /// What it touched, absolute on the host.
+    pub place: PathBuf,
+    thread: Weak<Steps>,
+}
+
+impl Steps {
+    /// `place` is touched next.
+    pub(super) fn enter(&self, place: &Path) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let mut current = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        current.clear();
+        current.push(place);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn hang(self: &Arc<Self>) -> Hang {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        Hang {
+            place: Path::new("/").join(&*place),
+            thread: Arc::downgrade(self),
+        }
+    }
+}
+
+impl Hang {
+    /// Whether it came back after all.
+    pub fn is_over(&self) -> bool {
+        self.thread.strong_count() == 0
+    }
+}

@@ -1,0 +1,42 @@
+//! What stopped answering in earlier scans and still does not: each scan that
+//! asked again would leave another thread behind.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::crew::Member;
+
+/// The threads that were given up and have not come back, each with what it
+/// touched, as seen from here.
+#[derive(Debug, Default)]
+pub struct Silences(Mutex<Vec<(PathBuf, Weak<Member>)>>);
+
+impl Silences {
+    pub(super) fn note(&self, place: &Path, member: &Arc<Member>) {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.push((place.to_owned(), Arc::downgrade(member)));
+    }
+
+    pub fn places(&self) -> Vec<PathBuf> {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A thread that ends lets go of its own.
+        threads.retain(|(_, member)| member.strong_count() > 0);
+        threads.iter().map(|(place, _)| place.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_silent_as_long_as_its_thread_does_not_come_back() {
+        let silences = Silences::default();
+        let threads = [Arc::new(Member::default()), Arc::new(Member::default())];
+        silences.note(Path::new("/mnt/a"), &threads[0]);
+        silences.note(Path::new("/mnt/b"), &threads[1]);
+        let [one, _other] = threads;
+        drop(one);
+        assert_eq!(silences.places(), [Path::new("/mnt/b")]);
+    }
+}
