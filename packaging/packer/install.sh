@@ -19,6 +19,5 @@ fi
 cd /
 rm -rf /var/tmp/rolecall-packages
 rolecall config --check
-# An image holds no memory of the machine that made it.
+# It is for the instances of the image to tell.
 systemctl stop rolecall.service || true
-find /var/lib/rolecall -mindepth 1 -delete 2>/dev/null || true

@@ -2,7 +2,12 @@
 //! process, the metadata service at its real address one hop away, CloudWatch
 //! Logs behind it. `cargo test --test suite boot` is all it takes, as root.
 
+mod gate;
+mod image;
+mod instance;
 mod machine;
+mod rpm;
+mod virtual_machine;
 
 use serde_json::Value;
 
@@ -13,7 +18,8 @@ use crate::support::imds_double::{Builder, ImdsDouble};
 use crate::support::logs_double::LogsDouble;
 use crate::support::netns::Network;
 use crate::support::side_by_side::give_way;
-use machine::{Image, Machine};
+use image::Image;
+use machine::Machine;
 
 const METADATA: &str = "169.254.169.254:80";
 const LOGS: &str = "10.77.0.2:4580";
@@ -41,6 +47,18 @@ const PLACES: [&str; 6] = [
     "srv/app/.env",
     "usr/share/app/settings.env",
 ];
+
+fn healthy() -> Builder {
+    ImdsDouble::builder().role("web").hop_limit(1)
+}
+
+/// The metadata service at its address, and CloudWatch Logs.
+fn doubles(network: &Network, instance: Builder) -> (ImdsDouble, LogsDouble) {
+    network.at_metadata(|| {
+        let imds = instance.listen(METADATA.parse().unwrap()).start();
+        (imds, LogsDouble::builder().group(GROUP).listen(LOGS))
+    })
+}
 
 fn finding(logs: &LogsDouble, event: &str, is_it: impl Fn(&Value) -> bool) -> Value {
     wait(event, || told(logs, event).into_iter().find(&is_it))
@@ -73,14 +91,10 @@ fn of_type(logs: &LogsDouble, event: &str) -> Vec<Value> {
 #[test]
 fn an_instance_with_the_package_boots_reports_and_is_followed_through_its_life() {
     give_way();
-    let (Some(image), Some(network)) = (Image::prepare(), Network::new()) else {
+    let (Some(image), Some(network)) = (Image::of_container(), Network::new()) else {
         return;
     };
-    let imds = network.at_metadata(|| {
-        let double = ImdsDouble::builder().role("web").hop_limit(1);
-        double.listen(METADATA.parse().unwrap()).start()
-    });
-    let logs = network.at_metadata(|| LogsDouble::builder().group(GROUP).listen(LOGS));
+    let (imds, logs) = doubles(&network, healthy());
     let host = Host::with_processes();
     let mut keys: Vec<KeyPair> = Vec::new();
 
@@ -148,7 +162,7 @@ fn an_instance_with_the_package_boots_reports_and_is_followed_through_its_life()
     // IMDSv1 is switched on, and off again.
     imds.change(Builder::tokens_optional);
     verdict(&logs, "imds.v1-enabled", "fail");
-    imds.change(|_| ImdsDouble::builder().role("web").hop_limit(1));
+    imds.change(|_| healthy());
     verdict(&logs, "imds.v1-enabled", "pass");
 
     // The role vanishes, which is told when there is one again.
@@ -157,7 +171,7 @@ fn an_instance_with_the_package_boots_reports_and_is_followed_through_its_life()
         let said = machine.journal();
         said.contains("role.missing").then_some(())
     });
-    imds.change(|_| ImdsDouble::builder().role("web").hop_limit(1));
+    imds.change(|_| healthy());
     verdict(&logs, "role.missing", "pass");
 
     // After a reboot what was told is not told again.
@@ -191,10 +205,12 @@ fn an_instance_with_the_package_boots_reports_and_is_followed_through_its_life()
                 .any(|event| event.message.contains(secret.as_str()))
         );
     }
-    the_package_is_upgraded_removed_and_purged(&image, &machine);
+    the_package_is_upgraded_removed_and_purged(image, &machine);
     machine.shut_down();
-    network.at_metadata(|| drop(logs));
 }
+
+/// As an upgrade is done where nobody answers questions.
+const DPKG: [&str; 4] = ["dpkg", "--force-confdef", "--force-confold", "--install"];
 
 /// What is configured survives all but the purge.
 fn the_package_is_upgraded_removed_and_purged(image: &Image, machine: &Machine) {
@@ -207,13 +223,13 @@ fn the_package_is_upgraded_removed_and_purged(image: &Image, machine: &Machine) 
 
     machine.succeeds(&["sh", "-c", &format!("echo '# ours' >> {config}")]);
     let before = process();
-    machine.install(&image.upgrade("0.1.0-2"));
+    machine.install(&image.upgrade("0.1.0-2"), &DPKG);
     assert_eq!(active(), "active");
     assert_ne!(process(), before, "an upgrade restarts the service");
     assert!(machine.output(&["tail", "-n1", config]).contains("# ours"));
 
     machine.succeeds(&["systemctl", "disable", "--now", "rolecall.service"]);
-    machine.install(&image.upgrade("0.1.0-3"));
+    machine.install(&image.upgrade("0.1.0-3"), &DPKG);
     assert_eq!(
         (enabled("rolecall.service"), active()),
         ("disabled".into(), "inactive".into())

@@ -1,7 +1,5 @@
 #!/bin/sh
-# Run by SSM Distributor in the directory of the unpacked zip, as root. Whether
-# the service is started is the package's affair: an upgrade leaves disabled
-# what was disabled.
+# Run by SSM Distributor in the directory of the unpacked zip, as root.
 set -eu
 cd "$(dirname "$0")"
 for package in ./*.deb ./*.rpm; do
@@ -12,3 +10,8 @@ for package in ./*.deb ./*.rpm; do
   esac
 done
 rolecall config --check
+# An rpm starts nothing by custom, and this instance was booted already. What an
+# administrator disabled stays so.
+if systemctl --quiet is-enabled rolecall.service; then
+  systemctl start rolecall.service
+fi

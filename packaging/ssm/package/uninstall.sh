@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run by SSM Distributor as root. The configuration and the ledger stay; to
-# purge them is a decision of its own.
+# Run by SSM Distributor as root. A changed configuration stays, and of a .deb
+# the ledger: to purge them is a decision of its own.
 set -eu
 if command -v dpkg-query >/dev/null && dpkg-query --show rolecall >/dev/null 2>&1; then
   dpkg --remove rolecall

@@ -1,18 +1,15 @@
-//! Machines that boot in a container: roots with systemd as the first process.
+//! Machines that boot in a container, with the kernel of this one.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::image::{Root, succeeds};
 use crate::support::daemon::wait;
 use crate::support::host::KeyPair;
-
-/// The distribution in the root.
-const SUITE: &str = "bookworm";
 
 /// What the service tries to write, with the settings of its unit.
 const TRY: &str = "for place in / /boot /dev /dev/mqueue /dev/shm /etc /etc/rolecall /home /media /mnt \
@@ -21,143 +18,19 @@ const TRY: &str = "for place in / /boot /dev /dev/mqueue /dev/shm /etc /etc/role
     if touch $place/probe 2>/dev/null; then echo $place; fi; done >/var/lib/rolecall/written; \
     rm -f /var/lib/rolecall/probe /run/rolecall/probe";
 
-/// A root of the distribution and the package, made once and kept in the
-/// target directory.
-pub(crate) struct Image {
-    base: PathBuf,
-    package: PathBuf,
-}
-
-/// A root with the package; taken away when dropped.
-pub(crate) struct Root(tempfile::TempDir);
-
 /// A machine that runs; switched off when dropped.
 pub(crate) struct Machine {
     container: Child,
-    /// Its first process, as seen from here.
-    leader: Pid,
     root: PathBuf,
 }
 
 /// A program of another user's; ended when dropped.
 pub(crate) struct Workload(Child);
 
-fn target() -> &'static Path {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
-}
-
-fn succeeds(command: &mut Command) -> String {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-impl Image {
-    /// `None`, with the reason printed, where machines cannot be made.
-    #[expect(clippy::print_stderr, reason = "a skipped test says why")]
-    pub(crate) fn prepare() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: a machine boots for root only");
-            return None;
-        }
-        for tool in ["mmdebstrap", "systemd-nspawn", "dpkg-deb", "rpmbuild"] {
-            if Command::new(tool).arg("--version").output().is_err() {
-                eprintln!("skipped: there is no {tool}");
-                return None;
-            }
-        }
-        let base = target().join(format!("boot/{SUITE}.tar"));
-        if !base.exists() {
-            fs::create_dir_all(base.parent().unwrap()).unwrap();
-            let unfinished = base.with_extension("tmp");
-            succeeds(
-                Command::new("mmdebstrap")
-                    .args(["--quiet", "--variant=minbase", "--format=tar"])
-                    .args(["--include=systemd,systemd-sysv,ca-certificates", SUITE])
-                    .arg(&unfinished),
-            );
-            fs::rename(unfinished, &base).unwrap();
-        }
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        succeeds(
-            Command::new(repository.join("packaging/build"))
-                .args(["--profile", "dev", "packages"])
-                .env("CARGO_TARGET_DIR", target()),
-        );
-        let name = format!("dist/rolecall_{}-1_amd64.deb", env!("CARGO_PKG_VERSION"));
-        Some(Self {
-            base,
-            package: repository.join(name),
-        })
-    }
-
-    /// A root with the package, as a bake makes it: nothing runs there.
-    pub(crate) fn install(&self) -> Root {
-        let root = Root(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
-        let path = root.0.path();
-        succeeds(
-            Command::new("tar")
-                .arg("-xf")
-                .arg(&self.base)
-                .arg("-C")
-                .arg(path),
-        );
-        fs::copy(&self.package, path.join("rolecall.deb")).unwrap();
-        let script = "dpkg --install /rolecall.deb && rm /rolecall.deb";
-        succeeds(Command::new("chroot").arg(path).args(["sh", "-c", script]));
-        root
-    }
-
-    /// The same package with another version.
-    pub(crate) fn upgrade(&self, version: &str) -> PathBuf {
-        let directory = self.package.with_file_name(version);
-        let _ = fs::remove_dir_all(&directory);
-        succeeds(
-            Command::new("dpkg-deb")
-                .arg("-R")
-                .args([&self.package, &directory]),
-        );
-        let control = directory.join("DEBIAN/control");
-        let text = fs::read_to_string(&control).unwrap();
-        let old = format!("Version: {}-1", env!("CARGO_PKG_VERSION"));
-        assert!(text.contains(&old));
-        fs::write(control, text.replace(&old, &format!("Version: {version}"))).unwrap();
-        let package = self.base.with_file_name(format!("{version}.deb"));
-        succeeds(
-            Command::new("dpkg-deb")
-                .args(["-Znone", "--build"])
-                .args([&directory, &package]),
-        );
-        fs::remove_dir_all(directory).unwrap();
-        package
-    }
-}
-
-impl Root {
-    pub(crate) fn write(&self, name: &str, text: &str) {
-        let path = self.0.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    /// Only root may read it.
-    pub(crate) fn write_private(&self, name: &str, text: &str) {
-        self.write(name, text);
-        let path = self.0.path().join(name);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-    }
-}
-
 impl Machine {
     /// Boots with this network namespace, until systemd has started all.
     pub(crate) fn boot(root: &Root, network: &str) -> Self {
-        let root = root.0.path().to_owned();
+        let root = root.path().to_owned();
         let container = Command::new("systemd-nspawn")
             .args(["--quiet", "--boot", "--register=no", "--keep-unit"])
             .args([
@@ -174,16 +47,7 @@ impl Machine {
             .stderr(Stdio::null())
             .spawn()
             .expect("systemd-nspawn starts");
-        let children = format!("/proc/{0}/task/{0}/children", container.id());
-        let leader = wait("the first process", || {
-            let children = fs::read_to_string(&children).ok()?;
-            Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
-        });
-        let machine = Self {
-            container,
-            leader,
-            root,
-        };
+        let machine = Self { container, root };
         wait("the end of the boot", || {
             let state = machine
                 .command(&["systemctl", "is-system-running"])
@@ -194,9 +58,26 @@ impl Machine {
         machine
     }
 
+    /// Its first process, as seen from here.
+    fn leader(&self) -> Option<Pid> {
+        let children = format!("/proc/{0}/task/{0}/children", self.container.id());
+        let children = fs::read_to_string(children).ok()?;
+        // Before it there is one that makes the container.
+        let is_first = |pid: &&str| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let mut lines = status.lines();
+            lines.any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
+        };
+        let leader = children.split_whitespace().find(is_first)?;
+        Pid::from_raw(leader.parse().ok()?)
+    }
+
     /// A command in it, as root.
     fn command(&self, words: &[&str]) -> Command {
-        let leader = self.leader.as_raw_nonzero().to_string();
+        let leader = self
+            .leader()
+            .map_or(0, |leader| leader.as_raw_nonzero().get());
+        let leader = leader.to_string();
         let mut command = Command::new("nsenter");
         command.args([
             "-t", &leader, "-m", "-u", "-i", "-n", "-p", "-C", "env", "-i",
@@ -273,16 +154,11 @@ impl Machine {
         written.lines().map(ToOwned::to_owned).collect()
     }
 
-    pub(crate) fn install(&self, package: &Path) {
-        let inside = self.root.join("upgrade.deb");
+    /// Installs a package, or upgrades to it, with the words of a command.
+    pub(crate) fn install(&self, package: &Path, command: &[&str]) {
+        let inside = self.root.join("package");
         fs::copy(package, &inside).unwrap();
-        self.succeeds(&[
-            "dpkg",
-            "--force-confdef",
-            "--force-confold",
-            "--install",
-            "/upgrade.deb",
-        ]);
+        self.succeeds(&[command, &["/package"]].concat());
         fs::remove_file(inside).unwrap();
     }
 
@@ -298,7 +174,10 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if self.container.try_wait().is_ok_and(|ended| ended.is_none()) {
-            let _ = kill_process(self.leader, Signal::KILL);
+            match self.leader() {
+                Some(leader) => drop(kill_process(leader, Signal::KILL)),
+                None => drop(self.container.kill()),
+            }
             let _ = self.container.wait();
         }
     }

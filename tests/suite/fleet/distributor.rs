@@ -148,28 +148,40 @@ fn the_scripts_call_the_package_manager_that_the_package_is_for() {
             &dist.path().join("distributor").join(archive),
             unpacked.path(),
         );
-        let programs = |configuration: i32| {
+        let programs = |configuration: i32, enabled: i32| {
             Programs::new()
+                .recording("systemctl", enabled)
                 .recording("dpkg", 0)
                 .recording("dpkg-query", i32::from(manager != "dpkg"))
                 .recording("rpm", 0)
                 .recording("rolecall", configuration)
         };
         for script in ["install.sh", "update.sh"] {
-            let programs = programs(0);
+            let programs = programs(0, 0);
             let output = programs.run(&mut Command::new(unpacked.path().join(script)));
             assert!(output.status.success(), "{}", stderr(&output));
             assert_eq!(programs.recorded(manager).join(" "), installed);
             assert_eq!(programs.recorded("rolecall"), ["config", "--check"]);
+            let started = ["start", "rolecall.service"];
+            assert!(
+                programs
+                    .recorded("systemctl")
+                    .ends_with(&started.map(Into::into))
+            );
         }
-        let removing = programs(0);
+        let disabled = programs(0, 1);
+        let output = disabled.run(&mut Command::new(unpacked.path().join("install.sh")));
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(!disabled.recorded("systemctl").contains(&"start".into()));
+        let removing = programs(0, 0);
         let output = removing.run(&mut Command::new(unpacked.path().join("uninstall.sh")));
         assert!(output.status.success(), "{}", stderr(&output));
         assert_eq!(removing.recorded(manager).join(" "), removed);
 
         // A configuration that is wrong shows where one looks: in the status.
-        let wrong = programs(64);
+        let wrong = programs(64, 0);
         let output = wrong.run(&mut Command::new(unpacked.path().join("install.sh")));
         assert_eq!(output.status.code(), Some(64));
+        assert!(wrong.recorded("systemctl").is_empty());
     }
 }

@@ -42,11 +42,16 @@ pub(crate) struct Manager {
 
 /// Asks until `found` says what was waited for.
 pub(crate) fn wait<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
-    try_wait(found).unwrap_or_else(|| panic!("waited in vain for {what}"))
+    wait_for(PATIENCE, what, found)
 }
 
-fn try_wait<T>(mut found: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + PATIENCE;
+/// The same for what takes longer.
+pub(crate) fn wait_for<T>(patience: Duration, what: &str, found: impl FnMut() -> Option<T>) -> T {
+    try_wait(patience, found).unwrap_or_else(|| panic!("waited in vain for {what}"))
+}
+
+fn try_wait<T>(patience: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + patience;
     while Instant::now() < end {
         let found = found();
         if found.is_some() {
@@ -219,7 +224,7 @@ impl Daemon {
     ) -> Result<Value, ExitStatus> {
         let socket = self.home.join("run/rolecall.sock");
         let mut last = None;
-        let found = try_wait(|| {
+        let found = try_wait(PATIENCE, || {
             if let Some(ended) = self.child.try_wait().unwrap() {
                 return Some(Err(ended));
             }

@@ -87,6 +87,7 @@ pub(crate) enum Reply {
 
 /// Serves until it is dropped.
 pub(crate) struct Server {
+    listener: Arc<TcpListener>,
     address: SocketAddr,
     stop: Arc<AtomicBool>,
     accepting: Option<std::thread::JoinHandle<()>>,
@@ -97,29 +98,31 @@ impl Server {
         Self::listen("127.0.0.1:0", handler)
     }
 
-    /// In the network namespace of the calling thread, in which it has to be
-    /// dropped.
+    /// In the network namespace of the calling thread.
     pub(crate) fn listen(
         address: &str,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).expect("a free port");
+        let listener = Arc::new(TcpListener::bind(address).expect("a free port"));
         let address = listener.local_addr().expect("an address");
         let stop = Arc::new(AtomicBool::new(false));
         let handler: Arc<dyn Fn(&Request) -> Reply + Send + Sync> = Arc::new(handler);
         let accepting = std::thread::spawn({
-            let stop = Arc::clone(&stop);
+            let (stop, listener) = (Arc::clone(&stop), Arc::clone(&listener));
             move || {
-                for stream in listener.incoming().flatten() {
+                loop {
+                    let accepted = listener.accept();
                     if stop.load(Ordering::SeqCst) {
                         return;
                     }
+                    let Ok((stream, _)) = accepted else { continue };
                     let (stop, handler) = (Arc::clone(&stop), Arc::clone(&handler));
                     std::thread::spawn(move || serve(stream, &stop, &*handler));
                 }
             }
         });
         Self {
+            listener,
             address,
             stop,
             accepting: Some(accepting),
@@ -134,8 +137,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread.
-        let _ = TcpStream::connect(self.address);
+        // Wakes the accepting thread, where no connection from here could.
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
         }

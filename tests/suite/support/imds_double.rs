@@ -22,6 +22,7 @@ use server::{Shared, lock};
 
 pub(crate) const TOKEN: &str = "/latest/api/token";
 pub(crate) const LISTING: &str = "/latest/meta-data/";
+const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
 pub(crate) const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
 pub(crate) const IAM_INFO: &str = "/latest/meta-data/iam/info";
 pub(crate) const IDENTITY: &str = "/latest/dynamic/instance-identity/document";
@@ -125,7 +126,7 @@ impl Builder {
             credentials: Key::temporary(0),
         };
         double = double.item(IDENTITY, identity).item(PARTITION, "aws");
-        double.item(LISTING, "ami-id\niam/\ninstance-id\n")
+        double.item(INSTANCE_ID, "i-0123456789abcdef0")
     }
 
     /// The credentials that the role gives out, in place of made-up ones.

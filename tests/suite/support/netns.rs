@@ -55,6 +55,19 @@ impl Network {
         Some(network)
     }
 
+    /// Adds the place for a virtual machine's cable, `tap0`, where
+    /// 169.254.169.254 is: one hop away from it.
+    pub(crate) fn add_tap(&self) {
+        let metadata = self.metadata();
+        for command in [
+            format!("-n {metadata} tuntap add dev tap0 mode tap"),
+            format!("-n {metadata} addr add 10.77.1.1/24 dev tap0"),
+            format!("-n {metadata} link set tap0 up"),
+        ] {
+            assert!(ip(&words(&command)), "ip {command} failed");
+        }
+    }
+
     /// Runs `ip route replace` on the host's side.
     pub(crate) fn replace_route(&self, route: &str) {
         let command = format!("-n {} route replace {route}", self.host());

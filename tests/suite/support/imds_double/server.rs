@@ -1,7 +1,7 @@
 //! The serving side of the double: HTTP/1.1 by hand, since half of the faults
 //! are things that no HTTP library would send.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::{Builder, Fault, Key, ROLES, Request, Role, TOKEN};
 
@@ -216,6 +217,7 @@ impl Shared {
     }
 
     fn item(&self, says: &Builder, path: &str) -> Answer {
+        let path = &latest(path);
         if let Some(role) = &says.role {
             // aws-config asks without the slash at the end.
             if path.trim_end_matches('/') == ROLES.trim_end_matches('/') {
@@ -227,7 +229,7 @@ impl Shared {
         }
         match says.items.get(path) {
             Some(body) => Answer::ok(body.as_slice()),
-            None => Answer::error(404),
+            None => listing(says, path).map_or_else(|| Answer::error(404), Answer::ok),
         }
     }
 
@@ -258,6 +260,30 @@ impl Shared {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// The path of today's version: others are named by their date.
+fn latest(path: &str) -> String {
+    let mut parts = path.splitn(3, '/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(""), Some(version), Some(rest)) if version.parse::<Date>().is_ok() => {
+            format!("/latest/{rest}")
+        }
+        _ => path.to_owned(),
+    }
+}
+
+/// The names in a folder, one a line.
+fn listing(says: &Builder, folder: &str) -> Option<String> {
+    let folder = format!("{}/", folder.trim_end_matches('/'));
+    let paths = says
+        .items
+        .keys()
+        .filter_map(|path| path.strip_prefix(&folder));
+    let names: BTreeSet<&str> = paths
+        .filter_map(|path| path.split_inclusive('/').next())
+        .collect();
+    (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join("\n"))
 }
 
 fn set_ttl(stream: &TcpStream, ttl: u8) -> io::Result<()> {
