@@ -128,6 +128,13 @@ impl State {
         self.status
             .instance_id
             .clone_from(&self.instance.instance_id);
+        if let Some(id) = &self.instance.instance_id
+            && self.store.belongs_to(id)
+        {
+            self.status.last_sweep = None;
+            self.status.last_delivery = None;
+            self.status.coverage.clear();
+        }
         let at_ms = Timestamp::now().as_millisecond();
         let clock = Instant::now();
         self.checks = posture.checks;

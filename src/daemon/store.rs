@@ -20,6 +20,9 @@ use crate::ledger::{
 use crate::report::journal;
 use crate::status;
 
+/// The fact that says which instance the ledger is of.
+const INSTANCE: &str = "instance";
+
 pub(super) struct Store {
     ledger: Ledger,
     state_dir: PathBuf,
@@ -283,6 +286,25 @@ impl Store {
         serde_json::from_value(self.take(Task::Read, fact)??).ok()
     }
 
+    /// Begins anew if what is remembered is of another instance, of which an
+    /// image was made while its service ran: what was told there was not told
+    /// of this one. Tells whether it did.
+    pub(super) fn belongs_to(&mut self, instance_id: &str) -> bool {
+        let known = self.ledger.fact(INSTANCE);
+        let known = self.take(Task::Read, known).flatten();
+        let known = known.as_ref().and_then(serde_json::Value::as_str);
+        if known == Some(instance_id) {
+            return false;
+        }
+        if let Some(known) = known {
+            let why = format!("it is of {known}, and this is {instance_id}");
+            self.begin_anew(&why, log::Level::Warn);
+        }
+        let outcome = self.ledger.set_fact(INSTANCE, &instance_id.into());
+        self.take(Task::Note, outcome);
+        known.is_some()
+    }
+
     /// What an operator should know of it.
     pub(super) fn problems(&self) -> impl Iterator<Item = String> {
         let volatile = self
@@ -312,7 +334,7 @@ impl Store {
         self.failures.insert(what, said);
         self.incomplete = true;
         match error {
-            Error::Corrupt(why) => self.begin_anew(&why),
+            Error::Corrupt(why) => self.begin_anew(&why, log::Level::Error),
             Error::Moved => self.rescue(&error),
             _ => {}
         }
@@ -334,16 +356,17 @@ impl Store {
     }
 
     /// A sweep tells all open findings anew, to the ledger that follows.
-    fn begin_anew(&mut self, why: &str) {
+    fn begin_anew(&mut self, why: &str, level: log::Level) {
         let Ok(spare) = Ledger::in_memory(self.limits) else {
             return;
         };
-        let corrupt = std::mem::replace(&mut self.ledger, spare);
+        let useless = std::mem::replace(&mut self.ledger, spare);
         self.replaced = true;
-        match corrupt.set_aside(why, Timestamp::now()) {
+        self.incomplete = true;
+        match useless.set_aside(why, Timestamp::now()) {
             Ok((ledger, notices)) => {
                 for notice in notices {
-                    log::error!("{notice}");
+                    log::log!(level, "{notice}");
                 }
                 self.ledger = ledger;
             }

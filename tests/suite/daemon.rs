@@ -393,6 +393,46 @@ fn what_the_instance_says_of_itself_too_late_for_one_delivery_is_there_for_the_n
     daemon.stop();
 }
 
+/// An image can be made of a machine on which the service ran.
+#[test]
+fn what_was_told_of_one_instance_is_told_of_another_with_the_same_disk() {
+    const OTHER: &str = "i-0fedcba9876543210";
+    let host = Host::new();
+    let key = host.key_pair();
+    host.write("srv/app.env", key.env());
+    let (imds, logs) = (healthy(), logs());
+    let home = home(SELDOM, &imds, &logs);
+    let daemon = home.start(&host.root());
+    wait("the key of the first", || told(&logs, "opened").pop());
+    daemon.stop();
+
+    let address = imds.address();
+    imds.change(|_| {
+        let double = ImdsDouble::builder().listen(address).role("web");
+        double.instance(OTHER)
+    });
+    let of_other = || {
+        let events = logs.events(GROUP, OTHER).into_iter();
+        let mut events: Vec<Value> = events
+            .map(|event| serde_json::from_str(&event.message).unwrap())
+            .collect();
+        events.retain(|event| event["event"] == "opened");
+        events
+    };
+    let daemon = home.start(&host.root());
+    let opened = wait("the key of the other", || of_other().pop());
+    assert_eq!(opened["access_key_id"], key.id.as_str());
+    assert!(
+        home.log()
+            .contains(&format!("it is of {INSTANCE}, and this is {OTHER}"))
+    );
+    daemon.stop();
+    let mut daemon = home.start(&host.root());
+    daemon.swept();
+    daemon.stop();
+    assert_eq!((of_other().len(), told(&logs, "opened").len()), (1, 1));
+}
+
 #[test]
 fn a_check_beside_the_service_neither_waits_for_it_nor_disturbs_it() {
     let host = Host::new();

@@ -129,6 +129,14 @@ impl Builder {
         double.item(INSTANCE_ID, "i-0123456789abcdef0")
     }
 
+    /// Another instance of the same image.
+    pub(crate) fn instance(self, id: &str) -> Self {
+        let known = String::from_utf8(self.items[INSTANCE_ID].clone()).unwrap();
+        let identity = String::from_utf8(self.items[IDENTITY].clone()).unwrap();
+        let identity = identity.replace(&known, id);
+        self.item(IDENTITY, identity).item(INSTANCE_ID, id)
+    }
+
     /// The credentials that the role gives out, in place of made-up ones.
     pub(crate) fn credentials(mut self, key: Key) -> Self {
         self.credentials = key;
