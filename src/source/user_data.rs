@@ -93,6 +93,10 @@ pub fn read(
     match answer {
         Answer::NotAsked if copies.is_empty() => return None,
         Answer::NotAsked => {}
+        // Half of it would tell a key without the name of its part.
+        Answer::Given(_) if reader.visitor.is_over() => {
+            reader.coverage.skip(SkipReason::TimeLimit, PATH);
+        }
         Answer::Given(text) => reader.instance(text.expose()),
         Answer::Without(reason, why) => reader.coverage.skip(*reason, sanitize::line(why)),
     }

@@ -131,6 +131,12 @@ fn an_instance_of_ec2_boots_from_the_image_and_tells_what_was_baked_and_what_cam
         beats.retain(|beat| beat["StaticCredentials"] == 2);
         beats.pop()
     });
+    wait_for(PATIENCE, "a whole sweep of the service", || {
+        let status = machine.output(&["rolecall", "status", "--format", "json"]);
+        let status: Value = serde_json::from_str(&status).ok()?;
+        let is_told = status["outbox"]["events"] == 0;
+        (is_told && status["last_sweep"]["complete"].is_boolean()).then_some(())
+    });
     let opened = critical(&logs);
     let at = |path: &str| {
         let told = opened.iter().find(|told| told["location"]["path"] == path);
