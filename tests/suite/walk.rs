@@ -16,6 +16,21 @@ fn scan(path: &Path) -> Ran {
     Rolecall::new(["scan", "--format", "json"]).arg(path).run()
 }
 
+/// A scan where a shell has mounted something first, which goes with the scan.
+/// `script` gets `places` as `$0` and on, and ends with `exec "$@"`.
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn scan_after(script: &str, places: &[&Path], root: &Path) -> Option<Ran> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: mounting needs root");
+        return None;
+    }
+    let shell = ["--mount", "sh", "-ec", script];
+    let places = places.iter().map(|place| place.to_str().unwrap());
+    let arguments: Vec<&str> = shell.into_iter().chain(places).collect();
+    let scan = Rolecall::new(["scan", "--format", "json"]).arg(root);
+    Some(scan.wrapped("unshare", &arguments).run())
+}
+
 fn paths(ran: &Ran) -> Vec<String> {
     let mut paths: Vec<String> = ran
         .of_type("finding")
@@ -49,43 +64,29 @@ fn hidden_and_git_ignored_files_are_read() {
 
 /// As `ip netns` and container runtimes keep network namespaces.
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn a_file_that_the_kernel_makes_up_is_no_gap() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: mounting needs root");
-        return;
-    }
     let host = Host::new();
     host.write("run/a.env", host.key_pair().env());
     let namespace = host.write("run/netns/blue", "");
     let script = "mount --bind /proc/self/ns/net \"$0\" && exec \"$@\"";
-    let arguments = ["--mount", "sh", "-ec", script, namespace.to_str().unwrap()];
-    let ran = Rolecall::new(["scan", "--format", "json"])
-        .arg(host.root())
-        .wrapped("unshare", &arguments)
-        .run();
+    let Some(ran) = scan_after(script, &[&namespace], &host.root()) else {
+        return;
+    };
     assert_eq!(paths(&ran).len(), 1);
     assert_eq!(ran.skipped("file", "pseudo-filesystem"), 1);
     assert_eq!(ran.skipped("file", "io-error"), 0, "{}", ran.stdout);
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn a_disk_in_memory_beneath_what_the_kernel_makes_up_is_read() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: mounting needs root");
-        return;
-    }
     let host = Host::new();
     let key = host.write("key", host.key_pair().env());
     let dev = host.write("dev/README", "").parent().unwrap().to_owned();
     let script = "mount -t devtmpfs devtmpfs \"$0\" && mkdir -p \"$0/shm\" &&
         mount -t tmpfs tmpfs \"$0/shm\" && mv \"$1\" \"$0/shm/key\" && shift && exec \"$@\"";
-    let (dev_text, key) = (dev.to_str().unwrap(), key.to_str().unwrap());
-    let ran = Rolecall::new(["scan", "--format", "json"])
-        .arg(host.root())
-        .wrapped("unshare", &["--mount", "sh", "-ec", script, dev_text, key])
-        .run();
+    let Some(ran) = scan_after(script, &[&dev, &key], &host.root()) else {
+        return;
+    };
     let expected = dev.join("shm/key");
     assert_eq!(paths(&ran), [expected.to_str().unwrap()]);
     assert_eq!(ran.skipped("file", "pseudo-filesystem"), 1);
