@@ -2,9 +2,10 @@
 //! asked again would leave another thread behind.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::crew::Member;
+use crate::source::files::lock;
 
 /// The threads that were given up and have not come back, each with what it
 /// touched, as seen from here.
@@ -13,12 +14,11 @@ pub struct Silences(Mutex<Vec<(PathBuf, Weak<Member>)>>);
 
 impl Silences {
     pub(super) fn note(&self, place: &Path, member: &Arc<Member>) {
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.push((place.to_owned(), Arc::downgrade(member)));
+        lock(&self.0).push((place.to_owned(), Arc::downgrade(member)));
     }
 
     pub fn places(&self) -> Vec<PathBuf> {
-        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = lock(&self.0);
         // A thread that ends lets go of its own.
         threads.retain(|(_, member)| member.strong_count() > 0);
         threads.iter().map(|(place, _)| place.clone()).collect()

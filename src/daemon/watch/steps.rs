@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::source::files::lock;
 
 /// Counts the steps, and knows what the last one touched.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ impl Steps {
     /// `place` is touched next.
     pub(super) fn enter(&self, place: &Path) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        let mut current = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.place);
         current.clear();
         current.push(place);
     }
@@ -33,9 +35,8 @@ impl Steps {
     }
 
     pub(super) fn hang(self: &Arc<Self>) -> Hang {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         Hang {
-            place: Path::new("/").join(&*place),
+            place: Path::new("/").join(&*lock(&self.place)),
             thread: Arc::downgrade(self),
         }
     }
