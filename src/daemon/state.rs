@@ -129,7 +129,7 @@ impl State {
             .instance_id
             .clone_from(&self.instance.instance_id);
         if let Some(id) = &self.instance.instance_id
-            && self.store.belongs_to(id)
+            && self.store.adopt(id)
         {
             self.status.last_sweep = None;
             self.status.last_delivery = None;

@@ -286,10 +286,10 @@ impl Store {
         serde_json::from_value(self.take(Task::Read, fact)??).ok()
     }
 
-    /// Begins anew if what is remembered is of another instance, of which an
-    /// image was made while its service ran: what was told there was not told
-    /// of this one. Tells whether it did.
-    pub(super) fn belongs_to(&mut self, instance_id: &str) -> bool {
+    /// Makes the ledger this instance's. Begins anew, and tells so, if it is of
+    /// another one, of which an image was made while its service ran: what was
+    /// told there was not told of this one.
+    pub(super) fn adopt(&mut self, instance_id: &str) -> bool {
         let known = self.ledger.fact(INSTANCE);
         let known = self.take(Task::Read, known).flatten();
         let known = known.as_ref().and_then(serde_json::Value::as_str);
