@@ -5,7 +5,27 @@
 /// Whether the byte is of the standard base64 alphabet, which is also the
 /// alphabet of secret access keys.
 pub(super) const fn is_base64(byte: u8) -> bool {
-    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/')
+    BASE64[byte as usize]
+}
+
+static BASE64: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    loop {
+        table[byte as usize] =
+            matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/');
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// Whether a character of the alphabet, plain or escaped, may begin with the
+/// byte.
+pub(super) const fn may_begin(byte: u8) -> bool {
+    is_base64(byte) || matches!(byte, b'\\' | b'%' | b'&')
 }
 
 /// One character of the base64 alphabet at `at`, plain or escaped, and where

@@ -65,7 +65,7 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
     if from == end && end > 0 && in_name(end - 1) && in_name(end) {
         place = secret::next_run(bytes, end, limit).map_or(end, |run| run.end);
     }
-    while let Some(run) = secret::next_run(bytes, place, limit) {
+    while let Some(run) = secret::next_long_run(bytes, place, limit) {
         if let Some(sighting) = run.secret(named) {
             return Value::Found(sighting);
         }

@@ -1,7 +1,7 @@
 //! Secret access keys: 40 characters of the base64 alphabet that look random,
 //! with boundaries that know that alphabet.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
@@ -43,21 +43,59 @@ pub(super) struct Run<'a> {
     bytes: &'a [u8],
     pub(super) start: usize,
     pub(super) end: usize,
-    characters: Vec<u8>,
-    /// How many of the first characters may belong to an escape before the
-    /// run: `0A` of `%0A`, which a secret can also begin with.
-    escape: usize,
+    characters: Characters,
     /// `-` or `_` beside it: part of a longer word of the URL-safe alphabet.
     in_word: bool,
-    /// The last line of a wrapped base64 text.
-    in_base64: bool,
+}
+
+/// The characters of a run; one more than any value has tells that it is too
+/// long.
+#[derive(Clone, Copy)]
+struct Characters {
+    bytes: [u8; MAX_ENCODED + 1],
+    len: usize,
+}
+
+impl Characters {
+    fn push(&mut self, byte: u8) {
+        if let Some(free) = self.bytes.get_mut(self.len) {
+            *free = byte;
+            self.len += 1;
+        }
+    }
+}
+
+impl Deref for Characters {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
 }
 
 /// The first run at or after `from` that starts before `to`.
 pub(super) fn next_run(bytes: &[u8], from: usize, to: usize) -> Option<Run<'_>> {
     (from..to.min(bytes.len()))
-        .find(|at| glyph::read(bytes, *at).is_some())
+        .find(|at| glyph::may_begin(bytes[*at]) && glyph::read(bytes, *at).is_some())
         .map(|at| read_run(bytes, at))
+}
+
+/// The first run at or after `from` that starts before `to`, leaving out words
+/// that are too short and end where they seem to.
+pub(super) fn next_long_run(bytes: &[u8], from: usize, to: usize) -> Option<Run<'_>> {
+    let to = to.min(bytes.len());
+    let mut at = from;
+    while at < to {
+        let word = bytes[at..]
+            .iter()
+            .take_while(|byte| glyph::is_base64(**byte));
+        let end = at + word.count();
+        if end - at >= LEN || goes_on(bytes, at, end) {
+            return Some(read_run(bytes, at));
+        }
+        at = end + 1;
+    }
+    None
 }
 
 /// The run that begins at `at`, whatever stands before it.
@@ -65,29 +103,45 @@ pub(super) fn run_at(bytes: &[u8], at: usize) -> Option<Run<'_>> {
     glyph::read(bytes, at).map(|_| read_run(bytes, at))
 }
 
+/// Whether a run may go on where its plain characters end: with an escape, or
+/// in another literal.
+fn goes_on(bytes: &[u8], start: usize, end: usize) -> bool {
+    match bytes.get(end) {
+        Some(b'\\' | b'%' | b'&') => {
+            glyph::read(bytes, end).is_some() || (end > start && glyph::joint(bytes, end).is_some())
+        }
+        Some(b'=' | b'"' | b'\'' | b'`') if end > start => {
+            glyph::joint(bytes, end).is_some() || glyph::comma(bytes, end).is_some()
+        }
+        _ => false,
+    }
+}
+
 fn read_run(bytes: &[u8], start: usize) -> Run<'_> {
-    let mut characters = Vec::new();
+    let mut characters = Characters {
+        bytes: [0; MAX_ENCODED + 1],
+        len: 0,
+    };
     let mut at = start;
     loop {
         if let Some((byte, next)) = glyph::read(bytes, at) {
-            // One more than any value has tells that it is too long.
-            if characters.len() <= MAX_ENCODED {
-                characters.push(byte);
-            }
+            characters.push(byte);
             at = next;
             continue;
         }
         // A value that is whole ends here, whatever literal comes next.
-        let whole = matches!(characters.len(), LEN | SMTP_LEN)
-            || characters.len() > MAX_ENCODED
-            || AccessKeyId::parse(&characters).is_some();
+        let is_whole = || {
+            matches!(characters.len, LEN | SMTP_LEN)
+                || characters.len > MAX_ENCODED
+                || AccessKeyId::parse(&characters).is_some()
+        };
         match glyph::joint(bytes, at) {
-            Some(next) if !whole && is_part(bytes, next) => at = next,
+            Some(next) if !is_whole() && is_part(bytes, next) => at = next,
             _ => break,
         }
     }
-    if characters.len() < LEN
-        && let Some((joined, end)) = join_list(bytes, start..at, &characters)
+    if characters.len < LEN
+        && let Some((joined, end)) = join_list(bytes, start..at, characters)
     {
         (characters, at) = (joined, end);
     }
@@ -96,10 +150,8 @@ fn read_run(bytes: &[u8], start: usize) -> Run<'_> {
         bytes,
         start,
         end: at.max(start + 1),
-        escape: glyph::escape_len(bytes, start),
         in_word: word(start.checked_sub(1).and_then(|before| bytes.get(before)))
             || word(bytes.get(at)),
-        in_base64: ends_base64(bytes, start),
         characters,
     }
 }
@@ -116,7 +168,11 @@ fn is_part(bytes: &[u8], at: usize) -> bool {
 /// The literals of a list that holds nothing but the parts of a secret, as in
 /// `['…', '…'].join('')` and `concat('…', '…')`; `characters` are those of the
 /// `first`. Gives all of them, and where the last one ends.
-fn join_list(bytes: &[u8], first: Range<usize>, characters: &[u8]) -> Option<(Vec<u8>, usize)> {
+fn join_list(
+    bytes: &[u8],
+    first: Range<usize>,
+    characters: Characters,
+) -> Option<(Characters, usize)> {
     const MAX_PARTS: usize = 8;
     const MAX_BLANKS: usize = 64;
     let mut place = glyph::comma(bytes, first.end)?;
@@ -124,16 +180,16 @@ fn join_list(bytes: &[u8], first: Range<usize>, characters: &[u8]) -> Option<(Ve
     if !matches!(before.trim_ascii_end(), [.., b'[' | b'(']) {
         return None;
     }
-    let mut joined = characters.to_vec();
+    let mut joined = characters;
     for _ in 1..MAX_PARTS {
         while let Some((byte, next)) = glyph::read(bytes, place) {
             joined.push(byte);
             place = next;
-            if joined.len() > LEN {
+            if joined.len > LEN {
                 return None;
             }
         }
-        if joined.len() == LEN {
+        if joined.len == LEN {
             let behind = bytes.get(place + 1..).unwrap_or_default();
             let behind = &behind[..behind.len().min(MAX_BLANKS)];
             let closes = matches!(behind.trim_ascii_start(), [b']' | b')', ..]);
@@ -173,15 +229,21 @@ pub(super) fn follows(bytes: &[u8], at: usize) -> bool {
 }
 
 impl Run<'_> {
+    /// Whether it is the last line of a wrapped base64 text.
+    fn is_in_base64(&self) -> bool {
+        ends_base64(self.bytes, self.start)
+    }
+
     /// The secret that the run is, plain or encoded.
     pub(super) fn secret(&self, named: Named) -> Option<SecretSighting> {
-        if named == Named::No && self.in_base64 {
+        if self.characters.len < LEN || (named == Named::No && self.is_in_base64()) {
             return None;
         }
-        let skips = if self.escape == 0 {
-            &[0][..]
-        } else {
-            &[0, self.escape]
+        // The first characters may belong to an escape before the run: `0A`
+        // of `%0A`, which a secret can also begin with.
+        let skips = match glyph::escape_len(self.bytes, self.start) {
+            0 => &[0][..],
+            escape => &[0, escape],
         };
         let is_whole = named != Named::No || !self.in_word;
         let found = skips.iter().filter(|_| is_whole).find_map(|skip| {
@@ -240,15 +302,17 @@ impl Run<'_> {
     fn smtp_password(&self) -> Option<SecretSighting> {
         // Base64 of 44 bytes, without padding, and with a line end.
         const ENCODED: std::ops::RangeInclusive<usize> = 59..=60;
-        if self.in_base64 {
+        let (value, encoding) = match self.characters.len {
+            SMTP_LEN => (self.characters.to_vec(), Vec::new()),
+            len if ENCODED.contains(&len) => {
+                let decoded = encoding::base64::LENIENT.decode(&*self.characters).ok()?;
+                (decoded.trim_ascii().to_vec(), vec![Encoding::Base64])
+            }
+            _ => return None,
+        };
+        if self.is_in_base64() {
             return None;
         }
-        let (value, encoding) = if ENCODED.contains(&self.characters.len()) {
-            let decoded = encoding::base64::LENIENT.decode(&self.characters).ok()?;
-            (decoded.trim_ascii().to_vec(), vec![Encoding::Base64])
-        } else {
-            (self.characters.clone(), Vec::new())
-        };
         is_smtp_password(&value).then(|| SecretSighting {
             place: Place {
                 encoding,
@@ -350,7 +414,7 @@ pub(super) fn collect(
     out: &mut Sightings,
 ) -> usize {
     let mut at = from;
-    while let Some(run) = next_run(bytes, at, to) {
+    while let Some(run) = next_long_run(bytes, at, to) {
         at = run.end;
         if let Some(mut sighting) = run.secret(Named::No).or_else(|| run.smtp_password()) {
             sighting.place = sighting.place.moved(base);
