@@ -24,6 +24,7 @@ mod state;
 mod store;
 mod text;
 mod traverse;
+mod tree;
 mod worker;
 
 use std::path::PathBuf;

@@ -7,11 +7,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use gix_hash::{ObjectId, oid};
-use gix_object::{Kind, TreeRefIter};
+use gix_object::Kind;
 
 use super::odb::Odb;
 use super::refs::GitDir;
 use super::text::{self, Commit};
+use super::tree::{self, Entry};
 use super::worker::CommitAt;
 use crate::finding::GitState;
 
@@ -311,20 +312,18 @@ impl<'a> History<'a> {
             return;
         };
         let length = path.len();
-        for entry in TreeRefIter::from_bytes(&bytes, id.kind()).map_while(Result::ok) {
-            let wanted = self.filter[first_bits(entry.oid)] && self.places.contains_key(entry.oid);
-            if !wanted && !entry.mode.is_tree() {
-                continue;
-            }
-            if entry.mode.is_tree() {
-                if self.trees.contains(&super::seen::short(entry.oid)) {
+        for Entry { is_tree, name, id } in tree::entries(&bytes, id.as_bytes().len()) {
+            if is_tree {
+                if self.trees.contains(&super::seen::short(id)) {
                     continue;
                 }
-                spell(path, entry.filename);
-                self.tree(entry.oid.to_owned(), path, depth + 1, found);
+                spell(path, name);
+                self.tree(id.to_owned(), path, depth + 1, found);
+            } else if self.filter[first_bits(id)] && self.places.contains_key(id) {
+                spell(path, name);
+                found.push((id.to_owned(), path.clone()));
             } else {
-                spell(path, entry.filename);
-                found.push((entry.oid.to_owned(), path.clone()));
+                continue;
             }
             path.truncate(length);
         }
