@@ -8,6 +8,7 @@
 //! belongs together. Memory is one window a [`Scanner`], however long the text.
 
 mod access_key;
+mod changes;
 mod encoding;
 mod entropy;
 mod glyph;

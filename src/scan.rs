@@ -12,7 +12,6 @@ mod user_data;
 
 use std::collections::HashMap;
 use std::io;
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
@@ -29,7 +28,7 @@ use crate::finding::{
 };
 use crate::secret::Credentials;
 use crate::source::files::lock;
-use crate::source::{Blob, Content, Held, Holder, Look, Origin, Visitor};
+use crate::source::{Blob, Changed, Content, Held, Holder, Look, Origin, Visitor};
 use crew::Member;
 
 pub use crate::source::tail::Tails;
@@ -171,14 +170,25 @@ impl Holder for Examiner<'_> {
     fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look {
         let mut look = Look {
             held: None,
-            unmarked: false,
+            reach: None,
             outcome: Ok(()),
         };
         let detection = match content {
             Content::Bytes(bytes) => {
-                self.examine(bytes, from_ref(&(0..bytes.len())), &mut look, coverage)
+                let all = 0..bytes.len();
+                let changes = from_ref(&all);
+                let reach = 0;
+                self.examine(
+                    Changed {
+                        bytes,
+                        changes,
+                        reach,
+                    },
+                    &mut look,
+                    coverage,
+                )
             }
-            Content::Changed(bytes, changes) => self.examine(bytes, changes, &mut look, coverage),
+            Content::Changed(changed) => self.examine(changed, &mut look, coverage),
             Content::Stream(content) => {
                 look.outcome = self.read(content, coverage);
                 self.scanner.finish()
@@ -218,16 +228,20 @@ impl Examiner<'_> {
 
     fn examine(
         &mut self,
-        bytes: &[u8],
-        changes: &[Range<usize>],
+        changed: Changed<'_>,
         look: &mut Look,
         coverage: &mut Coverage,
     ) -> Detection {
+        let Changed {
+            bytes,
+            changes,
+            reach,
+        } = changed;
         let count = bytes.len() as u64;
         coverage.bytes += count;
         self.progress.bytes.fetch_add(count, Ordering::Relaxed);
-        let (detection, unmarked) = self.scanner.examine(bytes, changes);
-        look.unmarked = unmarked;
+        let (detection, reach) = self.scanner.examine(bytes, changes, reach);
+        look.reach = reach;
         detection
     }
 

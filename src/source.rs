@@ -54,20 +54,38 @@ pub trait Origin {
 pub enum Content<'a> {
     /// In memory, and looked at where they are.
     Bytes(&'a [u8]),
-    /// In memory, and put together from pieces of contents that are
-    /// [`unmarked`](Look::unmarked). The ranges, which ascend, are what is not
-    /// of them; empty ones stand where two pieces meet.
-    Changed(&'a [u8], &'a [Range<usize>]),
+    /// In memory, and made from another content by changing it.
+    Changed(Changed<'a>),
     Stream(&'a mut dyn Read),
+}
+
+/// A content that was put together from pieces of another one.
+#[derive(Clone, Copy)]
+pub struct Changed<'a> {
+    pub bytes: &'a [u8],
+    /// What is not of the other one, ascending; empty ranges stand where two
+    /// pieces meet.
+    pub changes: &'a [Range<usize>],
+    /// The [`reach`](Look::reach) of the other one.
+    pub reach: usize,
 }
 
 impl std::fmt::Debug for Content<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Bytes(_) => "Bytes(..)",
-            Self::Changed(..) => "Changed(..)",
+            Self::Changed(_) => "Changed(..)",
             Self::Stream(_) => "Stream(..)",
         })
+    }
+}
+
+impl std::fmt::Debug for Changed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changed")
+            .field("changes", &self.changes)
+            .field("reach", &self.reach)
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,9 +98,9 @@ pub struct Held(pub usize);
 pub struct Look {
     /// `None` if nothing was found.
     pub held: Option<Held>,
-    /// No byte string stands in it that a credential could begin with, nor an
-    /// encoded text that holds one.
-    pub unmarked: bool,
+    /// How far from its changes one has to look in what is made from this
+    /// content, in bytes; `None` for all of it.
+    pub reach: Option<usize>,
     /// How the read ended; what was found before a failure counts.
     pub outcome: std::io::Result<()>,
 }

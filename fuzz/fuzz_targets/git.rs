@@ -21,7 +21,7 @@ use rolecall::source::archive::Settings;
 use rolecall::source::files::{Files, Queue, Walked};
 use rolecall::source::mounts::Mounts;
 use rolecall::source::repositories::Repositories;
-use rolecall::source::{Blob, Content, Held, Holder, Look, Origin, Visitor, git};
+use rolecall::source::{Blob, Changed, Content, Held, Holder, Look, Origin, Visitor, git};
 
 /// Where the store is written; in memory, if the system has such a place.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -66,20 +66,20 @@ impl Visitor for Keeper {
 impl Holder for Keeper {
     fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look {
         coverage.scanned += 1;
-        let mut unmarked = false;
+        let mut reach = None;
         let read = match content {
             Content::Bytes(bytes) => {
-                unmarked = !bytes.contains(&MARK);
+                reach = (!bytes.contains(&MARK)).then_some(0);
                 Ok(bytes.len() as u64)
             }
-            Content::Changed(bytes, changes) => {
+            Content::Changed(Changed { bytes, changes, .. }) => {
                 let mut seen = 0;
                 for change in changes {
                     assert!(!bytes[seen..change.start].contains(&MARK));
                     seen = change.end;
                 }
                 assert!(!bytes[seen..].contains(&MARK));
-                unmarked = !bytes.contains(&MARK);
+                reach = (!bytes.contains(&MARK)).then_some(0);
                 Ok(bytes.len() as u64)
             }
             Content::Stream(content) => io::copy(content, &mut io::sink()),
@@ -90,7 +90,7 @@ impl Holder for Keeper {
         }
         Look {
             held: odd.then(|| Held(self.held.len() - 1)),
-            unmarked,
+            reach,
             outcome: read.map(drop),
         }
     }

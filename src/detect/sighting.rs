@@ -154,6 +154,16 @@ pub(super) struct Sightings {
 }
 
 impl Sightings {
+    /// Whether there is nothing to conclude from.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+            && self.secrets.is_empty()
+            && self.standalone.is_empty()
+            && self.pairs.is_empty()
+            && self.excess == 0
+            && self.undecoded == 0
+    }
+
     pub(super) fn push_id(&mut self, sighting: IdSighting) {
         if self
             .ids

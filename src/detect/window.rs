@@ -16,7 +16,7 @@ use super::sighting::{Place, Position, Sightings};
 use super::{Detector, pair, secret};
 
 /// Bytes of the window; all of a blob up to this size is seen at once.
-const WINDOW: usize = 1024 * 1024;
+pub(super) const WINDOW: usize = 1024 * 1024;
 
 /// Bytes read and searched at a time.
 const SLICE: usize = 128 * 1024;
@@ -52,14 +52,14 @@ fn continuation_bytes(bytes: &[u8], before: Option<u64>) -> Option<u64> {
 /// Bytes at the start of a blob in which a NUL tells that it is no text.
 const TEXT_HEAD: usize = 1024;
 
-fn is_text(head: &[u8]) -> bool {
+pub(super) fn is_text(head: &[u8]) -> bool {
     memchr(0, &head[..head.len().min(TEXT_HEAD)]).is_none()
 }
 
 /// Finds the credentials in one blob after another, through one buffer.
 #[derive(Debug)]
 pub struct Scanner<'d> {
-    detector: &'d Detector,
+    pub(super) detector: &'d Detector,
     buffer: Box<[u8]>,
     /// Bytes in the buffer.
     len: usize,
@@ -76,9 +76,9 @@ pub struct Scanner<'d> {
     is_text: bool,
     /// `None` in a binary blob, once the window has moved.
     lines_before: Option<Lines>,
-    hits: Vec<Hit>,
+    pub(super) hits: Vec<Hit>,
     marks: Marks,
-    sightings: Sightings,
+    pub(super) sightings: Sightings,
 }
 
 /// The lines before the window.
@@ -128,54 +128,12 @@ impl<'d> Scanner<'d> {
         }
     }
 
-    /// What is in a blob that is in memory, looked at where it is, and whether
-    /// it is unmarked: no literal stands in it that a credential could begin
-    /// with, nor a text that is one when it is decoded. Only `changes`, ranges
-    /// which ascend, may hold the first of either.
-    pub fn examine(&mut self, bytes: &[u8], changes: &[Range<usize>]) -> (Detection, bool) {
-        debug_assert!(self.len == 0, "between two blobs");
-        let is_marked = changes.iter().any(|range| {
-            let start = range.start.saturating_sub(prefilter::OVERLAP);
-            let end = bytes.len().min(range.end + prefilter::OVERLAP);
-            self.search(bytes, start, end);
-            !self.hits.is_empty()
-        });
-        if !is_marked {
-            if is_text(bytes) {
-                for range in changes {
-                    let start = range.start.saturating_sub(prefilter::LONGEST_STRIDE);
-                    let end = bytes.len().min(range.end + prefilter::LONGEST_STRIDE);
-                    prefilter::probe(bytes, start, end, 0, &mut self.hits);
-                }
-            }
-            if self.hits.is_empty() {
-                return (Detection::default(), true);
-            }
-        }
-        if bytes.len() > WINDOW {
-            self.hits.clear();
-            self.feed(bytes);
-            return (self.finish(), false);
-        }
-        if !is_marked {
-            self.probed = bytes.len();
-        } else if changes.len() > 1 || changes[0] != (0..bytes.len()) {
-            self.hits.clear();
-            self.search(bytes, 0, bytes.len());
-        }
-        self.sightings.allowance.earn(bytes.len());
-        self.follow_hits(bytes, bytes.len());
-        let detection = self.conclude();
-        let unmarked = !is_marked && detection.is_empty();
-        (detection, unmarked)
-    }
-
     /// Finds the literals of a stretch while it is in the processor's cache.
-    fn search(&mut self, bytes: &[u8], start: usize, end: usize) {
+    pub(super) fn search(&mut self, bytes: &[u8], range: Range<usize>) {
         let prefilter = &self.detector.prefilter;
-        let (mut searched, mut to) = (start, start);
-        while to < end {
-            to = end.min(to + SLICE);
+        let (mut searched, mut to) = (range.start, range.start);
+        while to < range.end {
+            to = range.end.min(to + SLICE);
             searched = prefilter.search(&bytes[..to], searched, &mut self.hits);
         }
     }
@@ -194,6 +152,17 @@ impl<'d> Scanner<'d> {
     /// The blob has ended: what was in it. The scanner is ready for another.
     pub fn finish(&mut self) -> Detection {
         self.follow_hits_in_window(self.len);
+        self.conclude()
+    }
+
+    /// Follows the hits in a blob that is in memory and no longer than the
+    /// window. If it `is_probed`, those of the probes are among them.
+    pub(super) fn follow_all(&mut self, bytes: &[u8], is_probed: bool) -> Detection {
+        if is_probed {
+            self.probed = bytes.len();
+        }
+        self.sightings.allowance.earn(bytes.len());
+        self.follow_hits(bytes, bytes.len());
         self.conclude()
     }
 
@@ -302,57 +271,6 @@ impl<'d> Scanner<'d> {
         self.marks.shift(drop);
         for hit in &mut self.hits {
             hit.at -= drop;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use base64::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn what_a_change_brings_is_found_by_a_look_at_the_change() {
-        let detector = Detector::new(4);
-        let mut random = fastrand::Rng::with_seed(3);
-        let mut pick = |alphabet: &[u8], count: usize| -> String {
-            let pick = |_| char::from(alphabet[random.usize(..alphabet.len())]);
-            (0..count).map(pick).collect()
-        };
-        let lines = |pick: &mut dyn FnMut(&[u8], usize) -> String, count: usize| -> String {
-            (0..count).map(|_| pick(b"abc def.", 70) + "\n").collect()
-        };
-        for round in 0..200 {
-            let id = format!("AKIA{}", pick(b"QRSTUVWXYZ234567", 16));
-            let text = format!("a file with {id} in it, and no more than this");
-            let added = match round % 3 {
-                0 => text,
-                1 => BASE64_STANDARD.encode(text),
-                _ => BASE64_STANDARD.encode(BASE64_STANDARD.encode(text)),
-            };
-            let beside = BASE64_STANDARD.encode(pick(b"abc def.", 90));
-            let added = format!("\n{added}\n");
-            let before = lines(&mut pick, round % 40) + &beside + "\n";
-            let whole = format!("{before}{added}{}", lines(&mut pick, 30));
-            let changes = before.len()..before.len() + added.len();
-            let mut scanner = Scanner::new(&detector);
-            let (of_all, _) =
-                scanner.examine(whole.as_bytes(), std::slice::from_ref(&(0..whole.len())));
-            let (of_change, unmarked) = scanner.examine(whole.as_bytes(), &[changes]);
-            let ids = |detection: &Detection| -> Vec<String> {
-                let ids = detection
-                    .matches
-                    .iter()
-                    .filter_map(|found| found.access_key_id.as_ref());
-                ids.map(|id| id.as_str().to_owned()).collect()
-            };
-            assert_eq!(ids(&of_all), [id], "{whole}");
-            assert_eq!(ids(&of_change), ids(&of_all), "{whole}");
-            assert!(!unmarked, "{whole}");
-            let nothing =
-                scanner.examine(before.as_bytes(), std::slice::from_ref(&(0..before.len())));
-            assert!(nothing.0.is_empty() && nothing.1, "{before}");
         }
     }
 }

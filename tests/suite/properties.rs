@@ -95,6 +95,53 @@ fn binary() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..400)
 }
 
+/// A part of a credential, or what could be taken for one.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let whole = key().prop_map(|(id, secret)| format!("{id}\n{secret}\n"));
+    let id = key().prop_map(|(id, _)| id);
+    let secret = key().prop_map(|(_, secret)| secret);
+    let part = (key(), 4usize..20).prop_map(|((id, _), len)| id[..len].to_owned());
+    let half = key().prop_map(|(_, secret)| secret[..20].to_owned());
+    // Long enough for a probe to land in it wherever it stands.
+    let encoded = (key(), 0usize..300).prop_map(|((_, secret), before)| {
+        let before = "words, ".repeat(100 + before);
+        BASE64_STANDARD.encode(format!("{before}aws_secret_access_key={secret}\n{before}"))
+    });
+    let mark = select(vec![
+        "aws_secret_access_key = ",
+        "secret_key: \"",
+        "the secret of ",
+        "Access",
+        "key",
+        "aws",
+        "secret",
+        "SECRET",
+        "\" + \"",
+        "{",
+        "\n",
+        "\n\n",
+        "\"",
+        "\0",
+        "QUtJQ",
+        "H4sI",
+        "\\x41",
+        concat!("AK", "IA", "IOSFODNN7", "EXAMPLE"),
+    ]);
+    let filler = (0usize..400).prop_map(|count| "filler\n".repeat(count));
+    prop_oneof![
+        1 => whole,
+        1 => id,
+        1 => secret,
+        1 => part,
+        1 => half,
+        1 => encoded,
+        6 => mark.prop_map(ToOwned::to_owned),
+        6 => filler,
+    ]
+    .prop_map(String::into_bytes)
+    .no_shrink()
+}
+
 /// A key between two texts, with a character around each part that belongs to
 /// neither.
 fn planted<S>(surroundings: impl Fn() -> S) -> impl Strategy<Value = Planted>
@@ -163,11 +210,37 @@ proptest! {
         let all = 0..text.len();
         let base = [&text[..start], &text[end..]].concat();
         let mut scanner = Scanner::new(&DETECTOR);
-        let (_, unmarked) = scanner.examine(&base, from_ref(&(0..base.len())));
-        let changes = if unmarked { start..end } else { all };
-        let (found, _) = scanner.examine(text, from_ref(&changes));
+        let (_, reach) = scanner.examine(&base, from_ref(&(0..base.len())), 0);
+        let changes = if reach.is_some() { start..end } else { all };
+        let (found, _) = scanner.examine(text, from_ref(&changes), reach.unwrap_or(0));
         assert_found(&planted, &found, place_in(text, planted.at));
         prop_assert_eq!(told(&found), told(&DETECTOR.scan(text)));
+    }
+
+    /// Each version is made from the one before, as the deltas of a pack are,
+    /// of what a credential consists of and what it is taken for.
+    #[test]
+    fn versions_of_a_text_give_what_each_of_them_gives_alone(
+        first in prop::collection::vec(piece(), 0..8),
+        edits in prop::collection::vec(
+            (any::<Index>(), 0usize..200, prop::collection::vec(piece(), 0..3)),
+            1..8,
+        ),
+    ) {
+        let mut scanner = Scanner::new(&DETECTOR);
+        let mut text = first.concat();
+        let (_, mut reach) = scanner.examine(&text, from_ref(&(0..text.len())), 0);
+        for (at, cut, pieces) in edits {
+            let start = at.index(text.len() + 1);
+            let new = pieces.concat();
+            let changed = start..start + new.len();
+            text.splice(start..(start + cut).min(text.len()), new);
+            let all = 0..text.len();
+            let changes = if reach.is_some() { changed } else { all };
+            let found;
+            (found, reach) = scanner.examine(&text, from_ref(&changes), reach.unwrap_or(0));
+            prop_assert_eq!(told(&found), told(&DETECTOR.scan(&text)));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which entry of a pack is a delta of which: a forest, kept in arrays of a
 //! few bytes an entry, since a pack may have millions.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::io;
 
@@ -22,6 +23,9 @@ pub(super) struct Forest {
     known: Vec<bool>,
     first_child: Vec<u32>,
     next_sibling: Vec<u32>,
+    /// Strahler numbers: how many bases have to be in memory at once to make
+    /// all that hangs below an entry, if the costliest child comes last.
+    strahler: Vec<u8>,
     /// Whole objects; deltas hang below them.
     pub(super) roots: Vec<(u32, Kind)>,
     /// Deltas whose base is told by an id that the index does not know.
@@ -39,6 +43,7 @@ impl Forest {
             known: Vec::new(),
             first_child: vec![NONE; count],
             next_sibling: vec![NONE; count],
+            strahler: vec![0; count],
             roots: Vec::new(),
             waiting: HashMap::new(),
             bad: 0,
@@ -113,6 +118,11 @@ impl Forest {
         .take_while(|node| *node != NONE)
     }
 
+    /// The child to be made last: by then its base is not needed any more.
+    pub(super) fn costliest(&self, nodes: &[u32]) -> Option<usize> {
+        (0..nodes.len()).max_by_key(|at| self.strahler[nodes[*at] as usize])
+    }
+
     pub(super) fn has_children(&self, node: u32) -> bool {
         self.first_child[node as usize] != NONE
     }
@@ -143,6 +153,15 @@ impl Forest {
     fn attach(&mut self, base: u32, node: u32) {
         let first = std::mem::replace(&mut self.first_child[base as usize], node);
         self.next_sibling[node as usize] = first;
+        // Deltas stand behind their bases, so that, backwards, all below the
+        // node is there; where a base is told by its id this is an estimate.
+        let below = self.strahler[node as usize];
+        let strahler = &mut self.strahler[base as usize];
+        *strahler = match below.cmp(strahler) {
+            Ordering::Less => *strahler,
+            Ordering::Equal => below.saturating_add(1),
+            Ordering::Greater => below,
+        };
     }
 
     /// Bases told by id can go round in a ring, which hangs below no root.

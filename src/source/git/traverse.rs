@@ -21,8 +21,8 @@ use super::forest::{Forest, bounded};
 use super::inflate::invalid;
 use super::pack::{Ahead, Pack, sized};
 use super::worker::{CommitAt, Worker};
-use crate::source::Content;
 use crate::source::files::lock;
+use crate::source::{Changed, Content};
 
 /// The largest object held in memory. Larger ones are read as a stream, which
 /// cannot be done with a delta or its base.
@@ -65,19 +65,14 @@ pub(super) struct Traversal<'a> {
     next: AtomicUsize,
 }
 
-/// A base that is in memory.
-struct Base {
-    bytes: Vec<u8>,
-    /// It was looked into, and is [`unmarked`](crate::source::Look::unmarked).
-    unmarked: bool,
-}
-
 /// An entry to be made from its base.
 struct Step {
     node: u32,
     parent: u32,
     /// `None` if it was let go.
-    base: Option<Rc<Base>>,
+    base: Option<Rc<Vec<u8>>>,
+    /// The [`reach`](crate::source::Look::reach) of the base.
+    reach: Option<usize>,
 }
 
 impl<'a> Traversal<'a> {
@@ -127,14 +122,12 @@ impl<'a> Traversal<'a> {
 
     /// Reads deltas whose base is in another pack.
     pub(super) fn work_below(&self, worker: &mut Worker<'_>, kind: Kind, base: &[u8], of: &[u32]) {
-        let base = Rc::new(Base {
-            bytes: base.to_vec(),
-            unmarked: false,
-        });
+        let base = Rc::new(base.to_vec());
         let steps = of.iter().map(|node| Step {
             node: *node,
             parent: u32::MAX,
             base: Some(Rc::clone(&base)),
+            reach: None,
         });
         self.below(worker, kind, steps.collect());
     }
@@ -148,17 +141,13 @@ impl<'a> Traversal<'a> {
         let _alone = (size > LARGE).then(|| lock(self.large));
         let mut object = std::mem::take(&mut worker.buffers.object);
         let whole = self.inflate(worker, node, &entry, read, sized(&mut object, size));
-        let mut unmarked = false;
+        let mut reach = None;
         if whole.is_ok() {
-            unmarked = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
+            reach = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
         }
         if whole.is_ok() && self.has_deltas(node, kind, &object[..size]) {
             object.truncate(size);
-            let base = Base {
-                bytes: object,
-                unmarked,
-            };
-            self.below(worker, kind, self.steps(node, kind, base));
+            self.below(worker, kind, self.steps(node, kind, object, reach));
         } else {
             worker.buffers.object = object;
         }
@@ -168,26 +157,25 @@ impl<'a> Traversal<'a> {
 
     /// Makes the deltas on the stack, and those of them.
     fn below(&self, worker: &mut Worker<'_>, kind: Kind, mut stack: Vec<Step>) {
-        let mut held = stack.first().map_or(0, |step| {
-            step.base.as_ref().map_or(0, |base| base.bytes.len())
-        });
+        let size = |step: Option<&Step>| step.and_then(|step| Some(step.base.as_ref()?.len()));
+        let mut held = size(stack.first()).unwrap_or(0);
         while let Some(step) = stack.pop() {
             if worker.visitor.is_over() {
                 self.losses.is_over.store(true, Ordering::Relaxed);
                 return;
             }
-            let (node, base) = (step.node, self.base(worker, step, &mut stack, &mut held));
+            let (node, reach) = (step.node, step.reach);
+            let base = self.base(worker, step, &mut stack, &mut held);
             let made = base.and_then(|base| {
                 let mut object = worker.buffers.spare.pop().unwrap_or_default();
-                self.make(worker, node, &base.bytes, &mut object)?;
-                let unmarked = base.unmarked;
-                if let Ok(Base { bytes, .. }) = Rc::try_unwrap(base) {
+                self.make(worker, node, &base, &mut object)?;
+                if let Ok(bytes) = Rc::try_unwrap(base) {
                     held = held.saturating_sub(bytes.len());
                     worker.buffers.recycle(bytes);
                 }
-                Ok((object, unmarked))
+                Ok(object)
             });
-            let (object, of_unmarked) = match made {
+            let object = match made {
                 Ok(made) => made,
                 Err(error) => {
                     self.lose(&error, node);
@@ -195,12 +183,15 @@ impl<'a> Traversal<'a> {
                 }
             };
             let changes = std::mem::take(&mut worker.buffers.changes);
-            let content = if of_unmarked {
-                Content::Changed(&object, &changes)
-            } else {
-                Content::Bytes(&object)
+            let content = match reach {
+                Some(reach) => Content::Changed(Changed {
+                    bytes: &object,
+                    changes: &changes,
+                    reach,
+                }),
+                None => Content::Bytes(&object),
             };
-            let unmarked = self.visit(worker, node, kind, content);
+            let reach = self.visit(worker, node, kind, content);
             worker.buffers.changes = changes;
             if !self.has_deltas(node, kind, &object) {
                 worker.buffers.recycle(object);
@@ -208,18 +199,12 @@ impl<'a> Traversal<'a> {
             }
             held += object.len();
             let kept = stack.len();
-            let base = Base {
-                bytes: object,
-                unmarked,
-            };
-            stack.extend(self.steps(node, kind, base));
+            stack.extend(self.steps(node, kind, object, reach));
             if held > MAX_BASES {
                 for step in &mut stack[..kept] {
                     step.base = None;
                 }
-                held = stack.last().map_or(0, |step| {
-                    step.base.as_ref().map_or(0, |base| base.bytes.len())
-                });
+                held = size(stack.last()).unwrap_or(0);
             }
         }
     }
@@ -231,17 +216,13 @@ impl<'a> Traversal<'a> {
         step: Step,
         stack: &mut [Step],
         held: &mut usize,
-    ) -> io::Result<Rc<Base>> {
+    ) -> io::Result<Rc<Vec<u8>>> {
         if let Some(base) = step.base {
             return Ok(base);
         }
         let offset = self.forest.offset(step.parent);
-        let bytes = self.chain(worker, offset)?;
-        *held += bytes.len();
-        let base = Rc::new(Base {
-            bytes,
-            unmarked: false,
-        });
+        let base = Rc::new(self.chain(worker, offset)?);
+        *held += base.len();
         // Its siblings wait right below.
         for sibling in stack.iter_mut().rev() {
             if sibling.parent != step.parent {
@@ -354,14 +335,23 @@ impl<'a> Traversal<'a> {
         Ok(())
     }
 
-    /// Tells whether the object is unmarked, as far as is known.
-    fn visit(&self, worker: &mut Worker<'_>, node: u32, kind: Kind, content: Content<'_>) -> bool {
+    /// Looks into an object and tells its [`reach`](crate::source::Look::reach).
+    fn visit(
+        &self,
+        worker: &mut Worker<'_>,
+        node: u32,
+        kind: Kind,
+        content: Content<'_>,
+    ) -> Option<usize> {
         let offset = self.forest.offset(node);
         if kind == Kind::Commit {
             let pack = self.number;
             worker.commit(CommitAt::Pack { pack, offset });
         }
-        !self.forest.is_known(node) && worker.object(kind, content, self.pack.hash)
+        if self.forest.is_known(node) {
+            return None;
+        }
+        worker.object(kind, content, self.pack.hash)
     }
 
     /// Whether anything is made from this object. Where ids are not known
@@ -377,18 +367,23 @@ impl<'a> Traversal<'a> {
         self.forest.has_children(node) || lock(self.waiting).contains_key(&id)
     }
 
-    fn steps(&self, node: u32, kind: Kind, base: Base) -> Vec<Step> {
+    /// What is to be made from an object, the last of it first.
+    fn steps(&self, node: u32, kind: Kind, base: Vec<u8>, reach: Option<usize>) -> Vec<Step> {
         let mut children: Vec<u32> = self.forest.children(node).collect();
         if self.ids.is_some()
-            && let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, &base.bytes)
+            && let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, &base)
         {
             children.extend(lock(self.waiting).remove(&id).unwrap_or_default());
+        }
+        if let Some(costliest) = self.forest.costliest(&children) {
+            children[costliest..].rotate_left(1);
         }
         let base = Rc::new(base);
         let step = |child| Step {
             node: child,
             parent: node,
             base: Some(Rc::clone(&base)),
+            reach,
         };
         children.into_iter().rev().map(step).collect()
     }

@@ -11,7 +11,7 @@ use super::inflate::Inflater;
 use super::members::{Findings, Members, Unplaced};
 use crate::finding::{Coverage, SourceKind};
 use crate::source::archive::{self, Outcome};
-use crate::source::{Content, Holder, Origin, Visitor};
+use crate::source::{Changed, Content, Holder, Origin, Visitor};
 
 /// An object in which something was found.
 #[derive(Debug)]
@@ -111,19 +111,19 @@ impl<'v> Worker<'v> {
         }
     }
 
-    /// Looks into an object that is in memory; tells whether it is
-    /// [`unmarked`](crate::source::Look::unmarked). Trees hold names only.
+    /// Looks into an object that is in memory; tells its
+    /// [`reach`](crate::source::Look::reach). Trees hold names only.
     pub(super) fn object(
         &mut self,
         kind: Kind,
         content: Content<'_>,
         hash: gix_hash::Kind,
-    ) -> bool {
-        let (Content::Bytes(bytes) | Content::Changed(bytes, _)) = content else {
-            return false;
+    ) -> Option<usize> {
+        let (Content::Bytes(bytes) | Content::Changed(Changed { bytes, .. })) = content else {
+            return None;
         };
         if kind == Kind::Tree {
-            return false;
+            return None;
         }
         let id = || gix_object::compute_hash(hash, kind, bytes).ok();
         let mut held = Vec::new();
@@ -132,7 +132,7 @@ impl<'v> Worker<'v> {
             && self.look_into(&mut held, &id, |settings, origin, visitor, coverage| {
                 archive::read_bytes(bytes, origin, settings, visitor, coverage)
             });
-        let mut unmarked = false;
+        let mut reach = None;
         if is_read {
             self.coverage.scanned += 1;
             self.coverage.bytes += bytes.len() as u64;
@@ -141,13 +141,13 @@ impl<'v> Worker<'v> {
             // seen by whoever asks for it.
             let look = self.visitor.hold(content, &mut self.coverage);
             held.extend(look.held.map(|found| (None, found)));
-            unmarked = look.unmarked;
+            reach = look.reach;
         }
         if held.is_empty() {
-            return unmarked;
+            return reach;
         }
         let Some(id) = id() else {
-            return unmarked;
+            return reach;
         };
         let tag = (kind == Kind::Tag)
             .then(|| super::text::tag(bytes))
@@ -158,7 +158,7 @@ impl<'v> Worker<'v> {
             held,
             tag,
         });
-        unmarked
+        reach
     }
 
     /// Looks into an object that is too large to be held. `again` opens it

@@ -1,0 +1,176 @@
+//! Versions of one text: what meant nothing in one of them means nothing in
+//! the next, unless something changed near it.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::encoding::base64;
+use super::layer::Marks;
+use super::matches::Detection;
+use super::prefilter::{self, Anchor, Hit};
+use super::sighting::Sightings;
+use super::window::{Scanner, WINDOW, is_text};
+
+/// Bytes on each side of a hit that decide what it means, unless it may be
+/// part of a long encoded text: a name, the words of AWS around it and the
+/// value behind it, spelled out at most length.
+const NEAR: usize = 1024;
+
+impl Scanner<'_> {
+    /// What is in a blob that is in memory, looked at where it is, and how far
+    /// from its changes one has to look in the next version of it; `None` for
+    /// all of that.
+    ///
+    /// What is further than `reach` bytes from `changes`, ranges which ascend,
+    /// was looked at in an earlier version, and means nothing.
+    pub fn examine(
+        &mut self,
+        bytes: &[u8],
+        changes: &[Range<usize>],
+        reach: usize,
+    ) -> (Detection, Option<usize>) {
+        let reach = reach.max(prefilter::OVERLAP);
+        let is_all = matches!(changes, [change] if *change == (0..bytes.len()));
+        for range in grown(changes, reach, bytes.len()) {
+            self.search(bytes, range);
+        }
+        let is_marked = !self.hits.is_empty();
+        let is_probed = !(is_all && is_marked);
+        if is_probed && is_text(bytes) {
+            for range in grown(changes, prefilter::LONGEST_STRIDE, bytes.len()) {
+                prefilter::probe(bytes, range.start, range.end, 0, &mut self.hits);
+            }
+        }
+        if self.hits.is_empty() {
+            return (Detection::default(), Some(reach));
+        }
+        if is_all {
+            return self.examine_all(bytes, is_probed);
+        }
+        // A NUL makes other data of the text around it.
+        let is_text = |change: &Range<usize>| memchr(0, &bytes[change.clone()]).is_none();
+        if self.is_near(bytes) && changes.iter().all(is_text) && self.is_nothing(bytes) {
+            let reach = if is_marked { NEAR } else { reach };
+            return (Detection::default(), Some(reach));
+        }
+        self.hits.clear();
+        self.search(bytes, 0..bytes.len());
+        self.examine_all(bytes, false)
+    }
+
+    /// Follows the hits, which are all that the literals gave, and with those
+    /// of the probes if it `is_probed`.
+    fn examine_all(&mut self, bytes: &[u8], is_probed: bool) -> (Detection, Option<usize>) {
+        let is_near = self.is_near(bytes);
+        let detection = if bytes.len() > WINDOW {
+            self.hits.clear();
+            self.feed(bytes);
+            self.finish()
+        } else {
+            self.follow_all(bytes, is_probed)
+        };
+        let reach = if is_probed { prefilter::OVERLAP } else { NEAR };
+        let means_nothing = is_near && detection.is_empty();
+        (detection, means_nothing.then_some(reach))
+    }
+
+    /// Whether what is near the hits decides what they mean.
+    fn is_near(&self, bytes: &[u8]) -> bool {
+        self.hits.iter().all(|hit| match hit.anchor {
+            // A probe lands in any part of a text.
+            Anchor::AccessKeyId | Anchor::SecretName | Anchor::Base64Text => true,
+            Anchor::Base64 { phase } => !base64::may_be_id(bytes, hit.at, phase),
+            _ => false,
+        })
+    }
+
+    /// Whether none of the hits means anything; they are gone then.
+    fn is_nothing(&mut self, bytes: &[u8]) -> bool {
+        let mut hits = std::mem::take(&mut self.hits);
+        hits.sort_by_key(|hit| hit.at);
+        self.sightings.allowance.earn(bytes.len());
+        let mut marks = Marks::default();
+        let is_nothing = hits.drain(..).all(|hit: Hit| {
+            let out = &mut self.sightings;
+            self.detector.follow(hit, bytes, 0, 0, &mut marks, out);
+            out.is_empty()
+        });
+        self.hits = hits;
+        self.sightings = Sightings::default();
+        is_nothing
+    }
+}
+
+/// The ranges with `by` bytes more on each side, those that then meet as one.
+fn grown(
+    ranges: &[Range<usize>],
+    by: usize,
+    len: usize,
+) -> impl Iterator<Item = Range<usize>> + '_ {
+    let grow = move |range: &Range<usize>| range.start.saturating_sub(by)..len.min(range.end + by);
+    let mut rest = ranges.iter().map(grow).peekable();
+    std::iter::from_fn(move || {
+        let mut range = rest.next()?;
+        while let Some(next) = rest.next_if(|next| next.start <= range.end) {
+            range.end = next.end;
+        }
+        Some(range)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ::base64::prelude::*;
+
+    use super::*;
+    use crate::detect::Detector;
+
+    #[test]
+    fn what_a_change_brings_is_found_by_a_look_at_the_change() {
+        let detector = Detector::new(4);
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut pick = |alphabet: &[u8], count: usize| -> String {
+            let pick = |_| char::from(alphabet[random.usize(..alphabet.len())]);
+            (0..count).map(pick).collect()
+        };
+        let lines = |pick: &mut dyn FnMut(&[u8], usize) -> String, count: usize| -> String {
+            (0..count).map(|_| pick(b"abc def.", 70) + "\n").collect()
+        };
+        for round in 0..200 {
+            let id = format!("AKIA{}", pick(b"QRSTUVWXYZ234567", 16));
+            let text = format!("a file with {id} in it, and no more than this");
+            let added = match round % 3 {
+                0 => text,
+                1 => BASE64_STANDARD.encode(text),
+                _ => BASE64_STANDARD.encode(BASE64_STANDARD.encode(text)),
+            };
+            let beside = BASE64_STANDARD.encode(pick(b"abc def.", 90));
+            let added = format!("\n{added}\n");
+            let before = lines(&mut pick, round % 40) + &beside + "\n";
+            let whole = format!("{before}{added}{}", lines(&mut pick, 30));
+            let changes = before.len()..before.len() + added.len();
+            let mut scanner = Scanner::new(&detector);
+            let (of_all, reach) =
+                scanner.examine(whole.as_bytes(), std::slice::from_ref(&(0..whole.len())), 0);
+            assert_eq!(reach, None, "{whole}");
+            let (of_change, reach) = scanner.examine(whole.as_bytes(), &[changes], 0);
+            let ids = |detection: &Detection| -> Vec<String> {
+                let ids = detection
+                    .matches
+                    .iter()
+                    .filter_map(|found| found.access_key_id.as_ref());
+                ids.map(|id| id.as_str().to_owned()).collect()
+            };
+            assert_eq!(ids(&of_all), [id], "{whole}");
+            assert_eq!(ids(&of_change), ids(&of_all), "{whole}");
+            assert_eq!(reach, None, "{whole}");
+            let (nothing, reach) = scanner.examine(
+                before.as_bytes(),
+                std::slice::from_ref(&(0..before.len())),
+                0,
+            );
+            assert!(nothing.is_empty() && reach.is_some(), "{before}");
+        }
+    }
+}
