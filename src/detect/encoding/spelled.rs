@@ -86,15 +86,26 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Whether a number may begin at `at`, by what is there and before it.
+    /// Whether a number may begin at `at`, by what is there and beside it.
     fn may_begin(&self, at: usize) -> bool {
         let byte = self.bytes[at];
-        if self.apart {
-            let before = at.checked_sub(1).map(|before| self.bytes[before]);
-            byte.is_ascii_hexdigit() && before.is_none_or(|before| !before.is_ascii_alphanumeric())
-        } else {
-            matches!(byte, b'\\' | b'&' | b'%' | b'=')
+        let next = self.bytes.get(at + 1).copied().unwrap_or_default();
+        if !self.apart {
+            return match byte {
+                b'\\' => matches!(next, b'u' | b'x' | b'U' | b'0'..=b'3'),
+                b'&' => next == b'#',
+                b'%' => next == b'2',
+                b'=' => next.is_ascii_hexdigit(),
+                _ => false,
+            };
         }
+        let is_first = if self.forms[0].radix == 16 {
+            byte.is_ascii_hexdigit() && (next.is_ascii_hexdigit() || next == b'x')
+        } else {
+            byte.is_ascii_digit()
+        };
+        let before = at.checked_sub(1).map(|before| self.bytes[before]);
+        is_first && before.is_none_or(|before| !before.is_ascii_alphanumeric())
     }
 
     /// The characters from `at` on, for as long as there are such.

@@ -33,6 +33,10 @@ pub(super) enum CommitAt {
 /// The largest buffer that is kept for the next object.
 const KEEP: usize = 1024 * 1024;
 
+/// Bytes of buffers that are kept for the next bases, and their number.
+const MAX_SPARE: usize = 4 * 1024 * 1024;
+const MAX_SPARES: usize = 4;
+
 /// Commits remembered a thread.
 const MAX_COMMITS: usize = 500_000;
 
@@ -80,7 +84,8 @@ impl Buffers {
 
     /// Takes a buffer that is no longer needed.
     pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() <= KEEP && self.spare.len() < 4 {
+        let kept: usize = self.spare.iter().map(Vec::capacity).sum();
+        if kept + buffer.capacity() <= MAX_SPARE && self.spare.len() < MAX_SPARES {
             self.spare.push(buffer);
         }
     }
