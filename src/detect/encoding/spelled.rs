@@ -59,6 +59,13 @@ const DECIMAL: [Form; 1] = [form(b"", 10, (3, 1), b"")];
 pub(in crate::detect) fn decode(bytes: &[u8], at: usize, from: usize) -> Vec<Decoded> {
     let start = at.saturating_sub(BEFORE).max(from.min(at));
     let near = start..bytes.len().min(at + AFTER);
+    // Each printable character has a decimal digit, however it is spelled.
+    let digits = bytes[near.clone()]
+        .iter()
+        .filter(|byte| byte.is_ascii_digit());
+    if digits.count() < MIN_LEN {
+        return Vec::new();
+    }
     let ways = [
         (&ESCAPES[..], false, Encoding::Escaped),
         (&HEX, true, Encoding::Hex),

@@ -11,6 +11,7 @@ use gix_object::Kind;
 
 use super::odb::Odb;
 use super::refs::GitDir;
+use super::seen::short;
 use super::text::{self, Commit};
 use super::tree::{self, Entry};
 use super::worker::CommitAt;
@@ -54,21 +55,31 @@ pub(super) struct History<'a> {
     filter: Box<[bool]>,
 }
 
+/// What is kept of a commit: a history may have 100,000s.
 struct Dated {
     id: ObjectId,
-    commit: Commit,
-    /// Parents that the walk has yet to go to.
-    unseen: Vec<ObjectId>,
+    tree: ObjectId,
+    authored: Option<i64>,
+    committed: i64,
 }
 
 impl Dated {
-    fn new(id: ObjectId, commit: Commit) -> Self {
+    fn new(id: ObjectId, commit: &Commit) -> Self {
         Self {
             id,
-            unseen: commit.parents.clone(),
-            commit,
+            tree: commit.tree,
+            authored: commit.authored,
+            committed: commit.committed,
         }
     }
+}
+
+/// A commit whose parents the walk has not all gone to.
+struct Open {
+    dated: Dated,
+    parents: Vec<ObjectId>,
+    /// How many of them it has gone to.
+    seen: usize,
 }
 
 impl<'a> History<'a> {
@@ -95,7 +106,7 @@ impl<'a> History<'a> {
             trees: ShortIds::default(),
             filter,
         };
-        let mut reached = HashSet::new();
+        let mut reached = ShortIds::default();
         for (number, repository) in repositories.iter().enumerate() {
             history.checked_out(number, repository);
             let commits = history.reachable(repository, &mut reached);
@@ -142,14 +153,14 @@ impl<'a> History<'a> {
     }
 
     /// The commits that a repository refers to.
-    fn reachable(&mut self, repository: &GitDir, reached: &mut HashSet<ObjectId>) -> Vec<Dated> {
+    fn reachable(&mut self, repository: &GitDir, reached: &mut ShortIds) -> Vec<Dated> {
         let mut commits = Vec::new();
         let mut next = Vec::new();
         for tip in &repository.tips {
             // Annotated tags may point to tags.
             let mut id = *tip;
             for _ in 0..16 {
-                if self.places.contains_key(&id) && reached.insert(id) {
+                if self.places.contains_key(&id) && reached.insert(short(&id)) {
                     self.is_tag(id);
                 }
                 match self.odb.find(&id) {
@@ -167,20 +178,24 @@ impl<'a> History<'a> {
         }
         // Parents come out before their children. What is committed in one
         // second is then still in order, and so is what a wrong clock dates.
-        let mut times: HashMap<ObjectId, i64> = HashMap::new();
-        let mut path: Vec<Dated> = Vec::new();
+        let mut times: HashMap<u64, i64, BuildHasherDefault<Same>> = HashMap::default();
+        let mut path: Vec<Open> = Vec::new();
         loop {
-            let parent = path.last_mut().and_then(|dated| dated.unseen.pop());
+            let parent = path.last_mut().and_then(|open| {
+                let parent = open.parents.get(open.seen).copied();
+                open.seen += 1;
+                parent
+            });
             let id = match parent {
                 Some(id) => id,
                 None => match path.pop() {
-                    Some(mut dated) => {
-                        let parents = dated.commit.parents.iter();
-                        let latest = parents.filter_map(|id| times.get(id)).max();
-                        let committed = dated.commit.committed;
-                        let committed = latest.copied().unwrap_or(committed).max(committed);
-                        dated.commit.committed = committed;
-                        times.insert(dated.id, committed);
+                    Some(Open {
+                        mut dated, parents, ..
+                    }) => {
+                        let known = parents.iter().filter_map(|id| times.get(&short(id)));
+                        let latest = known.max().copied().unwrap_or(dated.committed);
+                        dated.committed = dated.committed.max(latest);
+                        times.insert(short(&dated.id), dated.committed);
                         commits.push(dated);
                         continue;
                     }
@@ -195,26 +210,30 @@ impl<'a> History<'a> {
                 break;
             }
             // A shallow clone ends where a parent is not there.
-            if !times.contains_key(&id)
+            if !times.contains_key(&short(&id))
                 && let Some(commit) = self.commit(id)
             {
-                times.insert(id, i64::MIN);
-                reached.insert(id);
-                path.push(Dated::new(id, commit));
+                times.insert(short(&id), i64::MIN);
+                reached.insert(short(&id));
+                path.push(Open {
+                    dated: Dated::new(id, &commit),
+                    parents: commit.parents,
+                    seen: 0,
+                });
             }
         }
         commits
     }
 
     /// The commits that were read and that nothing refers to.
-    fn unreachable(&mut self, commits: &[CommitAt], reached: &HashSet<ObjectId>) -> Vec<Dated> {
+    fn unreachable(&mut self, commits: &[CommitAt], reached: &ShortIds) -> Vec<Dated> {
         let mut left = Vec::new();
         for at in commits {
             if left.len() >= MAX_COMMITS || (self.is_over)() {
                 break;
             }
             let (id, bytes) = match *at {
-                CommitAt::Loose(id) if reached.contains(&id) => continue,
+                CommitAt::Loose(id) if reached.contains(&short(&id)) => continue,
                 CommitAt::Loose(id) => match self.odb.find(&id) {
                     Some((_, bytes)) => (id, bytes),
                     None => continue,
@@ -228,13 +247,13 @@ impl<'a> History<'a> {
                         continue;
                     };
                     match gix_object::compute_hash(hash, kind, &bytes) {
-                        Ok(id) if !reached.contains(&id) => (id, bytes),
+                        Ok(id) if !reached.contains(&short(&id)) => (id, bytes),
                         _ => continue,
                     }
                 }
             };
             if let Some(commit) = text::commit(&bytes) {
-                left.push(Dated::new(id, commit));
+                left.push(Dated::new(id, &commit));
             }
         }
         // Packs and lists begin with what is new.
@@ -249,14 +268,14 @@ impl<'a> History<'a> {
         repository: Option<usize>,
         state: Option<GitState>,
     ) {
-        commits.sort_by_key(|dated| dated.commit.committed);
+        commits.sort_by_key(|dated| dated.committed);
         for dated in commits {
             if self.missing == 0 {
                 return;
             }
             let mut found = vec![(dated.id, None)];
             let mut below = Vec::new();
-            self.tree(dated.commit.tree, &mut Vec::new(), 0, &mut below);
+            self.tree(dated.tree, &mut Vec::new(), 0, &mut below);
             found.extend(below.into_iter().map(|(id, path)| (id, Some(path))));
             for (id, path) in found {
                 let Some(place) = self.places.get_mut(&id) else {
@@ -266,7 +285,7 @@ impl<'a> History<'a> {
                     continue;
                 }
                 self.missing -= 1;
-                place.commit = Some((dated.id, dated.commit.authored));
+                place.commit = Some((dated.id, dated.authored));
                 place.path = place.path.take().or(path);
                 place.repository = place.repository.or(repository);
                 place.state = place.state.or(state);
@@ -305,7 +324,7 @@ impl<'a> History<'a> {
             self.complete = false;
             return;
         }
-        if !self.trees.insert(super::seen::short(&id)) {
+        if !self.trees.insert(short(&id)) {
             return;
         }
         let Some((Kind::Tree, bytes)) = self.odb.find(&id) else {
@@ -314,7 +333,7 @@ impl<'a> History<'a> {
         let length = path.len();
         for Entry { is_tree, name, id } in tree::entries(&bytes, id.as_bytes().len()) {
             if is_tree {
-                if self.trees.contains(&super::seen::short(id)) {
+                if self.trees.contains(&short(id)) {
                     continue;
                 }
                 spell(path, name);

@@ -1,6 +1,7 @@
 //! Which object is where in a pack: its `.idx` file, or a table made while
 //! the pack was read.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -9,6 +10,7 @@ use std::path::Path;
 use gix_hash::{Kind, ObjectId, oid};
 
 use super::inflate::invalid;
+use super::seen::short;
 use crate::source::files::open_regular;
 
 /// Bytes of a table read at a time.
@@ -27,9 +29,9 @@ impl Index {
     /// Takes what is searched often into memory, as far as there is room.
     pub(super) fn hold(&mut self, room: &mut usize) {
         if let Self::File(file) = self {
-            let bytes = file.count as usize * (file.id_length() + 8);
+            let bytes = file.count as usize * Held::BYTES;
             if bytes <= *room && file.held.is_none() {
-                file.held = file.load().ok();
+                file.held = file.load().ok().flatten();
                 *room -= bytes;
             }
         }
@@ -56,8 +58,19 @@ pub(super) struct IndexFile {
     fan_out: Box<[u32]>,
     /// Offsets that take more than 31 bits.
     large: u64,
-    /// The ids, one behind the other, and the offsets.
-    held: Option<(Vec<u8>, Vec<u64>)>,
+    held: Option<Held>,
+}
+
+/// What is searched, in memory.
+struct Held {
+    /// The start of each id, which is enough to tell objects apart: see
+    /// [`short`].
+    ids: Vec<u64>,
+    offsets: Vec<u32>,
+}
+
+impl Held {
+    const BYTES: usize = 12;
 }
 
 impl IndexFile {
@@ -189,10 +202,22 @@ impl IndexFile {
         Ok(u64::from_be_bytes(bytes))
     }
 
-    fn load(&self) -> io::Result<(Vec<u8>, Vec<u64>)> {
-        let mut ids = Vec::with_capacity(self.count as usize * self.id_length());
-        self.each_id(|id| ids.extend_from_slice(id.as_bytes()))?;
-        Ok((ids, self.offsets()?))
+    /// `None` if an offset does not fit.
+    fn load(&self) -> io::Result<Option<Held>> {
+        let count = self.count as usize;
+        let mut held = Held {
+            ids: Vec::with_capacity(count),
+            offsets: Vec::with_capacity(count),
+        };
+        self.each_id(|id| held.ids.push(short(id)))?;
+        let (start, step) = self.small_offsets();
+        let mut is_large = false;
+        self.table(start, step, 4, |bytes| {
+            let offset = be32(bytes);
+            is_large |= self.version != 1 && offset >> 31 == 1;
+            held.offsets.push(offset);
+        })?;
+        Ok((!is_large).then_some(held))
     }
 
     fn find(&self, id: &oid) -> io::Result<Option<u64>> {
@@ -206,25 +231,23 @@ impl IndexFile {
             self.fan_out[first - 1]
         };
         let mut high = self.fan_out[first];
+        if let Some(held) = &self.held {
+            let range = low as usize..high as usize;
+            let found = held.ids[range].binary_search(&short(id));
+            let offset = |at: usize| u64::from(held.offsets[low as usize + at]);
+            return Ok(found.ok().map(offset));
+        }
         let (start, step) = self.ids();
         let mut buffer = Kind::buf();
         let known = &mut buffer[..self.id_length()];
         while low < high {
             let middle = low + (high - low) / 2;
-            if let Some((ids, _)) = &self.held {
-                let at = middle as usize * known.len();
-                known.copy_from_slice(&ids[at..at + known.len()]);
-            } else {
-                self.file
-                    .read_exact_at(known, start + u64::from(middle) * step)?;
-            }
+            self.file
+                .read_exact_at(known, start + u64::from(middle) * step)?;
             match (*known).cmp(id.as_bytes()) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => {
-                    if let Some((_, offsets)) = &self.held {
-                        return Ok(offsets.get(middle as usize).copied());
-                    }
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => {
                     let (start, step) = self.small_offsets();
                     let mut bytes = [0; 4];
                     let at = start + u64::from(middle) * step;

@@ -36,7 +36,7 @@ pub(super) const MAX_STREAMED: u64 = 16 * 1024 * 1024 * 1024;
 
 /// Bytes of bases that one thread holds; beyond, those needed last are let go
 /// and made again.
-const MAX_BASES: usize = 8 * 1024 * 1024;
+const MAX_BASES: usize = 4 * 1024 * 1024;
 
 /// Roots that a thread takes at a time.
 const BATCH: usize = 16;
@@ -200,11 +200,15 @@ impl<'a> Traversal<'a> {
             held += object.len();
             let kept = stack.len();
             stack.extend(self.steps(node, kind, object, reach));
-            if held > MAX_BASES {
-                for step in &mut stack[..kept] {
-                    step.base = None;
+            // Those needed last are near the whole object: few deltas make
+            // them again.
+            for step in &mut stack[..kept] {
+                if held <= MAX_BASES {
+                    break;
                 }
-                held = size(stack.last()).unwrap_or(0);
+                if let Some(bytes) = step.base.take().and_then(Rc::into_inner) {
+                    held = held.saturating_sub(bytes.len());
+                }
             }
         }
     }
