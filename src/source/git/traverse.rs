@@ -139,7 +139,7 @@ impl<'a> Traversal<'a> {
         }
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
         let _alone = (size > LARGE).then(|| lock(self.large));
-        let mut object = std::mem::take(&mut worker.buffers.object);
+        let mut object = worker.buffers.take(size);
         let whole = self.inflate(worker, node, &entry, read, sized(&mut object, size));
         let mut reach = None;
         if whole.is_ok() {
@@ -149,7 +149,7 @@ impl<'a> Traversal<'a> {
             object.truncate(size);
             self.below(worker, kind, self.steps(node, kind, object, reach));
         } else {
-            worker.buffers.object = object;
+            worker.buffers.recycle(object);
         }
         worker.buffers.shrink();
         whole
@@ -157,8 +157,8 @@ impl<'a> Traversal<'a> {
 
     /// Makes the deltas on the stack, and those of them.
     fn below(&self, worker: &mut Worker<'_>, kind: Kind, mut stack: Vec<Step>) {
-        let size = |step: Option<&Step>| step.and_then(|step| Some(step.base.as_ref()?.len()));
-        let mut held = size(stack.first()).unwrap_or(0);
+        let first = stack.first().and_then(|step| step.base.as_ref());
+        let mut held = first.map_or(0, |base| base.capacity());
         while let Some(step) = stack.pop() {
             if worker.visitor.is_over() {
                 self.losses.is_over.store(true, Ordering::Relaxed);
@@ -167,10 +167,9 @@ impl<'a> Traversal<'a> {
             let (node, reach) = (step.node, step.reach);
             let base = self.base(worker, step, &mut stack, &mut held);
             let made = base.and_then(|base| {
-                let mut object = worker.buffers.spare.pop().unwrap_or_default();
-                self.make(worker, node, &base, &mut object)?;
-                if let Ok(bytes) = Rc::try_unwrap(base) {
-                    held = held.saturating_sub(bytes.len());
+                let object = self.make(worker, node, &base)?;
+                if let Some(bytes) = Rc::into_inner(base) {
+                    held = held.saturating_sub(bytes.capacity());
                     worker.buffers.recycle(bytes);
                 }
                 Ok(object)
@@ -197,7 +196,7 @@ impl<'a> Traversal<'a> {
                 worker.buffers.recycle(object);
                 continue;
             }
-            held += object.len();
+            held += object.capacity();
             let kept = stack.len();
             stack.extend(self.steps(node, kind, object, reach));
             // Those needed last are near the whole object: few deltas make
@@ -207,7 +206,8 @@ impl<'a> Traversal<'a> {
                     break;
                 }
                 if let Some(bytes) = step.base.take().and_then(Rc::into_inner) {
-                    held = held.saturating_sub(bytes.len());
+                    held = held.saturating_sub(bytes.capacity());
+                    worker.buffers.recycle(bytes);
                 }
             }
         }
@@ -226,7 +226,7 @@ impl<'a> Traversal<'a> {
         }
         let offset = self.forest.offset(step.parent);
         let base = Rc::new(self.chain(worker, offset)?);
-        *held += base.len();
+        *held += base.capacity();
         // Its siblings wait right below.
         for sibling in stack.iter_mut().rev() {
             if sibling.parent != step.parent {
@@ -254,41 +254,40 @@ impl<'a> Traversal<'a> {
             // large that their bases are let go.
             return Err(super::inflate::too_large());
         }
-        let mut bytes = vec![0; bounded(entry.decompressed_size, MAX_HELD)?];
+        let size = bounded(entry.decompressed_size, MAX_HELD)?;
+        let mut ahead = Ahead::new();
         let buffers = &mut worker.buffers;
-        let (inflater, mut ahead) = (&mut buffers.inflater, Ahead::new());
+        let mut bytes = buffers.take(size);
+        let object = sized(&mut bytes, size);
         self.pack
-            .inflate(&entry, inflater, &mut ahead, &mut bytes)?;
-        let mut made = Vec::new();
+            .inflate(&entry, &mut buffers.inflater, &mut ahead, object)?;
+        bytes.truncate(size);
         for entry in deltas.into_iter().rev() {
             let size = bounded(entry.decompressed_size, MAX_HELD)?;
-            let delta = sized(&mut buffers.delta, size);
-            self.pack.inflate(&entry, inflater, &mut ahead, delta)?;
-            delta::apply(&bytes, delta, MAX_HELD, &mut made)?;
-            std::mem::swap(&mut bytes, &mut made);
+            let mut delta = std::mem::take(&mut buffers.delta);
+            let instructions = sized(&mut delta, size);
+            self.pack
+                .inflate(&entry, &mut buffers.inflater, &mut ahead, instructions)?;
+            let mut made = buffers.take(made_size(instructions)?);
+            delta::apply(&bytes, instructions, MAX_HELD, &mut made)?;
+            buffers.recycle(std::mem::replace(&mut bytes, made));
+            buffers.delta = delta;
         }
         Ok(bytes)
     }
 
-    fn make(
-        &self,
-        worker: &mut Worker<'_>,
-        node: u32,
-        base: &[u8],
-        object: &mut Vec<u8>,
-    ) -> io::Result<()> {
+    /// An object from its base, with what changed noted.
+    fn make(&self, worker: &mut Worker<'_>, node: u32, base: &[u8]) -> io::Result<Vec<u8>> {
         let (entry, read) = self.entry(worker, node)?;
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
-        let mut instructions = std::mem::take(&mut worker.buffers.delta);
-        let delta = sized(&mut instructions, size);
-        let made = self
-            .inflate(worker, node, &entry, read, delta)
-            .and_then(|()| {
-                let changes = &mut worker.buffers.changes;
-                delta::apply_noting(base, delta, MAX_HELD, object, changes)
-            });
-        worker.buffers.delta = instructions;
-        made
+        let mut delta = std::mem::take(&mut worker.buffers.delta);
+        let instructions = sized(&mut delta, size);
+        self.inflate(worker, node, &entry, read, instructions)?;
+        let mut object = worker.buffers.take(made_size(instructions)?);
+        let changes = &mut worker.buffers.changes;
+        delta::apply_noting(base, instructions, MAX_HELD, &mut object, changes)?;
+        worker.buffers.delta = delta;
+        Ok(object)
     }
 
     /// An entry, and how much of it the worker's buffer holds.
@@ -403,4 +402,10 @@ impl<'a> Traversal<'a> {
         };
         count.fetch_add(self.forest.size(node), Ordering::Relaxed);
     }
+}
+
+/// Bytes of the object that a delta makes.
+fn made_size(delta: &[u8]) -> io::Result<usize> {
+    let (_, size, _) = delta::sizes(delta)?;
+    bounded(size, MAX_HELD)
 }

@@ -33,9 +33,17 @@ pub(super) enum CommitAt {
 /// The largest buffer that is kept for the next object.
 const KEEP: usize = 1024 * 1024;
 
+/// The smallest buffer that is kept for a base to come: smaller ones cost
+/// nothing to make.
+const MIN_SPARE: usize = 64 * 1024;
+
 /// Bytes of buffers that are kept for the next bases, and their number.
-const MAX_SPARE: usize = 4 * 1024 * 1024;
-const MAX_SPARES: usize = 4;
+const MAX_SPARE: usize = 3 * 1024 * 1024;
+const MAX_SPARES: usize = 8;
+
+/// Bytes that a buffer may have more than twice what is asked for: bases wait
+/// in them.
+const MAX_SLACK: usize = 16 * 1024;
 
 /// Commits remembered a thread.
 const MAX_COMMITS: usize = 500_000;
@@ -82,11 +90,28 @@ impl Buffers {
         }
     }
 
-    /// Takes a buffer that is no longer needed.
+    /// A buffer for an object of `size` bytes, which may be full of another.
+    pub(super) fn take(&mut self, size: usize) -> Vec<u8> {
+        let fitting = size..=2 * size + MAX_SLACK;
+        let spare = (0..self.spare.len())
+            .filter(|at| fitting.contains(&self.spare[*at].capacity()))
+            .min_by_key(|at| self.spare[*at].capacity());
+        match spare {
+            Some(at) => self.spare.swap_remove(at),
+            // Versions of a file grow: the next one fits, too.
+            None => Vec::with_capacity(size + size / 8),
+        }
+    }
+
+    /// Takes back a buffer that is no longer needed.
     pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
-        let kept: usize = self.spare.iter().map(Vec::capacity).sum();
-        if kept + buffer.capacity() <= MAX_SPARE && self.spare.len() < MAX_SPARES {
-            self.spare.push(buffer);
+        if buffer.capacity() < MIN_SPARE {
+            return;
+        }
+        self.spare.push(buffer);
+        let kept = |spare: &[Vec<u8>]| spare.iter().map(Vec::capacity).sum::<usize>();
+        while self.spare.len() > MAX_SPARES || kept(&self.spare) > MAX_SPARE {
+            self.spare.remove(0);
         }
     }
 
