@@ -15,6 +15,7 @@ pub mod deadline;
 pub mod detect;
 pub mod finding;
 pub mod front;
+pub mod heap;
 pub mod host;
 pub mod imds;
 pub mod ledger;

@@ -18,7 +18,7 @@ use rolecall::config::{Config, Loaded};
 use rolecall::outcome::Outcome;
 use rolecall::report::{Exporter, Json, Ocsf, Sarif, Text};
 use rolecall::source::mounts::Mounts;
-use rolecall::{daemon, front, logging, progress, sanitize, status};
+use rolecall::{daemon, front, heap, logging, progress, sanitize, status};
 
 /// How long the file system of `--root` may take to answer at all.
 const ROOT_LIMIT: Duration = Duration::from_secs(10);
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     // What a service does is for the record; what a person asks for is told.
     let service = matches!(invocation.command, Command::Daemon { .. });
     logging::start(invocation.quiet, invocation.verbosity + u8::from(service));
+    heap::share();
     let is_behind = front::is_behind(arguments.first().map(OsString::as_os_str));
     if is_behind {
         front::follow();

@@ -120,12 +120,7 @@ fn a_day_of_changes_lets_nothing_grow_and_a_service_at_rest_does_nothing() {
     }
     let (imds, logs) = (healthy(), logs());
     let home = home(TOLD, &imds, &logs);
-    // As the unit has it: every thread may else come to a heap of its own.
-    let manager = Manager {
-        environment: vec![("MALLOC_ARENA_MAX", "2".to_owned())],
-        ..Manager::default()
-    };
-    let mut daemon = home.start_by(&manager, &host.root());
+    let mut daemon = home.start_by(&Manager::default(), &host.root());
     daemon.hears("READY=1");
     let quarter = rounds / 4;
     (0..quarter).for_each(|round| live(&host, &mut daemon, round));
