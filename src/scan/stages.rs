@@ -152,7 +152,7 @@ fn pass_over_silence(shared: &Shared, tell: &dyn Fn(String)) {
 /// Counts what of the places to be scanned a sandbox hides from us.
 fn tell_hidden(shared: &Shared) {
     let settings = &shared.settings;
-    let mut hidden = hidden::places(Path::new("/proc"));
+    let mut hidden = hidden::places(Path::new("/proc"), settings.network_filesystems);
     hidden.retain(|place| {
         let mut roots = settings.roots.iter();
         roots.any(|root| place.starts_with(root) || root.starts_with(place))

@@ -112,7 +112,8 @@ impl Mounts {
         Self::parse(&text, network_filesystems).map_err(|cause| error(cause.to_string()))
     }
 
-    fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
+    /// Of the text of such a table.
+    pub(super) fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
         let mut may_hang = false;
         let mut tops = BTreeMap::new();
@@ -185,10 +186,12 @@ impl Mounts {
         self.skipped.get(path).copied()
     }
 
-    /// The mount points below `place`, which is one of a file system that the
-    /// kernel makes up, at which a walk goes on: `/dev/shm` is a disk in memory.
+    /// The mount points below `place`, one that is skipped, at which a walk
+    /// goes on: the file system is one that the kernel makes up, and `/dev/shm`
+    /// is a disk in memory.
     pub fn beneath<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
         let mounts = self.tops.keys().map(PathBuf::as_path);
+        let mounts = mounts.filter(move |_| self.is_pseudo(place));
         mounts.filter(move |mount| {
             let between = mount.ancestors().skip(1).take_while(|part| *part != place);
             mount.starts_with(place)
@@ -201,14 +204,18 @@ impl Mounts {
 
     /// Whether a walk that begins at `start` comes to `path`.
     pub fn come_to(&self, path: &Path, start: &Path) -> bool {
+        self.in_the_way(path, start).is_none()
+    }
+
+    /// Why a walk that begins at `start` does not come to `path`, if so.
+    pub fn in_the_way(&self, path: &Path, start: &Path) -> Option<SkipReason> {
         let mut is_beneath = false;
-        path.ancestors()
-            .take_while(|part| *part != start)
-            .all(|part| {
-                let is_passed = self.skip(part).is_none() || (is_beneath && self.is_pseudo(part));
-                is_beneath |= self.tops.contains_key(part);
-                is_passed
-            })
+        let mut parts = path.ancestors().take_while(|part| *part != start);
+        parts.find_map(|part| {
+            let is_passed = is_beneath && self.is_pseudo(part);
+            is_beneath |= self.tops.contains_key(part);
+            self.skip(part).filter(|_| !is_passed)
+        })
     }
 
     fn is_pseudo(&self, place: &Path) -> bool {
@@ -259,16 +266,6 @@ impl Seen {
 
     pub(super) fn is_tmpfs(&self) -> bool {
         self.fs_type == "tmpfs"
-    }
-
-    /// Whether a walk comes to `place`: no mount on the way is skipped but
-    /// the root, which is walked whatever it is.
-    pub(super) fn is_walked(table: &BTreeMap<PathBuf, Self>, place: &Path) -> bool {
-        let mut mounts = place.ancestors().filter(|mount| *mount != Path::new("/"));
-        mounts.all(|mount| {
-            let seen = table.get(mount);
-            seen.is_none_or(|seen| reason(&seen.fs_type, false).is_none())
-        })
     }
 
     /// Whether systemd laid it there to hide what is below: an inaccessible
@@ -462,6 +459,7 @@ mod tests {
             beneath.map(Path::to_owned).collect()
         };
         assert_eq!(beneath("/dev"), [Path::new("/dev/shm")]);
+        assert_eq!(beneath("/mnt"), [Path::new(""); 0]);
         let come_to = |path: &str| mounts.come_to(Path::new(path), Path::new("/"));
         for path in ["/dev/shm/a", "/dev/shm/inner/a", "/srv/a"] {
             assert!(come_to(path), "{path}");

@@ -89,7 +89,16 @@ fn resolve(
         let list = show(&files.on_host(&store.join("info/alternates")));
         coverage.skip(reason, format!("{list}: {}", show(named)));
     };
-    let skipped = |path: &Path| path.ancestors().find_map(|path| files.mounts.skip(path));
+    // The walk came to the store, whatever it lies on.
+    let own = files.mounts.mount_of(store).unwrap_or(files.root);
+    let skipped = |path: &Path| {
+        let start = if path.starts_with(own) {
+            own
+        } else {
+            files.root
+        };
+        files.mounts.in_the_way(path, start)
+    };
     // Before the first look at it, which on a hung mount would be the last.
     if let Some(reason) = skipped(&path) {
         skip(reason);

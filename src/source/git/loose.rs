@@ -52,6 +52,8 @@ impl<'a> Store<'a> {
                 let place = || show(&files.on_host(&path));
                 if let Some(reason) = files.mounts.skip(&path) {
                     worker.coverage.skip(reason, place());
+                    let beneath = files.mounts.beneath(&path).filter(|path| path.is_dir());
+                    folders.extend(beneath.map(Path::to_owned));
                 } else if files.is_excluded(&path) {
                     worker.coverage.skip(SkipReason::Excluded, place());
                 } else if folders.len() < MAX_FOLDERS {
@@ -90,7 +92,14 @@ impl<'a> Store<'a> {
                     worker.coverage.skip(SkipReason::TimeLimit, place());
                     return;
                 }
-                if self.files.is_excluded(&path) {
+                let mounts = self.files.mounts;
+                let skipped = mounts
+                    .skips_in(folder)
+                    .then(|| mounts.skip(&path))
+                    .flatten();
+                if let Some(reason) = skipped {
+                    worker.coverage.skip(reason, place());
+                } else if self.files.is_excluded(&path) {
                     worker.coverage.skip(SkipReason::Excluded, place());
                 } else if let Err(error) = self.file(worker, &path) {
                     worker.coverage.skip(reason(&error), place());
