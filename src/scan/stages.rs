@@ -268,13 +268,9 @@ fn conclude(shared: &Shared) -> Scan {
 }
 
 impl Shared {
-    /// What is not touched any more where `place` does not answer: the file
-    /// system that it is on, or it alone, if that is the one of the root.
+    /// What is not touched any more where `place` does not answer.
     fn silent_part<'a>(&self, place: &'a Path) -> &'a Path {
-        let mount = self.mounts.mount_of(place);
-        mount
-            .filter(|mount| *mount != self.settings.root)
-            .unwrap_or(place)
+        self.mounts.silent_part(place, &self.settings.root)
     }
 
     fn examiner<'a>(&'a self, member: &'a Member) -> Examiner<'a> {

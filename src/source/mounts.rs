@@ -160,6 +160,15 @@ impl Mounts {
             .find(|place| self.tops.contains_key(*place))
     }
 
+    /// What is left alone where `place`, in the host with this root, does not
+    /// answer: the file system that it is on, or it alone, if the root is on
+    /// the same.
+    pub fn silent_part<'p>(&self, place: &'p Path, root: &Path) -> &'p Path {
+        self.mount_of(place)
+            .filter(|mount| mount.starts_with(root) && *mount != root)
+            .unwrap_or(place)
+    }
+
     /// The places where something else is mounted than in `earlier`, or
     /// nothing any more; what is above comes first.
     pub fn changed_since<'a>(&'a self, earlier: &'a Self) -> BTreeSet<&'a Path> {
@@ -466,6 +475,23 @@ mod tests {
         }
         for path in ["/dev/a", "/dev/mqueue/a", "/mnt/a", "/mnt/local/a"] {
             assert!(!come_to(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn of_the_file_system_with_the_root_only_the_place_is_left_alone() {
+        let mounts = Mounts::parse(TABLE, false).unwrap();
+        for (place, root, silent) in [
+            ("/mnt/s3/a/b", "/", "/mnt/s3"),
+            ("/mnt/s3/a/b", "/mnt", "/mnt/s3"),
+            ("/mnt/s3/a/b", "/mnt/s3", "/mnt/s3/a/b"),
+            // The root is a directory in it.
+            ("/mnt/s3/a/b", "/mnt/s3/a", "/mnt/s3/a/b"),
+            ("/etc/a", "/", "/etc/a"),
+            ("/etc/a", "/etc", "/etc/a"),
+        ] {
+            let told = mounts.silent_part(Path::new(place), Path::new(root));
+            assert_eq!(told, Path::new(silent), "{place} in {root}");
         }
     }
 
