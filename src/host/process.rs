@@ -1,5 +1,6 @@
 //! The processes of a host and what can be told of each, from a `/proc`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -138,13 +139,25 @@ impl Process {
         fs::read_link(self.directory.join(name)).ok()
     }
 
-    /// Whether the process never had an environment: a kernel thread, or one
-    /// that has ended and is not reaped, has an empty command line and no
-    /// executable.
-    pub fn is_without_memory(&self) -> bool {
-        let no_exe = fs::read_link(self.directory.join("exe"))
-            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        no_exe && fs::read(self.directory.join("cmdline")).is_ok_and(|line| line.is_empty())
+    /// The process, or a thread of it that runs on where the first one has
+    /// ended: of that nothing can be read any more. `None` where nobody has
+    /// memory: of a kernel thread, or where all have ended and are not reaped.
+    pub fn in_memory(&self) -> Option<Cow<'_, Self>> {
+        if self.has_memory() {
+            return Some(Cow::Borrowed(self));
+        }
+        let threads = fs::read_dir(self.directory.join("task")).ok()?;
+        let threads = threads.flatten().map(|thread| Self {
+            directory: thread.path(),
+            pid: self.pid,
+        });
+        threads.into_iter().find(Self::has_memory).map(Cow::Owned)
+    }
+
+    /// Whether it has pages, which everybody may ask; where it is not said,
+    /// the reading of them tells.
+    fn has_memory(&self) -> bool {
+        fs::read(self.directory.join("statm")).map_or(true, |size| !size.starts_with(b"0 "))
     }
 
     pub fn identity(&self) -> Identity {
@@ -321,5 +334,37 @@ mod tests {
         let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["A", "", "C"]);
         assert_eq!(variables[0].1.expose(), b"1");
+    }
+
+    #[test]
+    fn what_has_no_memory_is_asked_through_a_thread_that_has() {
+        let proc = tempfile::tempdir().unwrap();
+        let size = |directory: &str, size: &str| {
+            let directory = proc.path().join(directory);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("statm"), size).unwrap();
+        };
+        size("2", "0 0 0 0 0 0 0\n");
+        size("2/task/2", "0 0 0 0 0 0 0\n");
+        size("5", "0 0 0 0 0 0 0\n");
+        size("5/task/5", "0 0 0 0 0 0 0\n");
+        size("5/task/6", "120 1 1 1 0 1 0\n");
+        size("7", "120 1 1 1 0 1 0\n");
+        fs::create_dir(proc.path().join("8")).unwrap();
+        let asked: Vec<_> = list(proc.path())
+            .unwrap()
+            .iter()
+            .map(|process| {
+                let asked = process.in_memory()?.into_owned();
+                let directory = asked
+                    .directory
+                    .strip_prefix(proc.path())
+                    .unwrap()
+                    .to_owned();
+                Some((asked.pid(), directory))
+            })
+            .collect();
+        let at = |pid: u32, directory: &str| Some((pid, directory.into()));
+        assert_eq!(asked, [None, at(5, "5/task/6"), at(7, "7"), at(8, "8")]);
     }
 }
