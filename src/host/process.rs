@@ -22,8 +22,9 @@ const MAX_FACTS: u64 = 1024 * 1024;
 /// Open files looked at.
 const MAX_OPEN_FILES: usize = 4096;
 
-/// The PID namespace that a machine boots with: `PROC_PID_INIT_INO` of Linux.
-const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+/// The PID namespace that a machine boots with, which has all others below it:
+/// `PROC_PID_INIT_INO` of Linux.
+pub const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 /// One process. Nothing is read of it before it is asked for, and it may end
 /// at any time: every answer is an error or `None` from then on.
@@ -85,6 +86,18 @@ pub fn own_pid(proc: &Path) -> Option<u32> {
 /// Device and inode of the program that reads, which `proc` shows as `self`.
 pub fn own_program(proc: &Path) -> Option<(u64, u64)> {
     program(&proc.join("self"))
+}
+
+/// The PID namespace that `proc` numbers. Where the first process may not be
+/// asked, this one is, if it is of the same.
+pub fn namespace(proc: &Path) -> Option<PathBuf> {
+    let own = || {
+        let status = fs::read_to_string(proc.join("self/status")).ok()?;
+        // One number for each namespace, from that of `proc` inwards.
+        let is_same = ids(&status, "NSpid:").count() == 1;
+        is_same.then(|| fs::read_link(proc.join("self/ns/pid")).ok())?
+    };
+    fs::read_link(proc.join("1/ns/pid")).ok().or_else(own)
 }
 
 /// Whether process 1 of `proc` is the init of a machine, and not the

@@ -69,6 +69,9 @@ const NETWORK: &[&str] = &[
 /// Types under `fuse.` that are local disks.
 const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fuseblk"];
 
+/// What the kernel takes for no group: `(gid_t)-1`.
+const NO_GROUP: u32 = u32::MAX;
+
 /// The mount points that a walk does not enter.
 #[derive(Debug, Default)]
 pub struct Mounts {
@@ -352,11 +355,13 @@ fn overlay(mount_point: &Path, options: &HashMap<String, Option<String>>) -> Ove
 /// The group for which `hidepid` makes an exception; `None` where nothing is
 /// hidden. See proc(5).
 fn sees_all(options: &HashMap<String, Option<String>>) -> Option<u32> {
-    let hidden = options.get("hidepid")?.as_deref()?;
     let group = || options.get("gid")?.as_deref()?.parse().ok();
-    ["2", "invisible", "4", "ptraceable"]
-        .contains(&hidden)
-        .then(|| group().unwrap_or(0))
+    match options.get("hidepid")?.as_deref()? {
+        "2" | "invisible" => Some(group().unwrap_or(0)),
+        // Whoever may not trace it does not see it, of whatever group.
+        "4" | "ptraceable" => Some(NO_GROUP),
+        _ => None,
+    }
 }
 
 fn reason(fs_type: &str, network_filesystems: bool) -> Option<SkipReason> {
@@ -449,6 +454,7 @@ mod tests {
         assert_eq!(group(",hidepid=1"), None);
         assert_eq!(group(",hidepid=invisible"), Some(0));
         assert_eq!(group(",hidepid=2,gid=27"), Some(27));
+        assert_eq!(group(",hidepid=ptraceable,gid=27"), Some(NO_GROUP));
     }
 
     #[test]

@@ -13,16 +13,13 @@ use rustix::thread::CapabilitySet;
 use super::mounts::Mounts;
 use super::{Blob, Origin, Visitor};
 use crate::finding::{Coverage, Location, SkipReason, SourceKind};
-use crate::host::process::{self, MAX_BYTES, Process};
+use crate::host::process::{self, FIRST_NAMESPACE, MAX_BYTES, Process};
 use crate::sanitize;
 
 /// Times that what turns out empty is read, and how long apart: for a moment it
 /// is, where a process goes on to another program.
 const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(2);
-
-/// The PID namespace that has all others below it (`PROC_PID_INIT_INO`).
-const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 /// Visits every process that `proc` shows, but for those whose directories are
 /// `silent`: whoever asked them still waits for an answer.
@@ -45,14 +42,13 @@ pub fn walk(
             return coverage;
         }
     };
-    if hides_processes(proc, mounts) {
+    if hides_processes(proc, mounts, &processes) {
         coverage.skip(
             SkipReason::PermissionDenied,
             "processes of other users (/proc is mounted with hidepid)",
         );
     }
-    let namespace = std::fs::read_link(proc.join("1/ns/pid"));
-    if namespace.is_ok_and(|namespace| namespace != Path::new(FIRST_NAMESPACE)) {
+    if process::namespace(proc).is_some_and(|namespace| namespace != Path::new(FIRST_NAMESPACE)) {
         coverage.skip(
             SkipReason::OtherNamespace,
             "processes outside of this PID namespace",
@@ -81,12 +77,17 @@ pub fn walk(
 }
 
 /// Whether there may be processes that `proc` does not even list for us.
-fn hides_processes(proc: &Path, mounts: Option<&Mounts>) -> bool {
-    let proc = proc.canonicalize();
-    let group = mounts.zip(proc.ok());
-    let Some(group) = group.and_then(|(mounts, proc)| mounts.group_that_sees(&proc)) else {
+fn hides_processes(proc: &Path, mounts: Option<&Mounts>, processes: &[Process]) -> bool {
+    let Ok(proc) = proc.canonicalize() else {
         return false;
     };
+    let Some(group) = mounts.and_then(|mounts| mounts.group_that_sees(&proc)) else {
+        return false;
+    };
+    // Who has all rights in a user namespace has none over what is outside.
+    if processes.first().is_none_or(|first| first.pid() != 1) {
+        return true;
+    }
     let may_trace = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
     let of_group = || {

@@ -451,24 +451,37 @@ fn the_roles_own_keys_and_rolecalls_own_environment_are_recognised() {
 #[test]
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn processes_that_proc_does_not_show_are_told_as_not_seen() {
-    let namespaces = ["--mount", "--pid", "--fork"];
-    let run = |options: &str, user: &str| {
+    let run_in = |namespaces: &[&str], options: &str, user: &str| {
         let script = format!(
             "mount -t proc -o {options} proc /proc || exit 99; \
              exec {user} \"$0\" check --format json --exclude '/**'"
         );
-        in_namespaces(&namespaces, &script, Path::new("/"))
+        in_namespaces(namespaces, &script, Path::new("/"))
     };
+    let run = |options: &str, user: &str| run_in(&["--mount", "--pid", "--fork"], options, user);
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --";
     let (Some(hidden), Some(contained)) = (run("hidepid=invisible", nobody), run("rw", "")) else {
         eprintln!("skipped: mounting a /proc needs root");
         return;
     };
-    assert_eq!(hidden.status, 2, "{}", hidden.stderr);
-    assert!(hidden.stdout.contains("hidepid"), "{}", hidden.stdout);
-    assert_eq!(hidden.skipped("process", "permission-denied"), 1);
-
     // All that a container can see of itself is no gap.
     assert_eq!(contained.status, 0, "{}", contained.stdout);
     assert_eq!(contained.skipped("process", "other-namespace"), 1);
+
+    // Neither the group, nor being root of a user namespace lets one see all.
+    let of_group = "setpriv --reuid=65534 --regid=27 --clear-groups --";
+    let of_users = format!("{nobody} unshare --user --map-root-user");
+    let hidden = [
+        hidden,
+        run("hidepid=ptraceable,gid=27", of_group).unwrap(),
+        run_in(&["--mount"], "hidepid=invisible", &of_users).unwrap(),
+    ];
+    for hidden in hidden {
+        assert_eq!(hidden.status, 2, "{}", hidden.stderr);
+        assert!(hidden.stdout.contains("hidepid"), "{}", hidden.stdout);
+        assert_eq!(hidden.skipped("process", "permission-denied"), 1);
+    }
+    // Where the first process may not be asked, too.
+    let unasked = run("rw", nobody).unwrap();
+    assert_eq!(unasked.skipped("process", "other-namespace"), 1);
 }
