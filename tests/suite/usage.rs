@@ -181,6 +181,30 @@ fn a_unit_that_does_not_run_is_named_all_the_same() {
 }
 
 #[test]
+fn units_of_every_user_are_known_where_nobody_has_one_of_his_own() {
+    let host = Host::new();
+    let (of_all, of_one) = (host.key_pair(), host.key_pair());
+    let unit = |file: &str| format!("[Service]\nEnvironmentFile={file}\n");
+    host.write("etc/xdg/systemd/user/all.service", unit("/srv/all.env"));
+    host.write("srv/all.env", of_all.env());
+    let ran = check(&host, "json");
+    assert_eq!(one(&ran, &of_all)["location"]["unit"], "all.service");
+
+    host.write("etc/passwd", "bob:x:1001:1001::/home/bob:/bin/sh\n");
+    host.write(
+        "home/bob/.local/share/systemd/user/bobs.service",
+        unit("/srv/%u.env"),
+    );
+    host.write("srv/bob.env", of_one.env());
+    let ran = check(&host, "json");
+    for (pair, name) in [(&of_all, "all.service"), (&of_one, "bobs.service")] {
+        let finding = one(&ran, pair);
+        assert_eq!(finding["used_by"], json!([{ "unit": name }]));
+        assert_eq!(finding["place_kind"], "environment-file");
+    }
+}
+
+#[test]
 fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
     let id = "0123456789abcdef".repeat(4);
     let Some(mut group) = Cgroup::new(&format!("docker/{id}")) else {
