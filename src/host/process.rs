@@ -277,14 +277,23 @@ fn ids<'t>(status: &'t str, name: &str) -> impl Iterator<Item = u32> + use<'t> {
         .filter_map(|id| id.parse().ok())
 }
 
-/// The systemd unit in a cgroup path: its last component that is a service,
-/// else a scope.
+/// The systemd unit in a cgroup path: the outermost, since what is further in
+/// is the unit's own affair; that of a user's manager has its own units.
 fn unit(cgroup: &str) -> Option<String> {
-    let components = || cgroup.lines().flat_map(|line| line.rsplit('/'));
-    [".service", ".scope"]
-        .iter()
-        .find_map(|suffix| components().find(|part| part.ends_with(suffix)))
-        .map(|unit| sanitize::line(unit).into_owned())
+    cgroup.lines().find_map(|line| {
+        let mut units = line.split('/').filter(|part| is_unit(part));
+        let unit = units.next()?;
+        let of_user = units.next().filter(|_| unit.starts_with("user@"));
+        let unit = of_user.filter(|unit| *unit != "init.scope").unwrap_or(unit);
+        Some(sanitize::line(unit).into_owned())
+    })
+}
+
+/// Whether it is the name of a unit that has processes.
+fn is_unit(name: &str) -> bool {
+    let kinds = ["service", "scope", "socket", "mount", "swap"];
+    name.rsplit_once('.')
+        .is_some_and(|(name, kind)| !name.is_empty() && kinds.contains(&kind))
 }
 
 /// The container in a cgroup path: the 64 hex digits that docker, containerd
@@ -316,6 +325,17 @@ mod tests {
         );
         assert_eq!(unit(&docker), Some(format!("docker-{id}.scope")));
         assert_eq!(unit("0::/\n"), None);
+        let of_user = |rest: &str| {
+            unit(&format!(
+                "0::/user.slice/user-1.slice/user@1.service/{rest}\n"
+            ))
+            .unwrap()
+        };
+        assert_eq!(of_user("app.slice/a.service/inner"), "a.service");
+        assert_eq!(of_user("app.slice/a-1.scope"), "a-1.scope");
+        assert_eq!(of_user("init.scope"), "user@1.service");
+        let within = "3:cpu:/\n0::/system.slice/ci.service/box/system.slice/job.service\n";
+        assert_eq!(unit(within).as_deref(), Some("ci.service"));
         assert_eq!(container("0::/user.slice/session-1.scope\n"), None);
     }
 
