@@ -345,6 +345,8 @@ fn places_that_every_session_reads_are_named() {
         ("etc/environment", "login-environment"),
         ("etc/profile.d/aws.sh", "shell-profile"),
         ("home/a/.bashrc", "shell-profile"),
+        ("home/a/.config/fish/config.fish", "shell-profile"),
+        ("etc/zshenv", "shell-profile"),
         ("etc/default/shop", "service-defaults"),
         ("etc/kubernetes/manifests/x.yaml", "static-pod"),
         ("etc/systemd/system.conf", "service-manager"),
