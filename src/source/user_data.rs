@@ -3,7 +3,7 @@
 //!
 //! A text is looked at as it is and, besides, part by part, where that tells
 //! more of the place or shows what the transfer encoding hides: the parts of
-//! MIME multipart messages, and the files of `write_files`. Nothing that it
+//! MIME multipart messages and of archives, and the files of `write_files`. Nothing that it
 //! includes by URL is fetched.
 
 mod cloud_config;
@@ -194,6 +194,17 @@ impl Reader<'_> {
                 self.parts(&part.content, &origin, nesting + 1)?;
             }
         } else if let Ok(text) = std::str::from_utf8(&text) {
+            let parts = cloud_config::parts(text);
+            if !parts.is_empty() && nesting == MAX_NESTING {
+                let place = show(&origin.location());
+                self.coverage.skip(SkipReason::ArchiveLimit, place);
+                return Ok(());
+            }
+            for part in parts {
+                let (content, origin) = (part.content.as_bytes(), Part::new(origin, &part.name));
+                self.whole(content, &origin)?;
+                self.parts(content, &origin, nesting + 1)?;
+            }
             for file in cloud_config::files(text) {
                 self.whole(file.content.as_bytes(), &Part::new(origin, &file.name()))?;
             }
@@ -320,7 +331,9 @@ mod tests {
                 }
             }
             mime::parts(&text);
-            cloud_config::files(&String::from_utf8_lossy(&text));
+            let text = String::from_utf8_lossy(&text);
+            cloud_config::files(&text);
+            cloud_config::parts(&text.replacen("#cloud-config\n", "#cloud-config-archive\n", 1));
         }
     }
 }
