@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use procfs_core::FromBufRead as _;
-use procfs_core::process::MountInfos;
+use procfs_core::process::{MountInfo, MountInfos};
 
 use crate::finding::SkipReason;
 
@@ -134,7 +134,6 @@ impl Mounts {
                 overlays.push(overlay(&place, &mount.super_options));
             }
             tops.insert(place.clone(), (mount.mnt_id, mount.majmin, mount.root));
-            // A later line hides an earlier one at the same place.
             match reason(&mount.fs_type, network_filesystems) {
                 Some(reason) => skipped.insert(place, reason),
                 None => skipped.remove(&place),
@@ -305,7 +304,7 @@ pub(super) fn table(text: &[u8]) -> procfs_core::ProcResult<BTreeMap<PathBuf, Se
 
 /// Names may hold any bytes, and the parser takes text: so all that is not
 /// ASCII is written as the table itself writes blanks.
-fn parse(text: &[u8]) -> procfs_core::ProcResult<MountInfos> {
+fn parse(text: &[u8]) -> procfs_core::ProcResult<Vec<MountInfo>> {
     let mut escaped = Vec::with_capacity(text.len());
     for byte in text {
         if byte.is_ascii() {
@@ -314,7 +313,56 @@ fn parse(text: &[u8]) -> procfs_core::ProcResult<MountInfos> {
             escaped.extend(format!("\\{byte:03o}").bytes());
         }
     }
-    MountInfos::from_buf_read(&escaped[..])
+    Ok(visible(MountInfos::from_buf_read(&escaped[..])?.0))
+}
+
+/// Those that a path leads to: what is mounted over a place covers what was
+/// mounted there and beneath it before, and the table has it all.
+fn visible(mounts: Vec<MountInfo>) -> Vec<MountInfo> {
+    let root = Path::new("/");
+    let known: HashSet<i32> = mounts.iter().map(|mount| mount.mnt_id).collect();
+    let mut on: HashMap<i32, Vec<&MountInfo>> = HashMap::new();
+    let mut left = Vec::new();
+    for mount in &mounts {
+        if mount.pid == mount.mnt_id || !known.contains(&mount.pid) {
+            left.push(mount);
+        } else {
+            on.entry(mount.pid).or_default().push(mount);
+        }
+    }
+    uncovered(&mut left);
+    let mut seen = HashSet::new();
+    while let Some(mount) = left.pop() {
+        let mut above = on.remove(&mount.mnt_id).unwrap_or_default();
+        let is_same = |one: &&MountInfo| one.mount_point == mount.mount_point;
+        if mount.mount_point == root && mount.fs_type != "rootfs" {
+            // Paths begin at the root, whatever is mounted over it.
+            above.retain(|one| !is_same(one));
+        } else if above.iter().any(is_same) {
+            above.retain(is_same);
+            left.extend(above);
+            continue;
+        }
+        seen.insert(mount.mnt_id);
+        uncovered(&mut above);
+        left.extend(above);
+    }
+    let visible = mounts.into_iter();
+    visible
+        .filter(|mount| seen.contains(&mount.mnt_id))
+        .collect()
+}
+
+/// Takes away what lies beneath another one that is mounted on the same.
+fn uncovered(mounts: &mut Vec<&MountInfo>) {
+    let places: HashSet<(i32, &Path)> = mounts
+        .iter()
+        .map(|one| (one.pid, one.mount_point.as_path()))
+        .collect();
+    mounts.retain(|one| {
+        let mut above = one.mount_point.ancestors().skip(1);
+        !above.any(|place| places.contains(&(one.pid, place)))
+    });
 }
 
 /// The table writes blanks and backslashes in names as three octal digits.
@@ -504,6 +552,26 @@ mod tests {
     #[test]
     fn what_is_mounted_on_top_decides() {
         assert_eq!(skip("/srv", false), None);
+    }
+
+    #[test]
+    fn what_is_mounted_over_a_place_covers_what_is_beneath_it() {
+        let table = b"\
+27 1 254:0 / / rw - ext4 /dev/vda rw
+30 27 0:30 / /data/efs rw - nfs4 host:/x rw
+31 27 259:1 / /data rw - xfs /dev/sdc rw
+32 31 0:32 / /data/far rw - nfs4 host:/y rw
+33 32 0:33 / /data/far rw - tmpfs t rw
+34 32 0:34 / /data/far/gone rw - nfs4 host:/z rw
+40 27 0:40 / / rw - tmpfs t rw
+";
+        let mounts = Mounts::parse(table, false).unwrap();
+        for path in ["/", "/data", "/data/efs", "/data/far", "/data/far/gone"] {
+            assert_eq!(mounts.skip(Path::new(path)), None, "{path}");
+        }
+        let places: Vec<_> = mounts.tops.keys().map(|place| place.to_str()).collect();
+        assert_eq!(places, [Some("/"), Some("/data"), Some("/data/far")]);
+        assert_eq!(mounts.tops[Path::new("/")].0, 27);
     }
 
     #[test]
