@@ -290,6 +290,27 @@ fn a_layer_is_found_through_what_is_mounted_for_a_running_container() {
     }
 }
 
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn an_environment_file_in_memory_has_its_unit() {
+    let host = Host::new();
+    let pair = host.key_pair();
+    host.write("key", pair.env());
+    host.write("dev/README", "");
+    let unit = "[Service]\nEnvironmentFile=/dev/shm/app.env\n";
+    host.write("etc/systemd/system/app.service", unit);
+    let script = "cd \"$1\" && mount -t devtmpfs none dev && mkdir -p dev/shm &&
+        mount -t tmpfs none dev/shm && mv key dev/shm/app.env || exit 99
+        exec \"$0\" check --format json --root \"$1\"";
+    let Some(ran) = in_namespaces(&["--mount"], script, &host.root()) else {
+        eprintln!("skipped: mounting needs root");
+        return;
+    };
+    let finding = one(&ran, &pair);
+    assert_eq!(finding["location"]["unit"], "app.service", "{finding}");
+    assert_eq!(finding["place_kind"], "environment-file");
+}
+
 /// Runs a script as root of new namespaces: `$0` is the binary, `$1` the
 /// argument. `None` where it may not.
 fn in_namespaces(namespaces: &[&str], script: &str, argument: &Path) -> Option<Ran> {
