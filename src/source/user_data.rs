@@ -19,6 +19,7 @@ use super::{Blob, Origin, Visitor, archive};
 use crate::finding::{Coverage, FileFacts, Location, SkipReason, SourceKind};
 use crate::sanitize;
 use crate::secret::Secret;
+use crate::sparing::Sparing;
 
 /// The path that findings in the user-data of this instance have.
 pub const PATH: &str = "user-data";
@@ -144,11 +145,11 @@ impl Reader<'_> {
 
     /// The parts of a copy, which is read as a file already.
     fn copy(&mut self, path: &Path, files: &Files<'_>) -> io::Result<()> {
-        let Some((file, _)) = open_regular(path)? else {
+        let Some((file, state)) = open_regular(path)? else {
             return Ok(());
         };
         let mut text = Vec::new();
-        (&file).take(MAX_TEXT).read_to_end(&mut text)?;
+        Sparing::new(&file, state.size).read_to(MAX_TEXT, &mut text)?;
         let origin = files.origin(path, &file);
         let scanned = self.coverage.scanned;
         self.parts(&text, &origin, 0)?;

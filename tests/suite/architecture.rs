@@ -30,7 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("detect", &["finding", "secret"]),
     ("finding", &["secret"]),
     ("front", &[]),
-    ("host", &["sanitize", "secret"]),
+    ("host", &["sanitize", "secret", "sparing"]),
     ("imds", &["sanitize", "secret"]),
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
@@ -56,7 +56,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "host", "sanitize", "secret"]),
+    (
+        "source",
+        &["finding", "host", "sanitize", "secret", "sparing"],
+    ),
+    ("sparing", &[]),
     ("status", &["finding", "ledger", "sanitize"]),
     ("verify", &["aws", "finding", "secret"]),
 ];

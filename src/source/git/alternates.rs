@@ -2,12 +2,12 @@
 //! it takes objects from.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::finding::{Coverage, SkipReason};
 use crate::source::files::{Files, open_regular, reason, show};
+use crate::sparing::Sparing;
 
 /// Bytes read of one list of alternates, and stores in one group.
 const MAX_LIST: u64 = 1024 * 1024;
@@ -63,10 +63,10 @@ fn find(group: &[usize], mut at: usize) -> usize {
 /// The paths in a store's list.
 fn named_by(store: &Path) -> Vec<PathBuf> {
     let mut list = Vec::new();
-    if let Ok(Some((file, _))) = open_regular(&store.join("info/alternates")) {
+    if let Ok(Some((file, state))) = open_regular(&store.join("info/alternates")) {
         // What cannot be read names nothing; the file itself is read, and
         // told, with the others of the store.
-        let _ = file.take(MAX_LIST).read_to_end(&mut list);
+        let _ = Sparing::new(&file, state.size).read_to(MAX_LIST, &mut list);
     }
     list.split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty() && line[0] != b'#')
