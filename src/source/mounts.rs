@@ -378,7 +378,7 @@ mod tests {
             beneath.map(Path::to_owned).collect()
         };
         assert_eq!(beneath("/dev"), [Path::new("/dev/shm")]);
-        assert_eq!(beneath("/mnt"), [Path::new(""); 0]);
+        assert!(beneath("/mnt").is_empty());
         let come_to = |path: &str| mounts.come_to(Path::new(path), Path::new("/"));
         for path in ["/dev/shm/a", "/dev/shm/inner/a", "/srv/a"] {
             assert!(come_to(path), "{path}");

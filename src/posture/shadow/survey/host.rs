@@ -233,10 +233,10 @@ impl Host<'_> {
             if Some(process.pid()) == init && process.environment(is_wanted).is_err() {
                 continue;
             }
-            if own.is_none() || process.program() != own {
-                if let Some(process) = process.in_memory() {
-                    self.process(&process, &mut known);
-                }
+            if (own.is_none() || process.program() != own)
+                && let Some(process) = process.in_memory()
+            {
+                self.process(&process, &mut known);
             }
         }
     }
