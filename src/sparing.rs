@@ -2,11 +2,13 @@
 //! there stays, what the read brings in is dropped again.
 
 use std::cell::Cell;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IoSliceMut, Read};
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt as _;
+use std::sync::LazyLock;
 
+use procfs_core::sys::kernel::Version;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
@@ -20,6 +22,13 @@ const PAGE: u64 = 4096;
 /// `RWF_DONTCACHE`, which `rustix` does not name. Since Linux 6.14, where the
 /// file system takes part.
 const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
+
+/// Whether the kernel may know it; to ask for each file costs a call more.
+static DROPS: LazyLock<bool> = LazyLock::new(|| {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+    let release = release.and_then(|release| release.trim().parse::<Version>().ok());
+    release.is_none_or(|release| release >= Version::new(6, 14, 0))
+});
 
 /// What leaves the page cache as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +59,7 @@ impl<'a> Sparing<'a> {
     pub fn new(file: &'a File, size: u64) -> Self {
         let sparing = Self {
             file,
-            way: Cell::new(Way::Kernel),
+            way: Cell::new(if *DROPS { Way::Kernel } else { Way::Question }),
             begun: Cell::new((0, 0)),
         };
         if size > ONE_READ {
@@ -180,8 +189,6 @@ impl Read for Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     /// Pages of a file that are cached.
