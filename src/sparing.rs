@@ -203,9 +203,9 @@ mod tests {
     #[test]
     #[expect(clippy::print_stderr, reason = "a skipped test says why")]
     fn what_is_read_in_pieces_is_dropped_whole_by_the_kernel_or_by_us() {
-        // Not below /tmp, which may be in memory.
-        let target = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
-        let dir = tempfile::tempdir_in(target).unwrap();
+        // Beside the program and not below /tmp, which may be in memory.
+        let program = std::env::current_exe().unwrap();
+        let dir = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
         let path = dir.path().join("data");
         fs::write(&path, b".".repeat(200_000)).unwrap();
         let file = File::open(&path).unwrap();
