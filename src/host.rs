@@ -12,7 +12,7 @@ pub mod unit;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::sanitize;
 use crate::secret::Secret;
+use crate::sparing::Sparing;
 
 /// Links followed on the way to one file, as many as the kernel follows.
 const MAX_LINKS: usize = 40;
@@ -106,8 +107,9 @@ impl Root<'_> {
     /// [`io::ErrorKind::FileTooLarge`] for one above 1 MiB.
     pub fn read(&self, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
         let file = self.open(path)?;
+        let file = Sparing::new(&file, file.metadata()?.len());
         let mut content = Zeroizing::new(Vec::new());
-        file.take(MAX_BYTES + 1).read_to_end(&mut content)?;
+        file.read_to(MAX_BYTES + 1, &mut content)?;
         if content.len() as u64 > MAX_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }

@@ -30,5 +30,6 @@ pub mod secret;
 pub mod settings;
 pub mod ship;
 pub mod source;
+pub mod sparing;
 pub mod status;
 pub mod verify;

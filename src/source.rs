@@ -9,7 +9,6 @@ mod memory;
 pub mod mounts;
 pub mod process;
 pub mod repositories;
-mod sparing;
 pub mod tail;
 pub mod user_data;
 

@@ -156,11 +156,14 @@ fn gone(
     // As a walk goes: what is named is entered, whatever it is mounted on.
     let named = config.scan.roots.iter().chain(&config.watch.paths);
     let named: Vec<_> = named.map(|path| from_here(root, path)).collect();
+    let silent: Vec<_> = silent
+        .iter()
+        .map(|place| mounts.silent_part(place, root))
+        .collect();
     let is_asked = |place: &&String| {
         let here = from_here(root, Path::new(place));
         let mut ways = named.iter().filter(|named| here.starts_with(named));
-        let mount = mounts.mount_of(&here);
-        let answers = || silent.iter().all(|silent| mounts.mount_of(silent) != mount);
+        let answers = || !silent.iter().any(|silent| here.starts_with(silent));
         standing::lies_in(place, within)
             && answers()
             && ways.any(|named| mounts.come_to(&here, named))

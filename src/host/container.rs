@@ -44,12 +44,21 @@ const PODS: &str = "/var/lib/kubelet/pods";
 /// Podman's and CRI-O's.
 const STORAGE: &[&str] = &["/var/lib/containers/storage", "/run/containers/storage"];
 
+/// Where containers/storage lists them; in the second, those that are removed
+/// when they end.
+const STORED: &[&str] = &["containers.json", "volatile-containers.json"];
+
 /// Labels in which compose writes down the files that it took a container's
 /// settings from.
 const COMPOSE: &[&str] = &[
     "com.docker.compose.project.config_files",
     "com.docker.compose.project.environment_file",
 ];
+
+/// The label with the directory of a project, and what compose reads there
+/// unless it is told otherwise.
+const COMPOSE_DIRECTORY: &str = "com.docker.compose.project.working_dir";
+const COMPOSE_ENVIRONMENT: &str = ".env";
 
 /// Annotations with the name of a container, and of its image.
 const NAMES: &[&str] = &[
@@ -91,8 +100,8 @@ impl Container {
 impl Container {
     /// A mounted directory is the container's own if it lies among `volumes`;
     /// one of the host's may hold everything.
-    fn mount(&mut self, sources: Vec<PathBuf>, volumes: Option<&Path>) {
-        let is_own = |path: &PathBuf| volumes.is_some_and(|volumes| path.starts_with(volumes));
+    fn mount(&mut self, sources: Vec<PathBuf>, volumes: &[PathBuf]) {
+        let is_own = |path: &PathBuf| volumes.iter().any(|volumes| path.starts_with(volumes));
         let (own, others): (Vec<_>, Vec<_>) = sources.into_iter().partition(is_own);
         self.directories.extend(own);
         self.files.extend(others);
@@ -122,16 +131,13 @@ pub fn list(root: Root<'_>, accounts: &[Account], omitted: &mut Omitted) -> Vec<
             let namespace = Path::new(tasks).join(namespace);
             for id in listing.names(&namespace) {
                 let bundle = namespace.join(&id);
-                listing.bundle(&id, &bundle.join("config.json"), &bundle);
+                listing.bundle(&id, &bundle.join("config.json"), &bundle, &[PODS.into()]);
             }
         }
     }
     let storage = STORAGE.iter().map(PathBuf::from);
     for storage in storage.chain(homes(ROOTLESS_PODMAN)) {
-        listing.storage(
-            &storage.join("overlay-containers"),
-            &storage.join("overlay"),
-        );
+        listing.storage(&storage);
     }
     listing.containers.into_values().collect()
 }
@@ -145,8 +151,7 @@ struct DockerConfig {
     name: String,
     #[serde(default)]
     config: DockerImage,
-    #[serde(default)]
-    mount_points: BTreeMap<String, MountPoint>,
+    mount_points: Option<BTreeMap<String, MountPoint>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -174,8 +179,7 @@ struct Daemon {
 #[derive(Deserialize)]
 struct Bundle {
     annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    mounts: Vec<BundleMount>,
+    mounts: Option<Vec<BundleMount>>,
 }
 
 #[derive(Deserialize)]
@@ -257,16 +261,18 @@ impl Listing<'_, '_> {
             let labels = config.config.labels.unwrap_or_default();
             let composed = COMPOSE.iter().filter_map(|label| labels.get(*label));
             let composed = composed.flat_map(|files| files.split(','));
-            let mounted = config
-                .mount_points
-                .values()
-                .map(|mount| mount.source.as_str());
+            let directory_of_project = labels.get(COMPOSE_DIRECTORY);
+            let environment =
+                directory_of_project.map(|path| Path::new(path).join(COMPOSE_ENVIRONMENT));
+            let mounts = config.mount_points.unwrap_or_default();
+            let mounted = mounts.values().map(|mount| mount.source.as_str());
             let layers = layer.as_deref().map(|layer| self.layers(layer));
-            let files: Vec<_> = composed
-                .chain(mounted)
+            let named = composed.chain(mounted).map(PathBuf::from);
+            let files: Vec<_> = named
+                .chain(environment)
                 .filter_map(|path| self.resolved(path))
                 .collect();
-            let volumes = self.resolved(data.join("volumes"));
+            let volumes: Vec<_> = self.resolved(data.join("volumes")).into_iter().collect();
             let configuration = self.resolved(&path);
             let directory = self.resolved(&directory);
             let Some(container) = self.container(&id, &path) else {
@@ -279,7 +285,7 @@ impl Listing<'_, '_> {
                 .directories
                 .extend(directory.into_iter().chain(layer));
             container.layers.extend(layers.into_iter().flatten());
-            container.mount(files, volumes.as_deref());
+            container.mount(files, &volumes);
         }
     }
 
@@ -298,14 +304,16 @@ impl Listing<'_, '_> {
             .collect()
     }
 
-    fn bundle(&mut self, id: &str, path: &Path, directory: &Path) {
+    /// A container by its OCI bundle; its volumes lie in `volumes`.
+    fn bundle(&mut self, id: &str, path: &Path, directory: &Path, volumes: &[PathBuf]) {
         let Some(bundle) = self.json::<Bundle>(path) else {
             return;
         };
         let annotations = bundle.annotations.unwrap_or_default();
         let first = |keys: &[&str]| keys.iter().find_map(|key| told(annotations.get(*key)?));
         let (name, image) = (first(NAMES), first(IMAGES));
-        let sources = bundle.mounts.iter().map(|mount| mount.source.as_str());
+        let mounts = bundle.mounts.unwrap_or_default();
+        let sources = mounts.iter().map(|mount| mount.source.as_str());
         let files: Vec<_> = sources.filter_map(|path| self.resolved(path)).collect();
         let configuration = self.resolved(path);
         let directory = self.resolved(directory);
@@ -316,27 +324,36 @@ impl Listing<'_, '_> {
         container.image = container.image.take().or(image);
         container.configuration.extend(configuration);
         container.directories.extend(directory);
-        container.mount(files, Some(Path::new(PODS)));
+        container.mount(files, volumes);
     }
 
-    fn storage(&mut self, containers: &Path, layers: &Path) {
-        let path = containers.join("containers.json");
-        let stored: Vec<Stored> = self.json(&path).unwrap_or_default();
+    fn storage(&mut self, storage: &Path) {
+        let (containers, layers) = (storage.join("overlay-containers"), storage.join("overlay"));
+        for list in STORED {
+            self.stored(&containers.join(list), &layers);
+        }
+        let volumes = self.resolved(storage.join("volumes"));
+        let volumes: Vec<_> = volumes.into_iter().chain([PODS.into()]).collect();
+        for id in self.names(&containers) {
+            let directory = containers.join(&id);
+            let path = directory.join("userdata/config.json");
+            self.bundle(&id, &path, &directory, &volumes);
+        }
+    }
+
+    fn stored(&mut self, path: &Path, layers: &Path) {
+        let stored: Vec<Stored> = self.json(path).unwrap_or_default();
         for stored in stored {
             let layer = stored.layer.filter(|layer| !layer.contains(['/', '.']));
             let layer = layer.and_then(|layer| self.resolved(layers.join(layer)));
             let layers = layer.as_deref().map(|layer| self.layers(layer));
             let name = stored.names.unwrap_or_default().into_iter().next();
-            let Some(container) = self.container(&stored.id, &path) else {
+            let Some(container) = self.container(&stored.id, path) else {
                 return;
             };
             container.name = name.and_then(|name| told(&name));
             container.layers.extend(layers.into_iter().flatten());
             container.directories.extend(layer);
-        }
-        for id in self.names(containers) {
-            let directory = containers.join(&id);
-            self.bundle(&id, &directory.join("userdata/config.json"), &directory);
         }
     }
 }
@@ -475,6 +492,53 @@ mod tests {
                 .directories
                 .contains(&"/var/lib/containers/storage/overlay/l1".into())
         );
+    }
+
+    #[test]
+    fn a_project_has_an_environment_and_a_container_may_have_no_mounts() {
+        let id = "0123456789abcdef".repeat(4);
+        let tree = Tree::new(&[
+            (
+                &format!("var/lib/docker/containers/{id}/config.v2.json"),
+                r#"{"Name":"/web","Config":{"Labels":{
+                    "com.docker.compose.project.working_dir":"/srv/app"}},"MountPoints":null}"#,
+            ),
+            ("srv/app/.env", ""),
+        ]);
+        let mut omitted = Omitted::default();
+        let [container] = tree.list(&mut omitted).try_into().unwrap();
+        assert_eq!(container.files, paths(&["/srv/app/.env"]));
+        assert_eq!(omitted, Omitted::default());
+    }
+
+    #[test]
+    fn podman_has_volumes_and_containers_that_go_when_they_end() {
+        let id = "c".repeat(64);
+        let storage = "var/lib/containers/storage";
+        let containers = format!("{storage}/overlay-containers");
+        let tree = Tree::new(&[
+            (
+                &format!("{containers}/volatile-containers.json"),
+                &format!(r#"[{{"id":"{id}","names":["job"],"layer":"l2"}}]"#),
+            ),
+            (
+                &format!("{containers}/{id}/userdata/config.json"),
+                r#"{"mounts":[{"source":"/var/lib/containers/storage/volumes/v/_data"},
+                    {"source":"/srv/job.env"}]}"#,
+            ),
+            (&format!("{storage}/overlay/l2/diff/x"), ""),
+            (&format!("{storage}/volumes/v/_data/x"), ""),
+            ("srv/job.env", ""),
+        ]);
+        let [container] = tree.list(&mut Omitted::default()).try_into().unwrap();
+        assert_eq!(container.name.as_deref(), Some("job"));
+        assert_eq!(container.files, paths(&["/srv/job.env"]));
+        let own = [
+            format!("/{storage}/overlay/l2"),
+            format!("/{containers}/{id}"),
+            format!("/{storage}/volumes/v/_data"),
+        ];
+        assert_eq!(container.directories, own.map(PathBuf::from));
     }
 
     #[test]

@@ -26,6 +26,7 @@ const SCRIPTS: &[&str] = &[
     "/etc/cron.daily",
     "/etc/cron.weekly",
     "/etc/cron.monthly",
+    "/etc/cron.yearly",
 ];
 
 /// What cron does with a file.
@@ -76,7 +77,7 @@ fn user(line: &[u8]) -> Option<String> {
     let first = fields.next()?;
     let user = if first.starts_with('@') {
         fields.next()
-    } else if first.starts_with(|c: char| c.is_ascii_digit() || c == '*' || c == '-') {
+    } else if first.starts_with(|c: char| c.is_ascii_digit() || "*-~".contains(c)) {
         fields.nth(4)
     } else {
         None
@@ -95,7 +96,7 @@ mod tests {
             */5 * * * * alice run\n\
             B=2\n\
             @reboot bob run\n\
-            0 4 1 1 mon root x\n";
+            ~ 4 1 1 mon root x\n";
         let of = |line| users(text, line).into_iter().collect::<Vec<_>>();
         assert_eq!(of(2), ["alice", "bob", "root"]);
         assert_eq!(of(3), ["alice"]);

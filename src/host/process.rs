@@ -1,5 +1,6 @@
 //! The processes of a host and what can be told of each, from a `/proc`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -21,8 +22,9 @@ const MAX_FACTS: u64 = 1024 * 1024;
 /// Open files looked at.
 const MAX_OPEN_FILES: usize = 4096;
 
-/// The PID namespace that a machine boots with: `PROC_PID_INIT_INO` of Linux.
-const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+/// The PID namespace that a machine boots with, which has all others below it:
+/// `PROC_PID_INIT_INO` of Linux.
+pub const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 /// One process. Nothing is read of it before it is asked for, and it may end
 /// at any time: every answer is an error or `None` from then on.
@@ -86,6 +88,18 @@ pub fn own_program(proc: &Path) -> Option<(u64, u64)> {
     program(&proc.join("self"))
 }
 
+/// The PID namespace that `proc` numbers. Where the first process may not be
+/// asked, this one is, if it is of the same.
+pub fn namespace(proc: &Path) -> Option<PathBuf> {
+    let own = || {
+        let status = fs::read_to_string(proc.join("self/status")).ok()?;
+        // One number for each namespace, from that of `proc` inwards.
+        let is_same = ids(&status, "NSpid:").count() == 1;
+        is_same.then(|| fs::read_link(proc.join("self/ns/pid")).ok())?
+    };
+    fs::read_link(proc.join("1/ns/pid")).ok().or_else(own)
+}
+
 /// Whether process 1 of `proc` is the init of a machine, and not the
 /// application of a container.
 pub fn has_init(proc: &Path) -> bool {
@@ -138,13 +152,25 @@ impl Process {
         fs::read_link(self.directory.join(name)).ok()
     }
 
-    /// Whether the process never had an environment: a kernel thread, or one
-    /// that has ended and is not reaped, has an empty command line and no
-    /// executable.
-    pub fn is_without_memory(&self) -> bool {
-        let no_exe = fs::read_link(self.directory.join("exe"))
-            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        no_exe && fs::read(self.directory.join("cmdline")).is_ok_and(|line| line.is_empty())
+    /// The process, or a thread of it that runs on where the first one has
+    /// ended: of that nothing can be read any more. `None` where nobody has
+    /// memory: of a kernel thread, or where all have ended and are not reaped.
+    pub fn in_memory(&self) -> Option<Cow<'_, Self>> {
+        if self.has_memory() {
+            return Some(Cow::Borrowed(self));
+        }
+        let threads = fs::read_dir(self.directory.join("task")).ok()?;
+        let threads = threads.flatten().map(|thread| Self {
+            directory: thread.path(),
+            pid: self.pid,
+        });
+        threads.into_iter().find(Self::has_memory).map(Cow::Owned)
+    }
+
+    /// Whether it has pages, which everybody may ask; where it is not said,
+    /// the reading of them tells.
+    fn has_memory(&self) -> bool {
+        fs::read(self.directory.join("statm")).map_or(true, |size| !size.starts_with(b"0 "))
     }
 
     pub fn identity(&self) -> Identity {
@@ -251,14 +277,23 @@ fn ids<'t>(status: &'t str, name: &str) -> impl Iterator<Item = u32> + use<'t> {
         .filter_map(|id| id.parse().ok())
 }
 
-/// The systemd unit in a cgroup path: its last component that is a service,
-/// else a scope.
+/// The systemd unit in a cgroup path: the outermost, since what is further in
+/// is the unit's own affair; that of a user's manager has its own units.
 fn unit(cgroup: &str) -> Option<String> {
-    let components = || cgroup.lines().flat_map(|line| line.rsplit('/'));
-    [".service", ".scope"]
-        .iter()
-        .find_map(|suffix| components().find(|part| part.ends_with(suffix)))
-        .map(|unit| sanitize::line(unit).into_owned())
+    cgroup.lines().find_map(|line| {
+        let mut units = line.split('/').filter(|part| is_unit(part));
+        let unit = units.next()?;
+        let of_user = units.next().filter(|_| unit.starts_with("user@"));
+        let unit = of_user.filter(|unit| *unit != "init.scope").unwrap_or(unit);
+        Some(sanitize::line(unit).into_owned())
+    })
+}
+
+/// Whether it is the name of a unit that has processes.
+fn is_unit(name: &str) -> bool {
+    let kinds = ["service", "scope", "socket", "mount", "swap"];
+    name.rsplit_once('.')
+        .is_some_and(|(name, kind)| !name.is_empty() && kinds.contains(&kind))
 }
 
 /// The container in a cgroup path: the 64 hex digits that docker, containerd
@@ -290,6 +325,17 @@ mod tests {
         );
         assert_eq!(unit(&docker), Some(format!("docker-{id}.scope")));
         assert_eq!(unit("0::/\n"), None);
+        let of_user = |rest: &str| {
+            unit(&format!(
+                "0::/user.slice/user-1.slice/user@1.service/{rest}\n"
+            ))
+            .unwrap()
+        };
+        assert_eq!(of_user("app.slice/a.service/inner"), "a.service");
+        assert_eq!(of_user("app.slice/a-1.scope"), "a-1.scope");
+        assert_eq!(of_user("init.scope"), "user@1.service");
+        let within = "3:cpu:/\n0::/system.slice/ci.service/box/system.slice/job.service\n";
+        assert_eq!(unit(within).as_deref(), Some("ci.service"));
         assert_eq!(container("0::/user.slice/session-1.scope\n"), None);
     }
 
@@ -321,5 +367,37 @@ mod tests {
         let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["A", "", "C"]);
         assert_eq!(variables[0].1.expose(), b"1");
+    }
+
+    #[test]
+    fn what_has_no_memory_is_asked_through_a_thread_that_has() {
+        let proc = tempfile::tempdir().unwrap();
+        let size = |directory: &str, size: &str| {
+            let directory = proc.path().join(directory);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("statm"), size).unwrap();
+        };
+        size("2", "0 0 0 0 0 0 0\n");
+        size("2/task/2", "0 0 0 0 0 0 0\n");
+        size("5", "0 0 0 0 0 0 0\n");
+        size("5/task/5", "0 0 0 0 0 0 0\n");
+        size("5/task/6", "120 1 1 1 0 1 0\n");
+        size("7", "120 1 1 1 0 1 0\n");
+        fs::create_dir(proc.path().join("8")).unwrap();
+        let asked: Vec<_> = list(proc.path())
+            .unwrap()
+            .iter()
+            .map(|process| {
+                let asked = process.in_memory()?.into_owned();
+                let directory = asked
+                    .directory
+                    .strip_prefix(proc.path())
+                    .unwrap()
+                    .to_owned();
+                Some((asked.pid(), directory))
+            })
+            .collect();
+        let at = |pid: u32, directory: &str| Some((pid, directory.into()));
+        assert_eq!(asked, [None, at(5, "5/task/6"), at(7, "7"), at(8, "8")]);
     }
 }

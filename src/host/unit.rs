@@ -2,13 +2,14 @@
 //! systemd.unit(5) for what stands where and which of two counts, and
 //! `unit-file.c` and `dropin.c` in systemd for what the manual leaves open.
 
+mod facts;
 mod manager;
 mod merge;
 mod search;
 mod syntax;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::{Assignment, Omitted, Place, Root, environment_file, keep_last};
 use crate::secret::Secret;
@@ -18,6 +19,10 @@ pub use search::{Manager, Units};
 
 /// Drop-ins read for one unit.
 const MAX_DROP_INS: usize = 1000;
+
+/// What stands between the words of a line for a shell, or between a path and
+/// what is said of it.
+const APART: &[u8] = b" \t\n;&|()<>\"'`=:,";
 
 /// A unit as its files define it, running or not.
 #[derive(Debug, Clone)]
@@ -36,6 +41,8 @@ pub struct Unit {
     pub environment_files: Vec<EnvironmentFile>,
     /// `PassEnvironment=`: names taken over from the manager.
     pub pass_environment: Vec<String>,
+    /// `WorkingDirectory=`, where it is a path.
+    working_directory: Option<PathBuf>,
     /// The arguments of `ExecStart=` and its kin, by the setting's key.
     arguments: BTreeMap<Vec<u8>, Vec<Secret>>,
     /// `UnsetEnvironment=`: names, or assignments as `NAME=value`.
@@ -80,16 +87,24 @@ impl Unit {
     }
 
     /// The files that its commands name and that are there, without links:
-    /// scripts, configuration.
-    pub fn files_in_commands(&self, root: Root<'_>) -> Vec<PathBuf> {
+    /// scripts, configuration, and what a line for a shell takes in.
+    pub fn files_in_commands(&self, root: Root<'_>) -> BTreeSet<PathBuf> {
         let words = self.arguments.values().flatten().map(Secret::expose);
-        let paths = words.filter_map(|word| {
-            // `--config=/etc/app.conf`, and the marks of systemd.service(5).
-            let value = word.rsplit(|byte| *byte == b'=').next()?;
-            let path = std::str::from_utf8(value).ok()?;
-            let path = path.trim_start_matches(['@', '-', ':', '+', '!']);
-            path.starts_with('/')
-                .then(|| root.resolve(path.as_ref()).ok())?
+        let names = words.flat_map(|word| {
+            let parts = word.split(|byte| APART.contains(byte));
+            // A name may hold any of these.
+            let value = word.rsplit(|byte| *byte == b'=').next();
+            parts.chain([word]).chain(value)
+        });
+        let paths = names.filter_map(|name| {
+            let name = std::str::from_utf8(name).ok()?;
+            // The marks of systemd.service(5).
+            let name = Path::new(name.trim_start_matches(['@', '-', ':', '+', '!']));
+            let path = match &self.working_directory {
+                Some(directory) if name != Path::new("") => directory.join(name),
+                _ => name.to_owned(),
+            };
+            path.is_absolute().then(|| root.resolve(&path).ok())?
         });
         paths.collect()
     }
@@ -110,7 +125,6 @@ impl Unit {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
-    use std::path::Path;
 
     use super::*;
 
@@ -359,6 +373,81 @@ mod tests {
     }
 
     #[test]
+    fn specifiers_say_what_the_host_and_the_user_are() {
+        let tree = Tree::new(&[
+            (
+                "etc/systemd/user/a.service",
+                "[Service]\nEnvironment=A=%u:%U:%t:%H:%l:%m:%o%w:%W:%q\n",
+            ),
+            ("proc/sys/kernel/hostname", "now.example\n"),
+            ("etc/hostname", "later\n"),
+            ("etc/machine-id", "0123\n"),
+            ("usr/lib/os-release", "ID=\"amzn\"\nVERSION_ID=\"2023\"\n"),
+        ]);
+        let user = Manager::User {
+            name: "u",
+            uid: 1000,
+            home: "/home/u",
+        };
+        let mut omitted = Omitted::default();
+        let units = Units::read(tree.root(), user, &mut omitted);
+        let unit = units.unit("a.service", &mut omitted).unwrap();
+        assert_eq!(
+            unit.environment[0].value.expose_str(),
+            Some("u:1000:/run/user/1000:now.example:now:0123:amzn2023::%q")
+        );
+        fs::remove_file(tree.0.path().join("proc/sys/kernel/hostname")).unwrap();
+        let units = Units::read(tree.root(), user, &mut omitted);
+        let unit = units.unit("a.service", &mut omitted).unwrap();
+        let value = unit.environment[0].value.expose_str().unwrap();
+        assert!(value.contains(":later:later:"), "{value}");
+        assert_eq!(omitted, Omitted::default());
+    }
+
+    #[test]
+    fn a_command_names_files_for_a_shell_and_in_its_working_directory() {
+        let tree = Tree::new(&[
+            (
+                "etc/systemd/system/a.service",
+                "[Service]\nWorkingDirectory=-/srv/%p\n\
+                 ExecStartPre=-+/opt/pre.sh\n\
+                 ExecStart=/bin/sh -c 'set -a; . /etc/a.env && exec ./run --conf=c.ini </etc/in'\n\
+                 ExecStop=/bin/app \"/opt/with blank=x\" /srv/a /gone\n",
+            ),
+            ("opt/pre.sh", ""),
+            ("etc/a.env", ""),
+            ("etc/in", ""),
+            ("srv/a/run", ""),
+            ("srv/a/c.ini", ""),
+            ("srv/a/other", ""),
+            ("opt/with blank=x", ""),
+        ]);
+        let unit = tree.unit("a.service").unwrap();
+        let files = unit.files_in_commands(tree.root());
+        let files: Vec<_> = files
+            .iter()
+            .filter(|path| {
+                tree.0
+                    .path()
+                    .join(path.strip_prefix("/").unwrap())
+                    .is_file()
+            })
+            .map(|path| path.to_str().unwrap())
+            .collect();
+        assert_eq!(
+            files,
+            [
+                "/etc/a.env",
+                "/etc/in",
+                "/opt/pre.sh",
+                "/opt/with blank=x",
+                "/srv/a/c.ini",
+                "/srv/a/run",
+            ]
+        );
+    }
+
+    #[test]
     fn user_managers_have_their_own_directories() {
         let tree = Tree::new(&[
             (
@@ -371,8 +460,12 @@ mod tests {
             ),
         ]);
         let mut omitted = Omitted::default();
-        let home = Manager::User { home: "/home/u" };
-        let units = Units::read(tree.root(), home, &mut omitted);
+        let user = Manager::User {
+            name: "u",
+            uid: 1000,
+            home: "/home/u",
+        };
+        let units = Units::read(tree.root(), user, &mut omitted);
         let unit = units.unit("a.service", &mut omitted).unwrap();
         let values: Vec<_> = unit
             .environment

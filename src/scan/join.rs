@@ -33,6 +33,8 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mount
         }
         match mounts.skip(directory)? {
             SkipReason::NetworkFilesystem => Some(io::ErrorKind::Unsupported),
+            // On the way to a disk in memory, such as `/dev/shm`.
+            SkipReason::PseudoFilesystem if mounts.beneath(directory).next().is_some() => None,
             // Where nobody keeps anything, although accounts may live there.
             SkipReason::PseudoFilesystem => Some(io::ErrorKind::NotFound),
             _ => None,

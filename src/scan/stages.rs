@@ -152,7 +152,7 @@ fn pass_over_silence(shared: &Shared, tell: &dyn Fn(String)) {
 /// Counts what of the places to be scanned a sandbox hides from us.
 fn tell_hidden(shared: &Shared) {
     let settings = &shared.settings;
-    let mut hidden = hidden::places(Path::new("/proc"));
+    let mut hidden = hidden::places(Path::new("/proc"), settings.network_filesystems);
     hidden.retain(|place| {
         let mut roots = settings.roots.iter();
         roots.any(|root| place.starts_with(root) || root.starts_with(place))
@@ -268,13 +268,9 @@ fn conclude(shared: &Shared) -> Scan {
 }
 
 impl Shared {
-    /// What is not touched any more where `place` does not answer: the file
-    /// system that it is on, or it alone, if that is the one of the root.
+    /// What is not touched any more where `place` does not answer.
     fn silent_part<'a>(&self, place: &'a Path) -> &'a Path {
-        let mount = self.mounts.mount_of(place);
-        mount
-            .filter(|mount| *mount != self.settings.root)
-            .unwrap_or(place)
+        self.mounts.silent_part(place, &self.settings.root)
     }
 
     fn examiner<'a>(&'a self, member: &'a Member) -> Examiner<'a> {

@@ -40,9 +40,9 @@ use input::{Input, ReadAt, Section};
 use place::Place;
 use walk::{Level, Walk};
 
-use super::sparing::Sparing;
 use super::{Origin, Visitor};
 use crate::finding::Coverage;
+use crate::sparing::Sparing;
 
 /// How archives are looked into.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +128,7 @@ pub fn read(
         }
     }
     let walk = Walk::new(visitor, coverage, outer.size, outer.scanned, settings);
-    let whole = Whole(Sparing::new(outer.file, outer.size), &walk);
+    let whole = Whole(Sparing::in_pieces(outer.file), &walk);
     read_from(&walk, outer.origin, Section::new(&whole, outer.size))
 }
 

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::mounts::{self, Seen};
+use super::mounts::{self, Mounts, Seen};
 use crate::host::from_here;
 
 /// Where `ProtectHome=tmpfs` lays an empty file system.
@@ -26,14 +26,14 @@ const MAX_ASKED: usize = 1000;
 
 /// Places, the outermost only, at which the host has something that is hidden
 /// from this process; `proc` is a `/proc`.
-pub fn places(proc: &Path) -> Vec<PathBuf> {
+pub fn places(proc: &Path, network_filesystems: bool) -> Vec<PathBuf> {
     let table = |process: &str| fs::read(proc.join(process).join("mountinfo"));
     let Ok(ours) = table("self") else {
         return Vec::new();
     };
     // Where it cannot be read, what we see ourselves has to do.
     let theirs = table("1").unwrap_or_default();
-    let mut places = hidden(&ours, &theirs);
+    let mut places = hidden(&ours, &theirs, network_filesystems);
     if !places.is_empty()
         && !theirs.is_empty()
         && let Some(root) = root_of_host(proc, &theirs)
@@ -77,7 +77,8 @@ fn holds_nothing(there: &Path, levels: u8) -> bool {
 
 /// The places that two mount tables, ours and that of the first process, show
 /// to be hidden.
-fn hidden(ours: &[u8], theirs: &[u8]) -> Vec<PathBuf> {
+fn hidden(ours: &[u8], theirs: &[u8], network_filesystems: bool) -> Vec<PathBuf> {
+    let mounts_of_host = Mounts::parse(theirs, network_filesystems).unwrap_or_default();
     let table = |text: &[u8]| mounts::table(text).unwrap_or_default();
     let (ours, theirs) = (table(ours), table(theirs));
     let root = |table: &BTreeMap<PathBuf, Seen>| table.get(Path::new("/")).cloned();
@@ -101,7 +102,7 @@ fn hidden(ours: &[u8], theirs: &[u8]) -> Vec<PathBuf> {
         let there = Seen::at(&theirs, place);
         there.is_some_and(|there| !seen.is_same_place(&there))
             && lays_over
-            && Seen::is_walked(&theirs, place)
+            && mounts_of_host.come_to(place, Path::new("/"))
     };
     let mounted = ours.keys().chain(theirs.keys().filter(|_| comparable));
     let mut places: Vec<PathBuf> = mounted.filter(is_hidden).cloned().collect();
@@ -126,7 +127,7 @@ mod tests {
 ";
 
     fn found(ours: &str, theirs: &str) -> Vec<String> {
-        let places = hidden(ours.as_bytes(), theirs.as_bytes());
+        let places = hidden(ours.as_bytes(), theirs.as_bytes(), false);
         places
             .iter()
             .map(|place| place.display().to_string())
@@ -179,6 +180,9 @@ mod tests {
     fn a_mount_of_the_host_that_we_do_not_have_is_told() {
         let ours = HOST.replace("28 22 254:16 / /data rw - xfs /dev/vdb rw\n", "");
         assert_eq!(found(&ours, HOST), ["/data"]);
+        // Where a walk goes on beneath what the kernel makes up, too.
+        let ours = HOST.replace("25 24 0:25 /", "25 24 0:61 /");
+        assert_eq!(found(&ours, HOST), ["/dev/shm"]);
     }
 
     #[test]
@@ -199,7 +203,7 @@ mod tests {
             // ProtectSystem=, PrivateDevices=, ProtectKernelTunables=.
             "50 22 254:0 /usr /usr ro - ext4 /dev/vda rw\n",
             "51 22 254:0 / / ro - ext4 /dev/vda rw\n",
-            "52 22 0:60 / /dev rw - tmpfs tmpfs rw\n53 52 0:61 / /dev/shm rw - tmpfs tmpfs rw\n",
+            "52 22 0:60 / /dev rw - tmpfs tmpfs rw\n53 52 0:25 / /dev/shm rw - tmpfs tmpfs rw\n",
             "54 23 0:21 /sys /proc/sys ro - proc proc rw\n",
             "55 22 0:62 / /mnt/efs rw - tmpfs tmpfs rw\n",
             // A disk of our own.

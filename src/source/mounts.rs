@@ -4,15 +4,15 @@
 //! The mount points are only compared as text: a `stat` on a hung network
 //! mount does not return.
 
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use procfs_core::FromBufRead as _;
-use procfs_core::process::MountInfos;
-
 use crate::finding::SkipReason;
+use table::{parse, unescape};
+
+pub use table::{Seen, table};
 
 /// File systems that the kernel makes up.
 const PSEUDO: &[&str] = &[
@@ -69,6 +69,9 @@ const NETWORK: &[&str] = &[
 /// Types under `fuse.` that are local disks.
 const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fuseblk"];
 
+/// What the kernel takes for no group: `(gid_t)-1`.
+const NO_GROUP: u32 = u32::MAX;
+
 /// The mount points that a walk does not enter.
 #[derive(Debug, Default)]
 pub struct Mounts {
@@ -112,7 +115,8 @@ impl Mounts {
         Self::parse(&text, network_filesystems).map_err(|cause| error(cause.to_string()))
     }
 
-    fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
+    /// Of the text of such a table.
+    pub(super) fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
         let mut may_hang = false;
         let mut tops = BTreeMap::new();
@@ -130,7 +134,6 @@ impl Mounts {
                 overlays.push(overlay(&place, &mount.super_options));
             }
             tops.insert(place.clone(), (mount.mnt_id, mount.majmin, mount.root));
-            // A later line hides an earlier one at the same place.
             match reason(&mount.fs_type, network_filesystems) {
                 Some(reason) => skipped.insert(place, reason),
                 None => skipped.remove(&place),
@@ -159,6 +162,15 @@ impl Mounts {
             .find(|place| self.tops.contains_key(*place))
     }
 
+    /// What is left alone where `place`, in the host with this root, does not
+    /// answer: the file system that it is on, or it alone, if the root is on
+    /// the same.
+    pub fn silent_part<'p>(&self, place: &'p Path, root: &Path) -> &'p Path {
+        self.mount_of(place)
+            .filter(|mount| mount.starts_with(root) && *mount != root)
+            .unwrap_or(place)
+    }
+
     /// The places where something else is mounted than in `earlier`, or
     /// nothing any more; what is above comes first.
     pub fn changed_since<'a>(&'a self, earlier: &'a Self) -> BTreeSet<&'a Path> {
@@ -185,10 +197,12 @@ impl Mounts {
         self.skipped.get(path).copied()
     }
 
-    /// The mount points below `place`, which is one of a file system that the
-    /// kernel makes up, at which a walk goes on: `/dev/shm` is a disk in memory.
+    /// The mount points below `place`, one that is skipped, at which a walk
+    /// goes on: the file system is one that the kernel makes up, and `/dev/shm`
+    /// is a disk in memory.
     pub fn beneath<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
         let mounts = self.tops.keys().map(PathBuf::as_path);
+        let mounts = mounts.filter(move |_| self.is_pseudo(place));
         mounts.filter(move |mount| {
             let between = mount.ancestors().skip(1).take_while(|part| *part != place);
             mount.starts_with(place)
@@ -201,14 +215,18 @@ impl Mounts {
 
     /// Whether a walk that begins at `start` comes to `path`.
     pub fn come_to(&self, path: &Path, start: &Path) -> bool {
+        self.in_the_way(path, start).is_none()
+    }
+
+    /// Why a walk that begins at `start` does not come to `path`, if so.
+    pub fn in_the_way(&self, path: &Path, start: &Path) -> Option<SkipReason> {
         let mut is_beneath = false;
-        path.ancestors()
-            .take_while(|part| *part != start)
-            .all(|part| {
-                let is_passed = self.skip(part).is_none() || (is_beneath && self.is_pseudo(part));
-                is_beneath |= self.tops.contains_key(part);
-                is_passed
-            })
+        let mut parts = path.ancestors().take_while(|part| *part != start);
+        parts.find_map(|part| {
+            let is_passed = is_beneath && self.is_pseudo(part);
+            is_beneath |= self.tops.contains_key(part);
+            self.skip(part).filter(|_| !is_passed)
+        })
     }
 
     fn is_pseudo(&self, place: &Path) -> bool {
@@ -220,113 +238,6 @@ impl Mounts {
     pub fn skips_in(&self, directory: &Path) -> bool {
         self.around_skipped.contains(directory)
     }
-}
-
-/// What stands at a place: a directory of a file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
-    device: String,
-    directory: PathBuf,
-    fs_type: String,
-}
-
-impl Seen {
-    /// What is seen at `place`, through the mount that it is on.
-    pub(super) fn at(table: &BTreeMap<PathBuf, Self>, place: &Path) -> Option<Self> {
-        let (mount, seen) = place
-            .ancestors()
-            .find_map(|mount| table.get_key_value(mount))?;
-        let inside = place.strip_prefix(mount).ok()?;
-        Some(Self {
-            // Without a slash at its end, which an empty path would leave.
-            directory: seen
-                .directory
-                .components()
-                .chain(inside.components())
-                .collect(),
-            ..seen.clone()
-        })
-    }
-
-    pub(super) fn is_same_place(&self, other: &Self) -> bool {
-        (&self.device, &self.directory) == (&other.device, &other.directory)
-    }
-
-    /// Whether both are of one file system.
-    pub(super) fn is_of_same(&self, other: &Self) -> bool {
-        self.device == other.device
-    }
-
-    pub(super) fn is_tmpfs(&self) -> bool {
-        self.fs_type == "tmpfs"
-    }
-
-    /// Whether a walk comes to `place`: no mount on the way is skipped but
-    /// the root, which is walked whatever it is.
-    pub(super) fn is_walked(table: &BTreeMap<PathBuf, Self>, place: &Path) -> bool {
-        let mut mounts = place.ancestors().filter(|mount| *mount != Path::new("/"));
-        mounts.all(|mount| {
-            let seen = table.get(mount);
-            seen.is_none_or(|seen| reason(&seen.fs_type, false).is_none())
-        })
-    }
-
-    /// Whether systemd laid it there to hide what is below: an inaccessible
-    /// node or the private directory for temporary files of a unit.
-    pub(super) fn is_of_sandbox(&self) -> bool {
-        let mut parts = self.directory.iter();
-        parts.any(|part| part.as_bytes().starts_with(b"systemd-private-"))
-            || self.directory.starts_with("/systemd/inaccessible")
-    }
-}
-
-/// What is on top at each mount point.
-pub(super) fn table(text: &[u8]) -> procfs_core::ProcResult<BTreeMap<PathBuf, Seen>> {
-    let mut table = BTreeMap::new();
-    for mount in parse(text)? {
-        let seen = Seen {
-            device: mount.majmin,
-            directory: unescape(Path::new(&mount.root)),
-            fs_type: mount.fs_type,
-        };
-        table.insert(unescape(&mount.mount_point), seen);
-    }
-    Ok(table)
-}
-
-/// Names may hold any bytes, and the parser takes text: so all that is not
-/// ASCII is written as the table itself writes blanks.
-fn parse(text: &[u8]) -> procfs_core::ProcResult<MountInfos> {
-    let mut escaped = Vec::with_capacity(text.len());
-    for byte in text {
-        if byte.is_ascii() {
-            escaped.push(*byte);
-        } else {
-            escaped.extend(format!("\\{byte:03o}").bytes());
-        }
-    }
-    MountInfos::from_buf_read(&escaped[..])
-}
-
-/// The table writes blanks and backslashes in names as three octal digits.
-fn unescape(path: &Path) -> PathBuf {
-    let escaped = path.as_os_str().as_bytes();
-    let mut plain = Vec::with_capacity(escaped.len());
-    let mut rest = escaped;
-    while let Some((byte, tail)) = rest.split_first() {
-        rest = tail;
-        let digits = tail
-            .get(..3)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(decoded) if *byte == b'\\' => {
-                plain.push(decoded);
-                rest = &tail[3..];
-            }
-            _ => plain.push(*byte),
-        }
-    }
-    OsString::from_vec(plain).into()
 }
 
 fn overlay(mount_point: &Path, options: &HashMap<String, Option<String>>) -> Overlay {
@@ -346,11 +257,13 @@ fn overlay(mount_point: &Path, options: &HashMap<String, Option<String>>) -> Ove
 /// The group for which `hidepid` makes an exception; `None` where nothing is
 /// hidden. See proc(5).
 fn sees_all(options: &HashMap<String, Option<String>>) -> Option<u32> {
-    let hidden = options.get("hidepid")?.as_deref()?;
     let group = || options.get("gid")?.as_deref()?.parse().ok();
-    ["2", "invisible", "4", "ptraceable"]
-        .contains(&hidden)
-        .then(|| group().unwrap_or(0))
+    match options.get("hidepid")?.as_deref()? {
+        "2" | "invisible" => Some(group().unwrap_or(0)),
+        // Whoever may not trace it does not see it, of whatever group.
+        "4" | "ptraceable" => Some(NO_GROUP),
+        _ => None,
+    }
 }
 
 fn reason(fs_type: &str, network_filesystems: bool) -> Option<SkipReason> {
@@ -372,6 +285,8 @@ fn is_network(fs_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     const TABLE: &[u8] = b"\
@@ -443,6 +358,7 @@ mod tests {
         assert_eq!(group(",hidepid=1"), None);
         assert_eq!(group(",hidepid=invisible"), Some(0));
         assert_eq!(group(",hidepid=2,gid=27"), Some(27));
+        assert_eq!(group(",hidepid=ptraceable,gid=27"), Some(NO_GROUP));
     }
 
     #[test]
@@ -462,6 +378,7 @@ mod tests {
             beneath.map(Path::to_owned).collect()
         };
         assert_eq!(beneath("/dev"), [Path::new("/dev/shm")]);
+        assert!(beneath("/mnt").is_empty());
         let come_to = |path: &str| mounts.come_to(Path::new(path), Path::new("/"));
         for path in ["/dev/shm/a", "/dev/shm/inner/a", "/srv/a"] {
             assert!(come_to(path), "{path}");
@@ -472,8 +389,45 @@ mod tests {
     }
 
     #[test]
+    fn of_the_file_system_with_the_root_only_the_place_is_left_alone() {
+        let mounts = Mounts::parse(TABLE, false).unwrap();
+        for (place, root, silent) in [
+            ("/mnt/s3/a/b", "/", "/mnt/s3"),
+            ("/mnt/s3/a/b", "/mnt", "/mnt/s3"),
+            ("/mnt/s3/a/b", "/mnt/s3", "/mnt/s3/a/b"),
+            // The root is a directory in it.
+            ("/mnt/s3/a/b", "/mnt/s3/a", "/mnt/s3/a/b"),
+            ("/etc/a", "/", "/etc/a"),
+            ("/etc/a", "/etc", "/etc/a"),
+        ] {
+            let told = mounts.silent_part(Path::new(place), Path::new(root));
+            assert_eq!(told, Path::new(silent), "{place} in {root}");
+        }
+    }
+
+    #[test]
     fn what_is_mounted_on_top_decides() {
         assert_eq!(skip("/srv", false), None);
+    }
+
+    #[test]
+    fn what_is_mounted_over_a_place_covers_what_is_beneath_it() {
+        let table = b"\
+27 1 254:0 / / rw - ext4 /dev/vda rw
+30 27 0:30 / /data/efs rw - nfs4 host:/x rw
+31 27 259:1 / /data rw - xfs /dev/sdc rw
+32 31 0:32 / /data/far rw - nfs4 host:/y rw
+33 32 0:33 / /data/far rw - tmpfs t rw
+34 32 0:34 / /data/far/gone rw - nfs4 host:/z rw
+40 27 0:40 / / rw - tmpfs t rw
+";
+        let mounts = Mounts::parse(table, false).unwrap();
+        for path in ["/", "/data", "/data/efs", "/data/far", "/data/far/gone"] {
+            assert_eq!(mounts.skip(Path::new(path)), None, "{path}");
+        }
+        let places: Vec<_> = mounts.tops.keys().map(|place| place.to_str()).collect();
+        assert_eq!(places, [Some("/"), Some("/data"), Some("/data/far")]);
+        assert_eq!(mounts.tops[Path::new("/")].0, 27);
     }
 
     #[test]

@@ -5,17 +5,21 @@
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::thread::CapabilitySet;
 
 use super::mounts::Mounts;
 use super::{Blob, Origin, Visitor};
 use crate::finding::{Coverage, Location, SkipReason, SourceKind};
-use crate::host::process::{self, MAX_BYTES, Process};
+use crate::host::process::{self, FIRST_NAMESPACE, MAX_BYTES, Process};
 use crate::sanitize;
 
-/// The PID namespace that has all others below it (`PROC_PID_INIT_INO`).
-const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+/// Times that what turns out empty is read, and how long apart: for a moment it
+/// is, where a process goes on to another program.
+const ATTEMPTS: usize = 4;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Visits every process that `proc` shows, but for those whose directories are
 /// `silent`: whoever asked them still waits for an answer.
@@ -38,14 +42,13 @@ pub fn walk(
             return coverage;
         }
     };
-    if hides_processes(proc, mounts) {
+    if hides_processes(proc, mounts, &processes) {
         coverage.skip(
             SkipReason::PermissionDenied,
             "processes of other users (/proc is mounted with hidepid)",
         );
     }
-    let namespace = std::fs::read_link(proc.join("1/ns/pid"));
-    if namespace.is_ok_and(|namespace| namespace != Path::new(FIRST_NAMESPACE)) {
+    if process::namespace(proc).is_some_and(|namespace| namespace != Path::new(FIRST_NAMESPACE)) {
         coverage.skip(
             SkipReason::OtherNamespace,
             "processes outside of this PID namespace",
@@ -63,8 +66,9 @@ pub fn walk(
             continue;
         }
         visitor.enters(Some(&place));
-        if let Err(error) = visit(&process, visitor, &mut coverage)
-            && !process.is_without_memory()
+        if let Some(process) = process.in_memory()
+            && let Err(error) = visit(&process, visitor, &mut coverage)
+            && process.in_memory().is_some()
         {
             coverage.skip(reason(&error), format!("process {pid}"));
         }
@@ -73,12 +77,17 @@ pub fn walk(
 }
 
 /// Whether there may be processes that `proc` does not even list for us.
-fn hides_processes(proc: &Path, mounts: Option<&Mounts>) -> bool {
-    let proc = proc.canonicalize();
-    let group = mounts.zip(proc.ok());
-    let Some(group) = group.and_then(|(mounts, proc)| mounts.group_that_sees(&proc)) else {
+fn hides_processes(proc: &Path, mounts: Option<&Mounts>, processes: &[Process]) -> bool {
+    let Ok(proc) = proc.canonicalize() else {
         return false;
     };
+    let Some(group) = mounts.and_then(|mounts| mounts.group_that_sees(&proc)) else {
+        return false;
+    };
+    // Who has all rights in a user namespace has none over what is outside.
+    if processes.first().is_none_or(|first| first.pid() != 1) {
+        return true;
+    }
     let may_trace = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
     let of_group = || {
@@ -91,18 +100,42 @@ fn hides_processes(proc: &Path, mounts: Option<&Mounts>) -> bool {
 
 fn visit(process: &Process, visitor: &mut dyn Visitor, coverage: &mut Coverage) -> io::Result<()> {
     let scanned = coverage.scanned;
-    for part in ["environ", "cmdline"] {
-        let content = process.open(part)?;
+    // Everybody may read the command line.
+    let outcomes = ["environ", "cmdline"].map(|part| read(process, part, visitor, coverage));
+    coverage.scanned = scanned;
+    outcomes.into_iter().collect::<io::Result<()>>()?;
+    // One process, not two blobs.
+    coverage.scanned += 1;
+    Ok(())
+}
+
+fn read(
+    process: &Process,
+    part: &'static str,
+    visitor: &mut dyn Visitor,
+    coverage: &mut Coverage,
+) -> io::Result<()> {
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            thread::sleep(PAUSE);
+        }
+        let bytes = coverage.bytes;
         let origin = ProcessOrigin { process, part };
-        let mut content = Lines(content.take(MAX_BYTES));
+        let mut content = Lines(process.open(part)?.take(MAX_BYTES));
         let blob = Blob {
             content: &mut content,
             origin: &origin,
         };
         visitor.visit(blob, coverage)?;
+        let Lines(content) = content;
+        if content.limit() == 0 && content.into_inner().read(&mut [0])? > 0 {
+            let place = format!("process {}, {part} from byte {MAX_BYTES} on", process.pid());
+            coverage.skip(SkipReason::IoError, place);
+        }
+        if coverage.bytes > bytes {
+            break;
+        }
     }
-    // One process, not two blobs.
-    coverage.scanned = scanned + 1;
     Ok(())
 }
 
@@ -148,6 +181,73 @@ impl Origin for ProcessOrigin<'_> {
             unit: identity.unit,
             container: identity.container,
             ..Location::new(SourceKind::Process)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Keeps what it is given, by the place; `then` is done after each.
+    struct Kept<F>(Vec<(Option<String>, Vec<u8>)>, F);
+
+    impl<F: FnMut() + Send> Visitor for Kept<F> {
+        fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> io::Result<()> {
+            let mut bytes = Vec::new();
+            blob.content.read_to_end(&mut bytes)?;
+            coverage.bytes += bytes.len() as u64;
+            coverage.scanned += 1;
+            self.0.push((blob.origin.location().path, bytes));
+            self.1();
+            Ok(())
+        }
+
+        fn found(&self) -> u64 {
+            0
+        }
+
+        fn is_over(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn an_environment_that_comes_late_is_waited_for() {
+        let proc = tempfile::tempdir().unwrap();
+        let directory = proc.path().join("42");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("cmdline"), "app\0").unwrap();
+        let environ = directory.join("environ");
+        fs::write(&environ, "").unwrap();
+        let mut kept = Kept(Vec::new(), || fs::write(&environ, "A=1\0B=2\0").unwrap());
+        let coverage = walk(proc.path(), None, &[], &mut kept);
+        let read = |part: &str, bytes: &[u8]| (Some(part.to_owned()), bytes.to_vec());
+        assert_eq!(
+            kept.0,
+            [
+                read("environ", b""),
+                read("environ", b"A=1\nB=2\n"),
+                read("cmdline", b"app\n")
+            ]
+        );
+        assert_eq!((coverage.scanned, coverage.skipped()), (1, 0));
+    }
+
+    #[test]
+    fn of_an_environment_beyond_all_bounds_the_rest_is_told() {
+        let proc = tempfile::tempdir().unwrap();
+        let directory = proc.path().join("42");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("cmdline"), "app\0").unwrap();
+        for (more, told) in [(0, 0), (1, 1)] {
+            let size = usize::try_from(MAX_BYTES).unwrap() + more;
+            fs::write(directory.join("environ"), vec![b'a'; size]).unwrap();
+            let coverage = walk(proc.path(), None, &[], &mut Kept(Vec::new(), || ()));
+            assert_eq!(coverage.skipped(), told);
+            assert_eq!(coverage.is_complete(), told == 0);
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A text is looked at as it is and, besides, part by part, where that tells
 //! more of the place or shows what the transfer encoding hides: the parts of
-//! MIME multipart messages, and the files of `write_files`. Nothing that it
+//! MIME multipart messages and of archives, and the files of `write_files`. Nothing that it
 //! includes by URL is fetched.
 
 mod cloud_config;
@@ -19,6 +19,7 @@ use super::{Blob, Origin, Visitor, archive};
 use crate::finding::{Coverage, FileFacts, Location, SkipReason, SourceKind};
 use crate::sanitize;
 use crate::secret::Secret;
+use crate::sparing::Sparing;
 
 /// The path that findings in the user-data of this instance have.
 pub const PATH: &str = "user-data";
@@ -144,11 +145,11 @@ impl Reader<'_> {
 
     /// The parts of a copy, which is read as a file already.
     fn copy(&mut self, path: &Path, files: &Files<'_>) -> io::Result<()> {
-        let Some((file, _)) = open_regular(path)? else {
+        let Some((file, state)) = open_regular(path)? else {
             return Ok(());
         };
         let mut text = Vec::new();
-        (&file).take(MAX_TEXT).read_to_end(&mut text)?;
+        Sparing::new(&file, state.size).read_to(MAX_TEXT, &mut text)?;
         let origin = files.origin(path, &file);
         let scanned = self.coverage.scanned;
         self.parts(&text, &origin, 0)?;
@@ -194,6 +195,17 @@ impl Reader<'_> {
                 self.parts(&part.content, &origin, nesting + 1)?;
             }
         } else if let Ok(text) = std::str::from_utf8(&text) {
+            let parts = cloud_config::parts(text);
+            if !parts.is_empty() && nesting == MAX_NESTING {
+                let place = show(&origin.location());
+                self.coverage.skip(SkipReason::ArchiveLimit, place);
+                return Ok(());
+            }
+            for part in parts {
+                let (content, origin) = (part.content.as_bytes(), Part::new(origin, &part.name));
+                self.whole(content, &origin)?;
+                self.parts(content, &origin, nesting + 1)?;
+            }
             for file in cloud_config::files(text) {
                 self.whole(file.content.as_bytes(), &Part::new(origin, &file.name()))?;
             }
@@ -320,7 +332,9 @@ mod tests {
                 }
             }
             mime::parts(&text);
-            cloud_config::files(&String::from_utf8_lossy(&text));
+            let text = String::from_utf8_lossy(&text);
+            cloud_config::files(&text);
+            cloud_config::parts(&text.replacen("#cloud-config\n", "#cloud-config-archive\n", 1));
         }
     }
 }

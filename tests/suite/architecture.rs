@@ -31,7 +31,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("finding", &["secret"]),
     ("front", &[]),
     ("heap", &[]),
-    ("host", &["sanitize", "secret"]),
+    ("host", &["sanitize", "secret", "sparing"]),
     ("imds", &["sanitize", "secret"]),
     ("ledger", &["finding"]),
     ("logging", &["sanitize"]),
@@ -57,7 +57,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("ship", &["aws", "finding", "sanitize"]),
-    ("source", &["finding", "host", "sanitize", "secret"]),
+    (
+        "source",
+        &["finding", "host", "sanitize", "secret", "sparing"],
+    ),
+    ("sparing", &[]),
     ("status", &["finding", "ledger", "sanitize"]),
     ("verify", &["aws", "finding", "secret"]),
 ];

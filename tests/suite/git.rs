@@ -294,6 +294,30 @@ fn borrowed_objects_are_read_once_and_not_from_outside() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn objects_are_borrowed_from_a_disk_in_memory_too() {
+    let (place, _, key) = versions(1);
+    let Ok(memory) = tempfile::tempdir_in("/dev/shm") else {
+        eprintln!("skipped: no /dev/shm to write to");
+        return;
+    };
+    let lender = memory.path().join("lender.git");
+    let lender = lender.to_str().expect("UTF-8");
+    place.git(&["clone", "--quiet", "--bare", "r", lender]);
+    place.git(&[
+        "clone",
+        "--quiet",
+        "--shared",
+        "--no-checkout",
+        lender,
+        "borrower",
+    ]);
+    let borrower = scan(&place.path("borrower"));
+    assert_eq!(borrower.told(&key).len(), 1, "{:?}", borrower.coverage);
+    assert_eq!(borrower.skipped("pseudo-filesystem"), 0);
+}
+
+#[test]
 fn submodules_and_linked_working_trees_belong_to_their_repository() {
     let (place, repository, key) = versions(2);
     let outer = place.init("outer", &[]);

@@ -36,6 +36,7 @@ mod packaging;
 mod posture;
 mod private_network;
 mod privilege;
+mod processes;
 mod properties;
 mod report;
 mod sandbox;

@@ -1,11 +1,14 @@
 //! What a scan takes from the workload: neither its disk nor its page cache.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{IoSliceMut, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::process::Command;
 
 use rustix::fs::{Advice, fadvise};
+use rustix::io::{ReadWriteFlags, preadv2};
 
+use crate::support::host::Host;
 use crate::support::rolecall::Rolecall;
 
 #[test]
@@ -92,6 +95,81 @@ fn the_page_cache_is_as_it_was() {
         (stays == 16 * MIB)
             .then_some(())
             .ok_or(format!("{stays} bytes stay of a hot file"))
+    });
+}
+
+#[test]
+fn what_is_read_more_than_once_does_not_stay_either() {
+    // Not below /tmp, which may be in memory.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let pair = Host::new().key_pair();
+    let mut noise = vec![0; 300_000];
+    fastrand::Rng::with_seed(1).fill(&mut noise);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&noise).unwrap();
+    let files = [
+        ("srv/noise.gz", gzip.finish().unwrap()),
+        ("srv/app.env", pair.env().into_bytes()),
+        (
+            "var/lib/cloud/instance/user-data.txt",
+            b"#!/bin/sh\n".repeat(20_000),
+        ),
+        (
+            "etc/systemd/system/app.service",
+            b"[Service]\nEnvironmentFile=/srv/app.env\n".to_vec(),
+        ),
+    ];
+    let files = files.map(|(name, content)| {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        let file = File::open(&path).unwrap();
+        file.sync_all().unwrap();
+        (path, file)
+    });
+    usually(|| {
+        for (_, file) in &files {
+            fadvise(file, 0, None, Advice::DontNeed).unwrap();
+        }
+        let ran = Rolecall::new(["scan", "--root"]).arg(&root).run();
+        assert_eq!(ran.status, 1, "{}", ran.stdout);
+        let stays = files.iter().map(|(path, _)| (path, cached(path)));
+        let stays: Vec<_> = stays.filter(|(_, bytes)| *bytes > 0).collect();
+        stays
+            .is_empty()
+            .then_some(())
+            .ok_or(format!("{stays:?} stay"))
+    });
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn pages_of_the_workload_stay_wherever_they_are_in_a_file() {
+    const PAGE: u64 = 4096;
+    // Not below /tmp, which may be in memory.
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = dir.path().join("data");
+    fs::write(&path, b".".repeat(2 << 20)).unwrap();
+    let file = File::open(&path).unwrap();
+    file.sync_all().unwrap();
+    let flag = ReadWriteFlags::from_bits_retain(0x80);
+    if preadv2(&file, &mut [IoSliceMut::new(&mut [0])], 0, flag).is_err() {
+        eprintln!("skipped: RWF_DONTCACHE is of Linux 6.14, and not of every file system");
+        return;
+    }
+    usually(|| {
+        fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        fadvise(&file, 0, None, Advice::Random).unwrap();
+        for page in [3, 40, 41, 300, 400] {
+            file.read_at(&mut [0], page * PAGE).unwrap();
+        }
+        let before = cached(&path);
+        assert_eq!(Rolecall::new(["scan"]).arg(&path).run().status, 0);
+        let after = cached(&path);
+        (before == 5 * PAGE && after == before)
+            .then_some(())
+            .ok_or(format!("{before} then {after}"))
     });
 }
 

@@ -98,6 +98,24 @@ fn a_file_that_is_covered_for_us_alone_is_a_gap() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn another_disk_in_memory_than_the_hosts_is_a_gap() {
+    let host = Host::in_memory();
+    let memory = Path::new("/dev/shm");
+    if !host.root().starts_with(memory) {
+        eprintln!("skipped: no /dev/shm to write to");
+        return;
+    }
+    host.write("app.env", host.key_pair().env());
+    let set_up = "mount -t tmpfs none /dev/shm";
+    let Some(ran) = within(&host, set_up, &scan(memory)) else {
+        return;
+    };
+    assert_eq!(hidden(&ran), ["/dev/shm"], "{}", ran.stdout);
+    assert_eq!((ran.status, &ran.summary()["complete"]), (2, &false.into()));
+}
+
+#[test]
 fn nothing_is_hidden_by_what_covers_nothing_or_lies_elsewhere() {
     let host = host();
     let root = host.root();

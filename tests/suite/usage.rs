@@ -181,6 +181,30 @@ fn a_unit_that_does_not_run_is_named_all_the_same() {
 }
 
 #[test]
+fn units_of_every_user_are_known_where_nobody_has_one_of_his_own() {
+    let host = Host::new();
+    let (of_all, of_one) = (host.key_pair(), host.key_pair());
+    let unit = |file: &str| format!("[Service]\nEnvironmentFile={file}\n");
+    host.write("etc/xdg/systemd/user/all.service", unit("/srv/all.env"));
+    host.write("srv/all.env", of_all.env());
+    let ran = check(&host, "json");
+    assert_eq!(one(&ran, &of_all)["location"]["unit"], "all.service");
+
+    host.write("etc/passwd", "bob:x:1001:1001::/home/bob:/bin/sh\n");
+    host.write(
+        "home/bob/.local/share/systemd/user/bobs.service",
+        unit("/srv/%u.env"),
+    );
+    host.write("srv/bob.env", of_one.env());
+    let ran = check(&host, "json");
+    for (pair, name) in [(&of_all, "all.service"), (&of_one, "bobs.service")] {
+        let finding = one(&ran, pair);
+        assert_eq!(finding["used_by"], json!([{ "unit": name }]));
+        assert_eq!(finding["place_kind"], "environment-file");
+    }
+}
+
+#[test]
 fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
     let id = "0123456789abcdef".repeat(4);
     let Some(mut group) = Cgroup::new(&format!("docker/{id}")) else {
@@ -266,6 +290,27 @@ fn a_layer_is_found_through_what_is_mounted_for_a_running_container() {
     }
 }
 
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn an_environment_file_in_memory_has_its_unit() {
+    let host = Host::new();
+    let pair = host.key_pair();
+    host.write("key", pair.env());
+    host.write("dev/README", "");
+    let unit = "[Service]\nEnvironmentFile=/dev/shm/app.env\n";
+    host.write("etc/systemd/system/app.service", unit);
+    let script = "cd \"$1\" && mount -t devtmpfs none dev && mkdir -p dev/shm &&
+        mount -t tmpfs none dev/shm && mv key dev/shm/app.env || exit 99
+        exec \"$0\" check --format json --root \"$1\"";
+    let Some(ran) = in_namespaces(&["--mount"], script, &host.root()) else {
+        eprintln!("skipped: mounting needs root");
+        return;
+    };
+    let finding = one(&ran, &pair);
+    assert_eq!(finding["location"]["unit"], "app.service", "{finding}");
+    assert_eq!(finding["place_kind"], "environment-file");
+}
+
 /// Runs a script as root of new namespaces: `$0` is the binary, `$1` the
 /// argument. `None` where it may not.
 fn in_namespaces(namespaces: &[&str], script: &str, argument: &Path) -> Option<Ran> {
@@ -321,6 +366,8 @@ fn places_that_every_session_reads_are_named() {
         ("etc/environment", "login-environment"),
         ("etc/profile.d/aws.sh", "shell-profile"),
         ("home/a/.bashrc", "shell-profile"),
+        ("home/a/.config/fish/config.fish", "shell-profile"),
+        ("etc/zshenv", "shell-profile"),
         ("etc/default/shop", "service-defaults"),
         ("etc/kubernetes/manifests/x.yaml", "static-pod"),
         ("etc/systemd/system.conf", "service-manager"),
@@ -451,24 +498,37 @@ fn the_roles_own_keys_and_rolecalls_own_environment_are_recognised() {
 #[test]
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn processes_that_proc_does_not_show_are_told_as_not_seen() {
-    let namespaces = ["--mount", "--pid", "--fork"];
-    let run = |options: &str, user: &str| {
+    let run_in = |namespaces: &[&str], options: &str, user: &str| {
         let script = format!(
             "mount -t proc -o {options} proc /proc || exit 99; \
              exec {user} \"$0\" check --format json --exclude '/**'"
         );
-        in_namespaces(&namespaces, &script, Path::new("/"))
+        in_namespaces(namespaces, &script, Path::new("/"))
     };
+    let run = |options: &str, user: &str| run_in(&["--mount", "--pid", "--fork"], options, user);
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --";
     let (Some(hidden), Some(contained)) = (run("hidepid=invisible", nobody), run("rw", "")) else {
         eprintln!("skipped: mounting a /proc needs root");
         return;
     };
-    assert_eq!(hidden.status, 2, "{}", hidden.stderr);
-    assert!(hidden.stdout.contains("hidepid"), "{}", hidden.stdout);
-    assert_eq!(hidden.skipped("process", "permission-denied"), 1);
-
     // All that a container can see of itself is no gap.
     assert_eq!(contained.status, 0, "{}", contained.stdout);
     assert_eq!(contained.skipped("process", "other-namespace"), 1);
+
+    // Neither the group, nor being root of a user namespace lets one see all.
+    let of_group = "setpriv --reuid=65534 --regid=27 --clear-groups --";
+    let of_users = format!("{nobody} unshare --user --map-root-user");
+    let hidden = [
+        hidden,
+        run("hidepid=ptraceable,gid=27", of_group).unwrap(),
+        run_in(&["--mount"], "hidepid=invisible", &of_users).unwrap(),
+    ];
+    for hidden in hidden {
+        assert_eq!(hidden.status, 2, "{}", hidden.stderr);
+        assert!(hidden.stdout.contains("hidepid"), "{}", hidden.stdout);
+        assert_eq!(hidden.skipped("process", "permission-denied"), 1);
+    }
+    // Where the first process may not be asked, too.
+    let unasked = run("rw", nobody).unwrap();
+    assert_eq!(unasked.skipped("process", "other-namespace"), 1);
 }

@@ -232,7 +232,26 @@ sys.stdout.write(head + {program})"
         python(&program, &text)
     };
     let env = || Some("write_files[1] /etc/app.env".to_owned());
+    let archive = |name: &str, content: &str| {
+        let content: String = content
+            .lines()
+            .map(|line| format!("    {line}\n"))
+            .collect();
+        format!("#cloud-config-archive\n- \"#cloud-config\"\n- {name}\n  content: |\n{content}")
+    };
+    let written = config("'- path: /etc/app.env\\n  content: |\\n' + indented(text)");
+    let written = String::from_utf8(written).unwrap();
     vec![
+        (
+            "archive",
+            archive("filename: run.sh", &text).into_bytes(),
+            Some("run.sh".into()),
+        ),
+        (
+            "write_files in an archive",
+            archive("type: text/cloud-config", &written).into_bytes(),
+            Some("part-002!write_files[1] /etc/app.env".into()),
+        ),
         ("plain", text.clone().into_bytes(), None),
         (
             "gzip",
@@ -363,6 +382,9 @@ fn what_is_included_from_elsewhere_is_said_without_its_signature() {
     );
     assert!(!ran.stdout.contains("5i9n") && !ran.stdout.contains("word@"));
     assert_eq!(ran.summary()["complete"], true);
+    let text = "#cloud-config-archive\n- |\n  #include\n  https://bucket.example/init.sh\n";
+    let ran = check(&host, ImdsDouble::builder().user_data(text));
+    assert_eq!(ran.skipped("user-data", "not-fetched"), 1, "{}", ran.stdout);
 }
 
 #[test]

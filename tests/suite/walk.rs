@@ -93,6 +93,22 @@ fn a_disk_in_memory_beneath_what_the_kernel_makes_up_is_read() {
 }
 
 #[test]
+fn what_is_mounted_over_a_skipped_file_system_is_read() {
+    let host = Host::new();
+    let key = host.write("key", host.key_pair().env());
+    let data = host.write("data/far/README", "");
+    let data = data.ancestors().nth(2).unwrap().to_owned();
+    let script = "mount -t mqueue none \"$0/far\" && mount -t tmpfs none \"$0\" &&
+        mkdir \"$0/far\" && mv \"$1\" \"$0/far/key\" && shift && exec \"$@\"";
+    let Some(ran) = scan_after(script, &[&data, &key], &host.root()) else {
+        return;
+    };
+    let expected = data.join("far/key");
+    assert_eq!(paths(&ran), [expected.to_str().unwrap()]);
+    assert_eq!(ran.skipped("file", "pseudo-filesystem"), 0);
+}
+
+#[test]
 fn nothing_but_regular_files_is_opened() {
     let host = Host::new();
     host.write("a.env", "nothing");

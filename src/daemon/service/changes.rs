@@ -69,16 +69,16 @@ impl Service {
         }
     }
 
-    /// Watches anew without what does not answer: the file system that it is
-    /// on, or it alone, if that is the one of the root.
+    /// Watches anew without what does not answer.
     fn leave_alone(&mut self, mut hang: Hang) {
         let network = self.loaded.config.scan.network_filesystems;
+        let here = from_here(&self.root, &hang.place);
         if let Ok(mounts) = Mounts::read(Path::new(PROC), network)
-            && let Some(mount) = mounts.mount_of(&from_here(&self.root, &hang.place))
-            && let Ok(mount) = mount.strip_prefix(&self.root)
-            && mount != Path::new("")
+            && let Ok(part) = mounts
+                .silent_part(&here, &self.root)
+                .strip_prefix(&self.root)
         {
-            hang.place = Path::new("/").join(mount);
+            hang.place = Path::new("/").join(part);
         }
         log::error!("{}", unanswered(&hang.place));
         self.hung.push(hang);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::Manager;
+use super::facts::Facts;
 use super::merge::assignments;
 use super::syntax::{Specifiers, settings};
 use crate::host::{Assignment, Omitted, Place, Root, keep_last};
@@ -19,9 +21,11 @@ const DIRECTORIES: [&str; 4] = [
 /// `DefaultEnvironment=` of the system's manager: each of its services is
 /// started with it, unless its unit says otherwise.
 pub fn default_environment(root: Root<'_>, omitted: &mut Omitted) -> Vec<Assignment> {
+    let host = Facts::read(root, omitted);
     let specifiers = Specifiers {
         unit: "",
-        home: None,
+        manager: Manager::System,
+        host: &host,
     };
     let mut environment = Vec::new();
     for path in files(root, omitted) {

@@ -15,22 +15,21 @@ const SECTIONS: &[&[u8]] = &[b"Service", b"Socket", b"Mount", b"Swap"];
 /// file is empty, which masks the unit, or cannot be read.
 pub(super) fn unit(
     root: Root<'_>,
-    name: &str,
-    home: Option<&str>,
+    specifiers: &Specifiers<'_>,
     files: &[PathBuf],
     omitted: &mut Omitted,
 ) -> Option<Unit> {
     let mut unit = Unit {
-        name: name.to_owned(),
+        name: specifiers.unit.to_owned(),
         files: Vec::new(),
         user: None,
         environment: Vec::new(),
         environment_files: Vec::new(),
         pass_environment: Vec::new(),
+        working_directory: None,
         arguments: BTreeMap::new(),
         unset_environment: Vec::new(),
     };
-    let specifiers = Specifiers { unit: name, home };
     for path in files {
         let is_drop_in = !unit.files.is_empty();
         let mask = Path::new("/dev/null");
@@ -48,7 +47,7 @@ pub(super) fn unit(
                 }
                 for setting in settings(&text) {
                     if SECTIONS.contains(&setting.section) {
-                        unit.take(&setting, &resolved, &specifiers);
+                        unit.take(&setting, &resolved, specifiers);
                     }
                 }
                 unit.files.push(resolved);
@@ -125,6 +124,10 @@ impl Unit {
                     .extend(unset.map(|word| Secret::new(specifiers.expand(&word).as_slice())));
             }
             (b"User", _) => self.user = Some(expanded(value)).filter(|user| !user.is_empty()),
+            (b"WorkingDirectory", _) => {
+                let directory = expanded(value.strip_prefix(b"-").unwrap_or(value));
+                self.working_directory = Some(PathBuf::from(directory)).filter(|d| d.is_absolute());
+            }
             (key, value) if key.starts_with(b"Exec") => {
                 let arguments = self.arguments.entry(key.to_vec()).or_default();
                 if value.is_empty() {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::facts::Facts;
+use super::syntax::Specifiers;
 use super::{MAX_DROP_INS, Unit, merge};
 use crate::host::{Omitted, Root};
 
@@ -30,8 +32,11 @@ const HOME: &[&str] = &[".config/systemd/user.control", ".config/systemd/user"];
 /// Where each user's manager looks. What stands in a runtime directory is of
 /// one session and is left out.
 const USER: &[&str] = &[
+    "/etc/xdg/systemd/user",
     "/etc/systemd/user",
     "/run/systemd/user",
+    "/usr/local/share/systemd/user",
+    "/usr/share/systemd/user",
     "/usr/local/lib/systemd/user",
     "/usr/lib/systemd/user",
 ];
@@ -52,8 +57,10 @@ const MAX_ALIASES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manager<'a> {
     System,
-    /// That of a user, by home directory on the host.
+    /// That of a user, with the home directory on the host.
     User {
+        name: &'a str,
+        uid: u32,
         home: &'a str,
     },
 }
@@ -62,22 +69,15 @@ impl Manager<'_> {
     fn directories(self) -> Vec<PathBuf> {
         match self {
             Self::System => SYSTEM.iter().map(PathBuf::from).collect(),
-            Self::User { home } => {
+            Self::User { home, .. } => {
                 let home = Path::new(home);
                 let own = HOME.iter().map(|directory| home.join(directory));
-                let (first, rest) = USER.split_at(2);
+                let (first, rest) = USER.split_at(3);
                 own.chain(first.iter().map(PathBuf::from))
                     .chain([home.join(HOME_DATA)])
                     .chain(rest.iter().map(PathBuf::from))
                     .collect()
             }
-        }
-    }
-
-    pub(super) fn home(&self) -> Option<&str> {
-        match self {
-            Self::System => None,
-            Self::User { home } => Some(home),
         }
     }
 }
@@ -88,6 +88,7 @@ impl Manager<'_> {
 pub struct Units<'a> {
     root: Root<'a>,
     manager: Manager<'a>,
+    host: Facts,
     /// Where the manager looks, without links, first wins.
     directories: Vec<PathBuf>,
     /// The directory in which a unit file of this name is found first; `None`
@@ -108,6 +109,7 @@ impl<'a> Units<'a> {
         let mut units = Self {
             root,
             manager,
+            host: Facts::read(root, omitted),
             directories: Vec::new(),
             files: BTreeMap::new(),
             drop_ins: HashSet::new(),
@@ -165,7 +167,12 @@ impl<'a> Units<'a> {
         let fragment = self.directories[directory?].join(file);
         let mut files = vec![fragment];
         files.extend(self.drop_ins(&name, omitted));
-        merge::unit(self.root, &name, self.manager.home(), &files, omitted)
+        let specifiers = Specifiers {
+            unit: &name,
+            manager: self.manager,
+            host: &self.host,
+        };
+        merge::unit(self.root, &specifiers, &files, omitted)
     }
 
     fn known(&self) -> usize {
@@ -188,7 +195,7 @@ impl<'a> Units<'a> {
                     self.instances.insert(unit.to_owned());
                 }
                 self.drop_ins.insert((index, unit.to_owned()));
-            } else if matches!(kind(&name), "wants" | "requires") {
+            } else if matches!(kind(&name), "wants" | "requires" | "upholds") {
                 let wanted = self.root.list(&directory.join(&name), omitted);
                 let wanted = wanted.into_iter().flat_map(OsString::into_string);
                 let instances = wanted.filter(|name| may_run(name) && template(name).is_some());

@@ -3,6 +3,9 @@
 
 use zeroize::Zeroizing;
 
+use super::Manager;
+use super::facts::Facts;
+
 /// One `key=value` of a unit file.
 pub(super) struct Setting<'t> {
     pub(super) section: &'t [u8],
@@ -180,13 +183,13 @@ fn unescaped_name(name: &str) -> String {
 pub(super) struct Specifiers<'a> {
     /// Full name, with the instance.
     pub(super) unit: &'a str,
-    /// Home directory of the manager's user; `None` for the system's manager.
-    pub(super) home: Option<&'a str>,
+    pub(super) manager: Manager<'a>,
+    pub(super) host: &'a Facts,
 }
 
 impl Specifiers<'_> {
-    /// `text` with those specifiers replaced that the unit's name and manager
-    /// tell; the others stay as they are.
+    /// `text` with those specifiers replaced that the unit's name, its manager
+    /// and the host's files tell; the others stay as they are.
     pub(super) fn expand(&self, text: &[u8]) -> Zeroizing<Vec<u8>> {
         let mut expanded = Zeroizing::new(Vec::with_capacity(text.len()));
         let mut bytes = text.iter().copied();
@@ -214,10 +217,14 @@ impl Specifiers<'_> {
             .map_or(self.unit, |(stem, _)| stem);
         let (prefix, instance) = stem.split_once('@').unwrap_or((stem, ""));
         let last = prefix.rsplit('-').next().unwrap_or(prefix);
-        let home = self.home.unwrap_or("/root");
-        let directory = |system: &str, user: &str| match self.home {
-            None => system.to_owned(),
-            Some(home) => format!("{home}/{user}"),
+        let (user, uid, home) = match self.manager {
+            Manager::System => ("root", 0, "/root"),
+            Manager::User { name, uid, home } => (name, uid, home),
+        };
+        let is_system = self.manager == Manager::System;
+        let directory = |of_system: &str, of_user: &str| match self.manager {
+            Manager::System => of_system.to_owned(),
+            Manager::User { home, .. } => format!("{home}/{of_user}"),
         };
         Some(match specifier {
             b'n' => self.unit.to_owned(),
@@ -231,16 +238,19 @@ impl Specifiers<'_> {
             b'f' if instance.is_empty() => format!("/{}", unescaped_name(prefix)),
             b'f' => format!("/{}", unescaped_name(instance)),
             b'h' => home.to_owned(),
-            b'u' | b'g' if self.home.is_none() => "root".into(),
-            b'U' | b'G' if self.home.is_none() => "0".into(),
+            b'u' => user.to_owned(),
+            b'U' => uid.to_string(),
+            b'g' if is_system => "root".into(),
+            b'G' if is_system => "0".into(),
             b'E' => directory("/etc", ".config"),
             b'S' => directory("/var/lib", ".local/state"),
             b'C' => directory("/var/cache", ".cache"),
             b'L' => directory("/var/log", ".local/state/log"),
-            b't' if self.home.is_none() => "/run".into(),
+            b't' if is_system => "/run".into(),
+            b't' => format!("/run/user/{uid}"),
             b'T' => "/tmp".into(),
             b'V' => "/var/tmp".into(),
-            _ => return None,
+            _ => return self.host.value(specifier),
         })
     }
 }
@@ -295,7 +305,11 @@ mod tests {
     #[test]
     fn specifiers_stand_for_parts_of_the_name() {
         let of = |unit: &str, text: &str| {
-            let specifiers = Specifiers { unit, home: None };
+            let specifiers = Specifiers {
+                unit,
+                manager: Manager::System,
+                host: &Facts::default(),
+            };
             String::from_utf8(specifiers.expand(text.as_bytes()).to_vec()).unwrap()
         };
         assert_eq!(

@@ -29,14 +29,28 @@ const SHELL_PROFILES: &[&str] = &[
     "/etc/profile.d/*",
     "/etc/bashrc",
     "/etc/bash.bashrc",
+    "/etc/csh.cshrc",
+    "/etc/csh.login",
+    "/etc/fish/config.fish",
+    "/etc/fish/conf.d/*",
     "/etc/zsh/*",
+    "/etc/zshrc",
+    "/etc/zshenv",
+    "/etc/zprofile",
     "*/.profile",
     "*/.bashrc",
     "*/.bash_profile",
     "*/.bash_login",
+    "*/.bash_aliases",
+    "*/.cshrc",
+    "*/.login",
+    "*/.tcshrc",
+    "*/.config/fish/config.fish",
+    "*/.config/fish/conf.d/*",
     "*/.zshrc",
     "*/.zshenv",
     "*/.zprofile",
+    "*/.zlogin",
 ];
 
 /// Files that say by their place what takes settings from them.
@@ -80,7 +94,7 @@ const PLACES: &[(&[&str], PlaceKind)] = &[
 ];
 
 /// Below a home directory that has units of its own.
-const USER_UNITS: &str = ".config/systemd/user";
+const USER_UNITS: [&str; 2] = [".config/systemd/user", ".local/share/systemd/user"];
 
 /// What the host says of the files that findings are in.
 #[derive(Default)]
@@ -114,15 +128,26 @@ impl Definitions {
             definitions.add_overlay(root, overlay);
         }
         definitions.add_units(root, Manager::System, places);
-        let homes: Vec<String> = definitions
-            .accounts
-            .iter()
-            .filter(|account| root.resolve(&account.home.join(USER_UNITS)).is_ok())
-            .filter_map(|account| account.home.to_str().map(ToOwned::to_owned))
-            .collect();
-        for home in homes {
-            definitions.add_units(root, Manager::User { home: &home }, places);
+        let accounts = std::mem::take(&mut definitions.accounts);
+        let mut users = accounts.iter().filter_map(|account| {
+            let is_there = |units| root.resolve(&account.home.join(units)).is_ok();
+            let home = account.home.to_str()?;
+            USER_UNITS.iter().any(is_there).then_some(Manager::User {
+                name: &account.name,
+                uid: account.uid,
+                home,
+            })
+        });
+        // What all of them have is read with the first one's.
+        let first = users.next().unwrap_or(Manager::User {
+            name: "root",
+            uid: 0,
+            home: "/root",
+        });
+        for user in [first].into_iter().chain(users) {
+            definitions.add_units(root, user, places);
         }
+        definitions.accounts = accounts;
         definitions
     }
 

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io;
 
-use crate::source::sparing::Sparing;
 use crate::source::{archive, repositories};
+use crate::sparing::Sparing;
 
 /// A file up to the size that it had when it was opened, which saves the read
 /// that would only say so. A size of 0 says nothing: files in proc have it.

@@ -2,12 +2,12 @@
 //! it takes objects from.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::finding::{Coverage, SkipReason};
 use crate::source::files::{Files, open_regular, reason, show};
+use crate::sparing::Sparing;
 
 /// Bytes read of one list of alternates, and stores in one group.
 const MAX_LIST: u64 = 1024 * 1024;
@@ -63,10 +63,10 @@ fn find(group: &[usize], mut at: usize) -> usize {
 /// The paths in a store's list.
 fn named_by(store: &Path) -> Vec<PathBuf> {
     let mut list = Vec::new();
-    if let Ok(Some((file, _))) = open_regular(&store.join("info/alternates")) {
+    if let Ok(Some((file, state))) = open_regular(&store.join("info/alternates")) {
         // What cannot be read names nothing; the file itself is read, and
         // told, with the others of the store.
-        let _ = file.take(MAX_LIST).read_to_end(&mut list);
+        let _ = Sparing::new(&file, state.size).read_to(MAX_LIST, &mut list);
     }
     list.split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty() && line[0] != b'#')
@@ -89,7 +89,16 @@ fn resolve(
         let list = show(&files.on_host(&store.join("info/alternates")));
         coverage.skip(reason, format!("{list}: {}", show(named)));
     };
-    let skipped = |path: &Path| path.ancestors().find_map(|path| files.mounts.skip(path));
+    // The walk came to the store, whatever it lies on.
+    let own = files.mounts.mount_of(store).unwrap_or(files.root);
+    let skipped = |path: &Path| {
+        let start = if path.starts_with(own) {
+            own
+        } else {
+            files.root
+        };
+        files.mounts.in_the_way(path, start)
+    };
     // Before the first look at it, which on a hung mount would be the last.
     if let Some(reason) = skipped(&path) {
         skip(reason);

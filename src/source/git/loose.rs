@@ -1,9 +1,8 @@
 //! The files of an object store, told apart by what is in them: packs, loose
 //! objects, and everything else, which is read as the plain file that it is.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek as _};
-use std::os::unix::fs::FileExt as _;
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,9 +18,13 @@ use crate::finding::SkipReason;
 use crate::source::Content;
 use crate::source::files::{Files, lock, open_regular, reason, show};
 use crate::source::repositories::is_pack;
+use crate::sparing::Sparing;
 
 /// Folders below one store; git makes 256 and a few.
 const MAX_FOLDERS: usize = 10_000;
+
+/// Bytes that tell what a file is, and all of most objects: a page.
+const BEGINNING: usize = 4096;
 
 /// The longest head of a loose object, such as `commit 123`.
 const HEAD: usize = 32;
@@ -52,6 +55,8 @@ impl<'a> Store<'a> {
                 let place = || show(&files.on_host(&path));
                 if let Some(reason) = files.mounts.skip(&path) {
                     worker.coverage.skip(reason, place());
+                    let beneath = files.mounts.beneath(&path).filter(|path| path.is_dir());
+                    folders.extend(beneath.map(Path::to_owned));
                 } else if files.is_excluded(&path) {
                     worker.coverage.skip(SkipReason::Excluded, place());
                 } else if folders.len() < MAX_FOLDERS {
@@ -90,7 +95,14 @@ impl<'a> Store<'a> {
                     worker.coverage.skip(SkipReason::TimeLimit, place());
                     return;
                 }
-                if self.files.is_excluded(&path) {
+                let mounts = self.files.mounts;
+                let skipped = mounts
+                    .skips_in(folder)
+                    .then(|| mounts.skip(&path))
+                    .flatten();
+                if let Some(reason) = skipped {
+                    worker.coverage.skip(reason, place());
+                } else if self.files.is_excluded(&path) {
                     worker.coverage.skip(SkipReason::Excluded, place());
                 } else if let Err(error) = self.file(worker, &path) {
                     worker.coverage.skip(reason(&error), place());
@@ -104,17 +116,24 @@ impl<'a> Store<'a> {
             return Ok(());
         };
         let size = state.size;
-        let mut head = [0; 8];
-        let count = file.read_at(&mut head, 0)?;
-        if is_pack(&head[..count]) {
+        let sparing = Sparing::in_pieces(&file);
+        let mut head = [0; BEGINNING];
+        let count = sparing.read_at(&mut head, 0)?;
+        let head = &head[..count];
+        if is_pack(head) {
             lock(&self.packs).push(path.to_owned());
             return Ok(());
         }
         let named = named_id(path);
         // A zlib stream begins with a multiple of 31.
-        let zlib = head[0] & 0x0f == 8 && u16::from_be_bytes([head[0], head[1]]).is_multiple_of(31);
-        if zlib && count > 2 {
-            match object(worker, &file, size, named) {
+        let zlib = |first, second| {
+            first & 0x0f == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31)
+        };
+        if let [first, second, _, ..] = *head
+            && zlib(first, second)
+        {
+            let content = || head.chain(sparing.reader(count as u64));
+            match object(worker, content, size, named) {
                 Ok(()) => return Ok(()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::FileTooLarge => {
@@ -136,22 +155,20 @@ impl<'a> Store<'a> {
             let place = show(&self.files.on_host(path));
             worker.coverage.skip(SkipReason::GitCorrupt, place);
         }
-        // Reading it as an object has moved on in it.
-        (&file).rewind()?;
         self.files
             .visit(path, &file, size, &mut *worker.visitor, &mut worker.plain)
     }
 }
 
 /// Reads one loose object; fails on what is none or has something behind it.
-fn object(
+fn object<R: Read>(
     worker: &mut Worker<'_>,
-    file: &File,
+    file: impl Fn() -> R,
     length: u64,
     named: Option<ObjectId>,
 ) -> io::Result<()> {
     let hash = named.map_or(gix_hash::Kind::Sha1, |id| id.kind());
-    let mut stream = Inflating::new(file);
+    let mut stream = Inflating::new(file());
     let (kind, size) = head(&mut stream)?;
     if size > MAX_HELD as u64 {
         if size > MAX_STREAMED {
@@ -159,9 +176,7 @@ fn object(
         }
         let content = stream.by_ref().take(size + 1);
         worker.stream(kind, size, content, hash, || {
-            let mut file = file;
-            file.rewind()?;
-            let mut stream = Inflating::new(file);
+            let mut stream = Inflating::new(file());
             head(&mut stream)?;
             Ok(stream.take(size + 1))
         })?;

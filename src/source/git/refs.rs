@@ -2,13 +2,13 @@
 //! of each working tree. Its configuration is not read.
 
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use gix_hash::ObjectId;
 
 use crate::source::files::{Files, open_regular, show};
+use crate::sparing::Sparing;
 
 /// Bytes read of one file of references.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -171,9 +171,9 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let (file, _) =
+    let (file, state) =
         open_regular(path)?.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
     let mut text = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut text)?;
+    Sparing::new(&file, state.size).read_to(MAX_FILE, &mut text)?;
     Ok(text)
 }

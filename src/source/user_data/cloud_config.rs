@@ -1,5 +1,5 @@
-//! What a part for cloud-init names: the files that `#cloud-config` writes,
-//! and what `#include` loads.
+//! What a part for cloud-init names: the files that `#cloud-config` writes, the
+//! parts of a `#cloud-config-archive`, and what `#include` loads.
 
 use saphyr_parser::{Event, Parser};
 
@@ -86,6 +86,65 @@ pub(super) fn files(text: &str) -> Vec<WriteFile> {
     files
 }
 
+/// A part of an archive.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) content: String,
+}
+
+/// The parts of a `#cloud-config-archive`: a list of texts, or of mappings with
+/// a `content` and perhaps a `filename`.
+pub(super) fn parts(text: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    if text.len() > MAX_TEXT || kind(text).trim_end() != "#cloud-config-archive" {
+        return parts;
+    }
+    let mut depth = 0;
+    let mut number = 0;
+    let mut key: Option<String> = None;
+    let mut part = Part::default();
+    for event in Parser::new_from_str(text) {
+        let Ok((event, _)) = event else { break };
+        let mut is_whole = false;
+        match event {
+            Event::MappingStart(..) | Event::SequenceStart(..) => {
+                depth += 1;
+                key = None;
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                is_whole = depth == 2;
+                depth -= 1;
+                key = None;
+            }
+            Event::Scalar(value, ..) if depth == 1 => {
+                part.content = value.into_owned();
+                is_whole = true;
+            }
+            Event::Scalar(value, ..) if depth == 2 => match key.take().as_deref() {
+                None => key = Some(value.into_owned()),
+                Some("filename") => part.name = value.into_owned(),
+                Some("content") => part.content = value.into_owned(),
+                Some(_) => {}
+            },
+            Event::Alias(_) => key = None,
+            _ => {}
+        }
+        if is_whole {
+            number += 1;
+            let mut part = std::mem::take(&mut part);
+            if part.name.is_empty() {
+                // As cloud-init names what has no name.
+                part.name = format!("part-{number:03}");
+            }
+            if !part.content.is_empty() && parts.len() < MAX_FILES {
+                parts.push(part);
+            }
+        }
+    }
+    parts
+}
+
 /// The URLs that are loaded in place of the text, without what may be a
 /// password or a signature in them.
 pub(super) fn includes(text: &str) -> Vec<String> {
@@ -156,6 +215,29 @@ mod tests {
         ] {
             assert_eq!(named(text), [], "{text}");
         }
+    }
+
+    #[test]
+    fn the_parts_of_an_archive_have_their_names() {
+        let text = "#cloud-config-archive\n\
+            - type: text/x-shellscript\n  filename: run.sh\n  content: |\n    #!/bin/sh\n    A=1\n\
+            - {type: text/cloud-config}\n\
+            - |\n  #include\n  https://host/a\n\
+            - content: x\n  more: {content: no, filename: no}\n";
+        let told: Vec<_> = parts(text)
+            .into_iter()
+            .map(|part| (part.name, part.content))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("run.sh", "#!/bin/sh\nA=1\n"),
+                ("part-003", "#include\nhttps://host/a\n"),
+                ("part-004", "x"),
+            ]
+            .map(|(name, content)| (name.to_owned(), content.to_owned()))
+        );
+        assert!(parts("#cloud-config\n- content: x\n").is_empty());
     }
 
     #[test]

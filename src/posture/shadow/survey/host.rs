@@ -233,7 +233,9 @@ impl Host<'_> {
             if Some(process.pid()) == init && process.environment(is_wanted).is_err() {
                 continue;
             }
-            if own.is_none() || process.program() != own {
+            if (own.is_none() || process.program() != own)
+                && let Some(process) = process.in_memory()
+            {
                 self.process(&process, &mut known);
             }
         }
@@ -243,7 +245,7 @@ impl Host<'_> {
     /// and is still there.
     fn unread(&self, process: &Process) {
         let is_there = process.open("status").is_ok();
-        if is_there && !process.is_without_memory() {
+        if is_there && process.in_memory().is_some() {
             self.tell(|survey| {
                 survey.processes += 1;
                 survey.unread += 1;
@@ -258,7 +260,7 @@ impl Host<'_> {
             Err(error) if has_ended(&error) => return,
             Err(_) => return self.unread(process),
         };
-        if environment.is_empty() && process.is_without_memory() {
+        if environment.is_empty() && process.in_memory().is_none() {
             return;
         }
         let environment: Variables = environment.into_iter().collect();
