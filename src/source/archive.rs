@@ -31,6 +31,7 @@ mod place;
 mod rpm;
 mod tar;
 mod walk;
+mod window;
 mod zip;
 
 use std::fs::File;

@@ -2,6 +2,8 @@
 //! them is found with every member on the way, and none of them hangs the
 //! scan or makes it grow.
 
+mod joined;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};

@@ -13,7 +13,8 @@ use lz4_flex::frame::FrameDecoder;
 
 use super::input::Input;
 use super::kind::{self, Codec};
-use super::walk::{Meter, Walk, Window};
+use super::walk::{Meter, Walk};
+use super::window::Window;
 
 /// What bzip2 needs for blocks of 900 kB.
 const BZIP2_MEMORY: u64 = 4 * 1024 * 1024;
@@ -128,8 +129,8 @@ impl<'i, 'b: 'i, D: Read> Read for Streams<'_, '_, &'i mut Input<'b>, D> {
                         self.step = Some(Step::Between(input));
                         return Ok(0);
                     }
-                    self.window.claim_all((self.memory)(head))?;
-                    self.step = Some(Step::Within((self.open)(input)));
+                    self.window.claim((self.memory)(head))?;
+                    self.step = Some(Step::Within((self.open)(input)?));
                 }
                 Some(Step::Within(mut decoder)) => match decoder.read(out)? {
                     0 => self.step = Some(Step::Between((self.close)(decoder))),

@@ -12,10 +12,9 @@ use std::time::Instant;
 
 use super::input::{Input, Section};
 use super::kind::{self, Codec, Container, Kind};
-use super::limits::{
-    MAX_DICTIONARY, MAX_GROWTH, MAX_INFLATED, MAX_LAYERS, MAX_RATIO, MAX_TIME, RATIO_FREE,
-};
+use super::limits::{MAX_GROWTH, MAX_INFLATED, MAX_LAYERS, MAX_RATIO, MAX_TIME, RATIO_FREE};
 use super::place::Place;
+use super::window::Window;
 use super::{Outcome, Settings, ar, codec, cpio, pack, rpm, tar, zip};
 use crate::finding::{Coverage, SkipReason};
 use crate::source::repositories::begins_as_pack;
@@ -314,75 +313,7 @@ impl<'a> Walk<'a> {
 
     /// A dictionary for a decoder in `layer`.
     pub(super) const fn window(&self, layer: usize) -> Window<'_, 'a> {
-        Window {
-            walk: self,
-            layer,
-            held: 0,
-            room: None,
-        }
-    }
-}
-
-/// A decoder's share of the memory for dictionaries.
-pub(super) struct Window<'w, 'a> {
-    walk: &'w Walk<'a>,
-    layer: usize,
-    held: u64,
-    /// Output that still fits, where the dictionary is larger than the share.
-    room: Option<u64>,
-}
-
-impl Window<'_, '_> {
-    /// Takes what `declared` needs in place of what was held.
-    pub(super) fn claim(&mut self, declared: u64) {
-        self.release();
-        let free = MAX_DICTIONARY.saturating_sub(self.walk.dictionaries.get());
-        self.held = declared.min(free);
-        self.room = (declared > free).then_some(free);
-        self.walk
-            .dictionaries
-            .set(self.walk.dictionaries.get() + self.held);
-    }
-
-    /// As [`claim`](Self::claim), for a decoder that fills it whatever comes.
-    pub(super) fn claim_all(&mut self, needed: u64) -> io::Result<()> {
-        self.claim(needed);
-        match self.room {
-            Some(_) => Err(self.exceeded()),
-            None => Ok(()),
-        }
-    }
-
-    fn release(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        self.walk
-            .dictionaries
-            .set(self.walk.dictionaries.get().saturating_sub(held));
-    }
-
-    /// How much of `len` bytes may come out.
-    pub(super) fn allows(&self, len: usize) -> io::Result<usize> {
-        match self.room {
-            None => Ok(len),
-            Some(0) => Err(self.exceeded()),
-            Some(room) => Ok(usize::try_from(room).map_or(len, |room| room.min(len))),
-        }
-    }
-
-    pub(super) fn came_out(&mut self, count: usize) {
-        if let Some(room) = &mut self.room {
-            *room = room.saturating_sub(count as u64);
-        }
-    }
-
-    pub(super) fn exceeded(&self) -> io::Error {
-        self.walk.breaks(self.layer, SkipReason::ArchiveLimit)
-    }
-}
-
-impl Drop for Window<'_, '_> {
-    fn drop(&mut self) {
-        self.release();
+        Window::new(self, &self.dictionaries, layer)
     }
 }
 
