@@ -43,6 +43,14 @@ impl Level {
             layer: self.layer + 1,
         }
     }
+
+    /// Of what stands behind the archive that this is inside of.
+    pub(super) const fn behind_archive(self) -> Self {
+        Self {
+            depth: self.depth - 1,
+            ..self
+        }
+    }
 }
 
 /// Why a layer cannot be read on.
@@ -162,7 +170,7 @@ impl<'a> Walk<'a> {
             let mut decoder = codec::decoder(self, codec, input, inside.layer);
             self.open(place, &mut Input::stream(&mut *decoder), inside)
         };
-        let result = result.and_then(|()| self.rest(place, input));
+        let result = result.and_then(|()| self.behind(place, input, inside));
         self.settle(result, place, input, inside.layer)
     }
 
@@ -202,12 +210,33 @@ impl<'a> Walk<'a> {
     }
 
     /// What stands behind an archive belongs to no member and may still hold
-    /// a key.
-    pub(super) fn rest(&self, place: &Place<'_>, input: &mut Input<'_>) -> io::Result<()> {
-        if input.peek(1)?.is_empty() {
-            return Ok(());
+    /// a key, or be another archive.
+    pub(super) fn behind(
+        &self,
+        place: &Place<'_>,
+        input: &mut Input<'_>,
+        level: Level,
+    ) -> io::Result<()> {
+        // Tapes are filled up with zeros, and so is a ramdisk between archives.
+        loop {
+            let ahead = input.peek(kind::HEAD)?;
+            if ahead.is_empty() {
+                return Ok(());
+            }
+            match ahead.iter().take_while(|byte| **byte == 0).count() {
+                0 => break,
+                zeros => input.skip(zeros as u64)?,
+            }
+            self.go_on()?;
         }
-        self.visit(place, input)
+        match input.as_section() {
+            // A zip's places count from its own start.
+            Some(section) => {
+                let rest = section.part(input.at(), section.len());
+                self.open(place, &mut Input::section(rest), level)
+            }
+            None => self.open(place, input, level),
+        }
     }
 
     /// Counts what cannot be looked into, and gives it to the visitor as it is.
@@ -260,7 +289,10 @@ impl<'a> Walk<'a> {
             self.scan_as_file.set(true);
             return Ok(());
         }
-        self.rest(place, input)
+        if input.peek(1)?.is_empty() {
+            return Ok(());
+        }
+        self.visit(place, input)
     }
 
     /// Notes that `layer` cannot be read on, unless that of another was noted.
