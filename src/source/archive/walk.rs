@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
         level: Level,
     ) -> io::Result<()> {
         if self.file_is_scanned && level.layer == 1 {
-            return Ok(());
+            return io::copy(content, &mut io::sink()).map(drop);
         }
         self.visit(place, content)
     }

@@ -4,11 +4,27 @@
 
 use super::{Bench, assert_found};
 
+/// Python that writes a zip of `a` and `b` and then runs what it is given,
+/// before the directory is written.
+const EDITED: &str = "
+import sys, zipfile
+with zipfile.ZipFile('z', 'w', 8) as z:
+    for name in 'ab': z.write(name)
+    first = z.filelist[0]
+    exec(sys.argv[1])
+sys.stdout.buffer.write(open('z', 'rb').read())
+";
+
 fn two_keys() -> Bench {
     let bench = Bench::new();
     bench.key("a");
     bench.key("b");
     bench
+}
+
+fn edited(bench: &Bench, name: &str, edit: &str) {
+    let zip = bench.sh(&format!("python3 -c \"{EDITED}\" \"{edit}\""));
+    bench.put(name, &zip.expect("python"));
 }
 
 #[test]
@@ -57,4 +73,45 @@ fn what_is_small_may_be_compressed_at_every_depth() {
             ("bzip2", &format!("PACK=bzip2; {four}"), place),
         ],
     );
+}
+
+#[test]
+fn entries_that_the_directory_does_not_name_are_read() {
+    let bench = two_keys();
+    let zip = "python3 -c \"$WRITE_ZIP\" 8 file";
+    let both: &[&str] = &["!a:2", "!b:2"];
+    assert_found(
+        &bench,
+        &[
+            ("zips", &format!("{zip} a; {zip} b"), both),
+            ("zips.gz", &format!("{{ {zip} a; {zip} b; }} | gzip"), both),
+        ],
+    );
+}
+
+#[test]
+fn a_directory_that_lies_hides_nothing() {
+    let bench = two_keys();
+    edited(&bench, "hidden", "del z.filelist[0]");
+    edited(
+        &bench,
+        "elsewhere",
+        "z.comment = b'PK\\x05\\x06' + bytes(18)",
+    );
+    edited(&bench, "encrypted", "first.flag_bits |= 1");
+    let scan = bench.scan(&[]);
+    let places = ["elsewhere", "encrypted", "hidden"]
+        .iter()
+        .flat_map(|name| [format!("{name}!a:2"), format!("{name}!b:2")]);
+    assert_eq!(scan.pairs, places.collect());
+    assert_eq!(scan.found, 6);
+    assert_eq!(scan.archives["skipped"], serde_json::json!([]));
+
+    let bench = two_keys();
+    edited(&bench, "stored", "first.compress_type = 0");
+    let scan = bench.scan(&["--fail-on", "never"]);
+    let places = ["stored!a:2", "stored!b:2"].map(String::from);
+    assert_eq!(scan.pairs, places.into());
+    assert_eq!(scan.skipped("archive-corrupt"), 1);
+    assert_eq!(scan.status, 2);
 }
