@@ -61,6 +61,30 @@ fn what_stands_behind_an_archive_is_looked_into_as_well() {
 }
 
 #[test]
+fn old_frames_of_lz4_end_where_another_begins() {
+    let bench = two_keys();
+    let b = "{ echo; cat b; }";
+    assert_found(
+        &bench,
+        &[
+            ("twice", "lz4 -qlc a; lz4 -qlc b", &[":2", ":5"]),
+            (
+                "blocks",
+                "{ cat a; head -c 9000000 /dev/zero | tr '\\0' '\\n'; cat b; } | lz4 -qlc",
+                &[":2", ":9000005"],
+            ),
+            ("common", "lz4 -qlc a; lz4 -qc b", &[":2", ":5"]),
+            (
+                "without-content",
+                "lz4 -qc a; printf '\\x5f\\x2a\\x4d\\x18\\x03\\0\\0\\0abc'; lz4 -qc b",
+                &[":2", ":5"],
+            ),
+            ("zstd", &format!("lz4 -qc a; {b} | zstd -qc"), &[":2", ":3"]),
+        ],
+    );
+}
+
+#[test]
 fn what_is_small_may_be_compressed_at_every_depth() {
     let bench = two_keys();
     let four = "cp a k; for i in 1 2 3 4; do tar c k | $PACK >n; mv n k; done; cat k";
