@@ -139,3 +139,19 @@ fn a_directory_that_lies_hides_nothing() {
     assert_eq!(scan.skipped("archive-corrupt"), 1);
     assert_eq!(scan.status, 2);
 }
+
+#[test]
+fn a_zip_behind_other_bytes_is_seen_wherever_the_reads_end() {
+    let bench = two_keys();
+    let zip = bench
+        .sh("python3 -c \"$WRITE_ZIP\" 8 file a")
+        .expect("python");
+    let mut places = std::collections::BTreeSet::new();
+    for more in [1, 10, 21, 22] {
+        let mut bytes = vec![b'\n'; 1024 * 1024 + more - zip.len()];
+        bytes.extend(&zip);
+        bench.put(&more.to_string(), &bytes);
+        places.insert(format!("{more}!a:2"));
+    }
+    assert_eq!(bench.scan(&[]).pairs, places);
+}
