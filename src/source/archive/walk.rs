@@ -121,14 +121,14 @@ impl<'a> Walk<'a> {
         level: Level,
     ) -> io::Result<()> {
         let Some(kind) = kind::recognise(input.peek(kind::HEAD)?) else {
-            // Elsewhere git reads it.
-            let is_pack = level.layer > 0 && begins_as_pack(input.peek(kind::HEAD)?);
+            // One that is a file is read by git's own reader.
+            let is_pack = begins_as_pack(input.peek(kind::HEAD)?);
             if is_pack && level.layer < MAX_LAYERS && level.depth < self.max_depth {
                 let inside = level.inside_archive();
                 let result = pack::walk(self, place, input, inside);
                 return self.settle(result, place, input, inside.layer);
             }
-            if level.layer > 0 && zip::may_hide_behind(input.peek(kind::HEAD)?) {
+            if zip::may_hide_behind(input.peek(kind::HEAD)?) {
                 return zip::behind_prefix(self, place, input, level);
             }
             return self.visit(place, input);
