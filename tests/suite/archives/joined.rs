@@ -141,6 +141,13 @@ fn a_directory_that_lies_hides_nothing() {
 }
 
 #[test]
+fn members_of_one_name_are_one_place() {
+    let bench = two_keys();
+    let again = "tar cf t a; echo more >>a; tar rf t a; tar rf t b; cat t";
+    assert_found(&bench, &[("tar", again, &["!a:2", "!b:2"])]);
+}
+
+#[test]
 fn a_zip_behind_other_bytes_is_seen_wherever_the_reads_end() {
     let bench = two_keys();
     let zip = bench
