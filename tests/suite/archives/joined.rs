@@ -148,6 +148,13 @@ fn members_of_one_name_are_one_place() {
 }
 
 #[test]
+fn long_descriptors_are_no_stretches_of_their_own() {
+    let bench = two_keys();
+    let many = "for i in $(seq 4200); do echo $i >f$i; done; zip -qfz - a f* b | cat";
+    assert_found(&bench, &[("zip", many, &["!a:2", "!b:2"])]);
+}
+
+#[test]
 fn a_zip_behind_other_bytes_is_seen_wherever_the_reads_end() {
     let bench = two_keys();
     let zip = bench

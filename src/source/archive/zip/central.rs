@@ -7,10 +7,7 @@
 use std::io;
 
 use super::gaps::Taken;
-use super::{
-    CENTRAL, ENCRYPTED, END, END_64, Entry, LOCAL, SIZES_BEHIND, local, local_entry, open_entry,
-    zip64,
-};
+use super::{CENTRAL, ENCRYPTED, END, END_64, Entry, LOCAL, local, local_entry, open_entry, zip64};
 use crate::finding::SkipReason;
 use crate::source::archive::input::{Input, Section, invalid, le16, le32, le64};
 use crate::source::archive::limits::{MAX_MEMBERS, MAX_NAME, MAX_RECORDS};
@@ -115,11 +112,7 @@ fn read_entry(
     let content = section.part(data, entry.compressed);
     // Entries may overlap: what is stored has to be paid for like the rest.
     walk.spend(content.len())?;
-    let behind = if own.flags & SIZES_BEHIND == 0 { 0 } else { 16 };
-    taken.add(
-        at,
-        data.saturating_add(entry.compressed).saturating_add(behind),
-    );
+    taken.add(at, data.saturating_add(entry.compressed));
     // The directory's word counts, but nobody encrypts what only one of the
     // two calls encrypted.
     let flags = entry.flags & (own.flags | !ENCRYPTED);
