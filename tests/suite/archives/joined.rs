@@ -133,10 +133,11 @@ fn a_directory_that_lies_hides_nothing() {
 
     let bench = two_keys();
     edited(&bench, "stored", "first.compress_type = 0");
+    edited(&bench, "sum", "first.CRC ^= 1");
     let scan = bench.scan(&["--fail-on", "never"]);
-    let places = ["stored!a:2", "stored!b:2"].map(String::from);
+    let places = ["stored!a:2", "stored!b:2", "sum!a:2", "sum!b:2"].map(String::from);
     assert_eq!(scan.pairs, places.into());
-    assert_eq!(scan.skipped("archive-corrupt"), 1);
+    assert_eq!(scan.skipped("archive-corrupt"), 2);
     assert_eq!(scan.status, 2);
 }
 

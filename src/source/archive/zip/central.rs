@@ -65,6 +65,7 @@ pub(super) fn walk(
             method: le16(&header, 10),
             compressed: u64::from(le32(&header, 20)),
             size: u64::from(le32(&header, 24)),
+            crc: le32(&header, 16),
         };
         let mut at = u64::from(le32(&header, 42));
         zip64(
