@@ -95,6 +95,13 @@ fn what_is_small_may_be_compressed_at_every_depth() {
             ("xz", &format!("PACK=xz; {four}"), place),
             ("zstd", &format!("PACK='zstd -q19'; {four}"), place),
             ("bzip2", &format!("PACK=bzip2; {four}"), place),
+            // Blocks of 4 MiB beside a full dictionary of 8 MiB.
+            (
+                "lz4",
+                "head -c 9M /dev/urandom >n; \
+                 { cat a; head -c 9M /dev/zero; } | lz4 -qc -B7 >k; tar c n k | xz -6",
+                &["!k:2"],
+            ),
         ],
     );
 }

@@ -12,6 +12,9 @@ use crate::source::archive::kind;
 const OLD_BLOCK: usize = 8 * 1024 * 1024;
 const OLD_COMPRESSED: usize = OLD_BLOCK + OLD_BLOCK / 255 + 16;
 
+/// No block of the frame refers to another.
+const INDEPENDENT: u8 = 1 << 5;
+
 pub(super) enum Frame<'i, 'b> {
     Common(Box<FrameDecoder<&'i mut Input<'b>>>),
     Old(Old<'i, 'b>),
@@ -24,9 +27,9 @@ pub(super) fn begins(head: &[u8]) -> bool {
     kind::is_lz4(head) || kind::is_skippable(head)
 }
 
-/// A compressed and a decompressed block, and twice that when blocks refer to
-/// one another. The size stands in the frame's second flag byte; blocks of the
-/// old form have 8 MiB and stand for themselves.
+/// A compressed and a decompressed block, and one more when blocks refer to
+/// one another, which the frame's first flag byte tells. The size stands in
+/// the second; blocks of the old form have 8 MiB and stand for themselves.
 pub(super) fn memory(head: &[u8]) -> u64 {
     if kind::is_skippable(head) {
         return 0;
@@ -40,6 +43,9 @@ pub(super) fn memory(head: &[u8]) -> u64 {
         6 => 1024 * 1024,
         7.. => 4 * 1024 * 1024,
     };
+    if head.get(4).is_some_and(|flags| flags & INDEPENDENT != 0) {
+        return 2 * block;
+    }
     3 * block + 64 * 1024
 }
 
