@@ -45,6 +45,9 @@ const MAX_PAIRS: usize = 500;
 /// are counted.
 const MAX_FINDINGS: usize = 10_000;
 
+/// Findings that another one may turn out to be a version of.
+const MAX_VERSIONS: usize = 100_000;
+
 /// What is scanned, and how.
 #[derive(Debug)]
 pub struct Settings {
@@ -100,7 +103,8 @@ pub struct Scan {
     pub allowed: u64,
     /// By [`Finding::credential`]; empty unless they were to be kept.
     pub pairs: HashMap<(String, String), Credentials>,
-    /// Which of the findings is told for all versions of a file in git, by id.
+    /// Which of the findings is told for all versions of a file in git, or for
+    /// all members of one name, by id.
     versions: HashMap<String, usize>,
 }
 
@@ -284,17 +288,22 @@ impl Examiner<'_> {
             };
             let pair = self.settings.keep_pairs.then(|| pair(&found)).flatten();
             let mut finding = finding(found, &location, facts.as_ref(), self.settings);
-            if location.source == SourceKind::Git {
-                // Versions of one file are one place, told once.
+            if matches!(location.source, SourceKind::Git | SourceKind::Archive) {
+                // Versions of one file in git are one place, told once, and so
+                // are members of one name, such as `tar --append` leaves.
+                if location.source == SourceKind::Git {
+                    finding.occurrences = 1;
+                }
                 if let Some(version) = results.versions.get(&finding.id).copied() {
                     if let Some(known) = results.findings.get_mut(version) {
-                        known.occurrences += 1;
+                        known.occurrences += finding.occurrences;
                     }
                     continue;
                 }
-                finding.occurrences = 1;
-                let place = results.findings.len();
-                results.versions.insert(finding.id.clone(), place);
+                if results.versions.len() < MAX_VERSIONS {
+                    let place = results.findings.len();
+                    results.versions.insert(finding.id.clone(), place);
+                }
             }
             if self.settings.allow.allows(&finding) {
                 results.allowed += 1;

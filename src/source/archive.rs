@@ -31,6 +31,7 @@ mod place;
 mod rpm;
 mod tar;
 mod walk;
+mod window;
 mod zip;
 
 use std::fs::File;
@@ -40,6 +41,7 @@ use input::{Input, ReadAt, Section};
 use place::Place;
 use walk::{Level, Walk};
 
+use super::repositories::begins_as_pack;
 use super::{Origin, Visitor};
 use crate::finding::Coverage;
 use crate::sparing::Sparing;
@@ -141,6 +143,10 @@ pub fn read_bytes(
     coverage: &mut Coverage,
 ) -> io::Result<Outcome> {
     let size = bytes.len() as u64;
+    if begins_as_pack(bytes) {
+        let mut pack = bytes;
+        return read_stream(&mut pack, size, origin, settings, visitor, coverage);
+    }
     let walk = Walk::new(visitor, coverage, size, false, settings);
     read_from(&walk, origin, Section::new(&bytes, size))
 }

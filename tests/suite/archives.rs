@@ -2,6 +2,8 @@
 //! them is found with every member on the way, and none of them hangs the
 //! scan or makes it grow.
 
+mod joined;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -431,14 +433,18 @@ fn a_broken_archive_is_told_and_scanned_as_it_is() {
     bench.put("checksum", &[body, &[0; 8]].concat());
     bench.put("no-end", body);
     bench.put(
+        "lzo",
+        &[b"\x89LZO\0\r\n\x1a\n".as_slice(), &key("d")].concat(),
+    );
+    bench.put(
         "rar",
         &[b"Rar!\x1a\x07\x01\0".as_slice(), &key("b")].concat(),
     );
     let scan = bench.scan(&["--fail-on", "never"]);
-    let expected = ["checksum:2", "cut:2", "no-end:2", "rar:2"].map(String::from);
+    let expected = ["checksum:2", "cut:2", "lzo:4", "no-end:2", "rar:2"].map(String::from);
     assert_eq!(scan.pairs, BTreeSet::from(expected));
     assert_eq!(scan.skipped("archive-corrupt"), 3);
-    assert_eq!(scan.skipped("archive-unsupported"), 1);
+    assert_eq!(scan.skipped("archive-unsupported"), 2);
     assert_eq!(scan.status, 2);
 }
 

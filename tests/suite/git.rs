@@ -176,6 +176,12 @@ fn bare_repositories_and_bundles_are_read() {
         .git(&["clone", "--quiet", "--mirror", "r", "bare"]);
     let bare = scan(&made.place.path("bare"));
     assert_eq!(bare.told(key), expected);
+    // Nothing is checked out there.
+    let (live, member, commit, _) = &made.expected[1];
+    assert_eq!(
+        bare.told(live),
+        [(member.as_deref(), Some(commit.as_str()), HISTORY)]
+    );
 
     made.repository
         .git(&["bundle", "create", "--quiet", "../all.bundle", "--all"]);

@@ -20,8 +20,9 @@ pub(super) fn walk(
     let mut members = 0;
     loop {
         walk.go_on()?;
-        if input.peek(1)?.is_empty() {
-            return Ok(());
+        // Some writers fill up their last block with zeros.
+        if matches!(input.peek(1)?, [] | [0]) {
+            return walk.behind(place, input, level.behind_archive());
         }
         members += 1;
         if members > MAX_MEMBERS {

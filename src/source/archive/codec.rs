@@ -2,6 +2,7 @@
 //! next begins as its own kind does, and leaves what comes then unread.
 
 mod journal;
+mod lz4;
 mod lzma;
 mod zstd;
 
@@ -9,11 +10,11 @@ use std::io::{self, Read};
 
 use bzip2::bufread::BzDecoder;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
-use lz4_flex::frame::FrameDecoder;
 
 use super::input::Input;
 use super::kind::{self, Codec};
-use super::walk::{Meter, Walk, Window};
+use super::walk::{Meter, Walk};
+use super::window::Window;
 
 /// What bzip2 needs for blocks of 900 kB.
 const BZIP2_MEMORY: u64 = 4 * 1024 * 1024;
@@ -32,7 +33,7 @@ pub(super) fn decoder<'i>(
                 step: Some(Step::Between(input)),
                 begins: kind::is_gzip,
                 memory: |_| 0,
-                open: GzDecoder::new,
+                open: |input| Ok(GzDecoder::new(input)),
                 close: GzDecoder::into_inner,
                 window,
             };
@@ -43,7 +44,7 @@ pub(super) fn decoder<'i>(
                 step: Some(Step::Between(input)),
                 begins: kind::is_bzip2,
                 memory: |_| BZIP2_MEMORY,
-                open: BzDecoder::new,
+                open: |input| Ok(BzDecoder::new(input)),
                 close: BzDecoder::into_inner,
                 window,
             };
@@ -52,10 +53,10 @@ pub(super) fn decoder<'i>(
         Codec::Lz4 => {
             let lz4 = Streams {
                 step: Some(Step::Between(input)),
-                begins: kind::is_lz4,
-                memory: lz4_memory,
-                open: FrameDecoder::new,
-                close: FrameDecoder::into_inner,
+                begins: lz4::begins,
+                memory: lz4::memory,
+                open: lz4::Frame::open,
+                close: lz4::Frame::close,
                 window,
             };
             metered(walk, layer, lz4)
@@ -81,22 +82,6 @@ fn metered<'i>(walk: &'i Walk<'_>, layer: usize, inner: impl Read + 'i) -> Box<d
     Box::new(Meter { inner, walk, layer })
 }
 
-/// A compressed and a decompressed block, and twice that when blocks refer to
-/// one another. The size stands in the frame's second flag byte; blocks of the
-/// old form have 8 MiB and stand for themselves.
-fn lz4_memory(head: &[u8]) -> u64 {
-    if head.starts_with(kind::LZ4_OLD) {
-        return 16 * 1024 * 1024;
-    }
-    let block = match head.get(5).map_or(7, |flags| flags >> 4 & 7) {
-        ..=4 => 64 * 1024,
-        5 => 256 * 1024,
-        6 => 1024 * 1024,
-        7.. => 4 * 1024 * 1024,
-    };
-    3 * block + 64 * 1024
-}
-
 /// One stream after another, through decoders that read exactly one.
 struct Streams<'w, 'a, I, D> {
     /// `None` after a failure.
@@ -104,7 +89,7 @@ struct Streams<'w, 'a, I, D> {
     begins: fn(&[u8]) -> bool,
     /// What the decoder needs for a stream that begins so.
     memory: fn(&[u8]) -> u64,
-    open: fn(I) -> D,
+    open: fn(I) -> io::Result<D>,
     close: fn(D) -> I,
     window: Window<'w, 'a>,
 }
@@ -128,8 +113,8 @@ impl<'i, 'b: 'i, D: Read> Read for Streams<'_, '_, &'i mut Input<'b>, D> {
                         self.step = Some(Step::Between(input));
                         return Ok(0);
                     }
-                    self.window.claim_all((self.memory)(head))?;
-                    self.step = Some(Step::Within((self.open)(input)));
+                    self.window.claim((self.memory)(head))?;
+                    self.step = Some(Step::Within((self.open)(input)?));
                 }
                 Some(Step::Within(mut decoder)) => match decoder.read(out)? {
                     0 => self.step = Some(Step::Between((self.close)(decoder))),

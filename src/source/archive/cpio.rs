@@ -62,25 +62,7 @@ pub(super) fn walk(
     }
     // An initramfs is several archives behind one another, the later ones
     // compressed, with zeros between them.
-    loop {
-        let zeros = input
-            .peek(512)?
-            .iter()
-            .take_while(|byte| **byte == 0)
-            .count();
-        if zeros == 0 {
-            break;
-        }
-        input.skip(zeros as u64)?;
-    }
-    if input.peek(1)?.is_empty() {
-        return Ok(());
-    }
-    let next = Level {
-        depth: level.depth - 1,
-        ..level
-    };
-    walk.open(place, input, next)
+    walk.behind(place, input, level.behind_archive())
 }
 
 fn header(head: &[u8]) -> Option<Member> {

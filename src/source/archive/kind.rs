@@ -65,6 +65,7 @@ pub(super) fn recognise(head: &[u8]) -> Option<Kind> {
         b'R' if head.starts_with(b"Rar!\x1a\x07") => Kind::Unsupported,
         b'L' if head.starts_with(JOURNAL) => Kind::Compressed(Codec::Journal),
         b'L' if head.starts_with(b"LZIP\x01") => Kind::Unsupported,
+        0x89 if head.starts_with(b"\x89LZO\0\r\n\x1a\n") => Kind::Unsupported,
         _ if tar::is_header(head) => Kind::Container(Container::Tar),
         _ => return None,
     };

@@ -32,6 +32,7 @@ pub(super) fn walk(
 ) -> io::Result<()> {
     let mut extended = Extended::default();
     let mut members = 0;
+    let mut ended = false;
     loop {
         walk.go_on()?;
         let block = input.peek(BLOCK)?;
@@ -41,13 +42,16 @@ pub(super) fn walk(
         if block.iter().all(|byte| *byte == 0) {
             let count = block.len() as u64;
             input.skip(count)?;
+            ended = true;
             continue;
         }
         if !is_header(block) {
-            // Behind an end this is no damage, and it is looked at like what
-            // stands behind any other archive.
+            if ended {
+                return walk.behind(place, input, level.behind_archive());
+            }
             return Err(invalid());
         }
+        ended = false;
         let header: [u8; BLOCK] = input.array()?;
         let size = number(&header[124..136]).ok_or_else(invalid)?;
         match header[156] {

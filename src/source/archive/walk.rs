@@ -12,10 +12,9 @@ use std::time::Instant;
 
 use super::input::{Input, Section};
 use super::kind::{self, Codec, Container, Kind};
-use super::limits::{
-    MAX_DICTIONARY, MAX_GROWTH, MAX_INFLATED, MAX_LAYERS, MAX_RATIO, MAX_TIME, RATIO_FREE,
-};
+use super::limits::{MAX_GROWTH, MAX_INFLATED, MAX_LAYERS, MAX_RATIO, MAX_TIME, RATIO_FREE};
 use super::place::Place;
+use super::window::Window;
 use super::{Outcome, Settings, ar, codec, cpio, pack, rpm, tar, zip};
 use crate::finding::{Coverage, SkipReason};
 use crate::source::repositories::begins_as_pack;
@@ -42,6 +41,14 @@ impl Level {
         Self {
             depth: self.depth + 1,
             layer: self.layer + 1,
+        }
+    }
+
+    /// Of what stands behind the archive that this is inside of.
+    pub(super) const fn behind_archive(self) -> Self {
+        Self {
+            depth: self.depth - 1,
+            ..self
         }
     }
 }
@@ -114,14 +121,14 @@ impl<'a> Walk<'a> {
         level: Level,
     ) -> io::Result<()> {
         let Some(kind) = kind::recognise(input.peek(kind::HEAD)?) else {
-            // Elsewhere git reads it.
-            let is_pack = level.layer > 0 && begins_as_pack(input.peek(kind::HEAD)?);
+            // One that is a file is read by git's own reader.
+            let is_pack = begins_as_pack(input.peek(kind::HEAD)?);
             if is_pack && level.layer < MAX_LAYERS && level.depth < self.max_depth {
                 let inside = level.inside_archive();
                 let result = pack::walk(self, place, input, inside);
                 return self.settle(result, place, input, inside.layer);
             }
-            if level.layer > 0 && zip::may_hide_behind(input.peek(kind::HEAD)?) {
+            if zip::may_hide_behind(input.peek(kind::HEAD)?) {
                 return zip::behind_prefix(self, place, input, level);
             }
             return self.visit(place, input);
@@ -163,7 +170,7 @@ impl<'a> Walk<'a> {
             let mut decoder = codec::decoder(self, codec, input, inside.layer);
             self.open(place, &mut Input::stream(&mut *decoder), inside)
         };
-        let result = result.and_then(|()| self.rest(place, input));
+        let result = result.and_then(|()| self.behind(place, input, inside));
         self.settle(result, place, input, inside.layer)
     }
 
@@ -184,7 +191,7 @@ impl<'a> Walk<'a> {
         level: Level,
     ) -> io::Result<()> {
         if self.file_is_scanned && level.layer == 1 {
-            return Ok(());
+            return io::copy(content, &mut io::sink()).map(drop);
         }
         self.visit(place, content)
     }
@@ -203,12 +210,33 @@ impl<'a> Walk<'a> {
     }
 
     /// What stands behind an archive belongs to no member and may still hold
-    /// a key.
-    pub(super) fn rest(&self, place: &Place<'_>, input: &mut Input<'_>) -> io::Result<()> {
-        if input.peek(1)?.is_empty() {
-            return Ok(());
+    /// a key, or be another archive.
+    pub(super) fn behind(
+        &self,
+        place: &Place<'_>,
+        input: &mut Input<'_>,
+        level: Level,
+    ) -> io::Result<()> {
+        // Tapes are filled up with zeros, and so is a ramdisk between archives.
+        loop {
+            let ahead = input.peek(kind::HEAD)?;
+            if ahead.is_empty() {
+                return Ok(());
+            }
+            match ahead.iter().take_while(|byte| **byte == 0).count() {
+                0 => break,
+                zeros => input.skip(zeros as u64)?,
+            }
+            self.go_on()?;
         }
-        self.visit(place, input)
+        match input.as_section() {
+            // A zip's places count from its own start.
+            Some(section) => {
+                let rest = section.part(input.at(), section.len());
+                self.open(place, &mut Input::section(rest), level)
+            }
+            None => self.open(place, input, level),
+        }
     }
 
     /// Counts what cannot be looked into, and gives it to the visitor as it is.
@@ -261,7 +289,10 @@ impl<'a> Walk<'a> {
             self.scan_as_file.set(true);
             return Ok(());
         }
-        self.rest(place, input)
+        if input.peek(1)?.is_empty() {
+            return Ok(());
+        }
+        self.visit(place, input)
     }
 
     /// Notes that `layer` cannot be read on, unless that of another was noted.
@@ -314,75 +345,7 @@ impl<'a> Walk<'a> {
 
     /// A dictionary for a decoder in `layer`.
     pub(super) const fn window(&self, layer: usize) -> Window<'_, 'a> {
-        Window {
-            walk: self,
-            layer,
-            held: 0,
-            room: None,
-        }
-    }
-}
-
-/// A decoder's share of the memory for dictionaries.
-pub(super) struct Window<'w, 'a> {
-    walk: &'w Walk<'a>,
-    layer: usize,
-    held: u64,
-    /// Output that still fits, where the dictionary is larger than the share.
-    room: Option<u64>,
-}
-
-impl Window<'_, '_> {
-    /// Takes what `declared` needs in place of what was held.
-    pub(super) fn claim(&mut self, declared: u64) {
-        self.release();
-        let free = MAX_DICTIONARY.saturating_sub(self.walk.dictionaries.get());
-        self.held = declared.min(free);
-        self.room = (declared > free).then_some(free);
-        self.walk
-            .dictionaries
-            .set(self.walk.dictionaries.get() + self.held);
-    }
-
-    /// As [`claim`](Self::claim), for a decoder that fills it whatever comes.
-    pub(super) fn claim_all(&mut self, needed: u64) -> io::Result<()> {
-        self.claim(needed);
-        match self.room {
-            Some(_) => Err(self.exceeded()),
-            None => Ok(()),
-        }
-    }
-
-    fn release(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        self.walk
-            .dictionaries
-            .set(self.walk.dictionaries.get().saturating_sub(held));
-    }
-
-    /// How much of `len` bytes may come out.
-    pub(super) fn allows(&self, len: usize) -> io::Result<usize> {
-        match self.room {
-            None => Ok(len),
-            Some(0) => Err(self.exceeded()),
-            Some(room) => Ok(usize::try_from(room).map_or(len, |room| room.min(len))),
-        }
-    }
-
-    pub(super) fn came_out(&mut self, count: usize) {
-        if let Some(room) = &mut self.room {
-            *room = room.saturating_sub(count as u64);
-        }
-    }
-
-    pub(super) fn exceeded(&self) -> io::Error {
-        self.walk.breaks(self.layer, SkipReason::ArchiveLimit)
-    }
-}
-
-impl Drop for Window<'_, '_> {
-    fn drop(&mut self) {
-        self.release();
+        Window::new(self, &self.dictionaries, layer)
     }
 }
 

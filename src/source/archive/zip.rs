@@ -6,6 +6,7 @@
 mod central;
 mod gaps;
 mod local;
+mod summed;
 mod until;
 
 use std::io;
@@ -18,6 +19,7 @@ use super::walk::{Level, Walk};
 use crate::finding::SkipReason;
 
 pub(super) use local::behind_prefix;
+use summed::Summed;
 
 const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";
@@ -36,6 +38,8 @@ struct Entry {
     method: u16,
     compressed: u64,
     size: u64,
+    /// Of the content; 0 where nobody says.
+    crc: u32,
 }
 
 pub(super) fn walk(
@@ -93,10 +97,12 @@ fn open_entry(
         0 => return walk.open(place, input, level),
         8 => {
             let inside = level.inside_codec();
-            let result = {
-                let mut inflated = codec::deflate(walk, input, inside.layer);
-                walk.open(place, &mut Input::stream(&mut *inflated), inside)
-            };
+            let mut inflated = Summed::new(codec::deflate(walk, input, inside.layer));
+            let result = walk.open(place, &mut Input::stream(&mut inflated), inside);
+            let is_whole = inflated.is_whole(entry.crc);
+            drop(inflated);
+            let broken = || Err(walk.breaks(inside.layer, SkipReason::ArchiveCorrupt));
+            let result = result.and_then(|()| if is_whole { Ok(()) } else { broken() });
             return walk.settle(result, place, input, inside.layer);
         }
         12 => Codec::Bzip2,
@@ -158,5 +164,6 @@ fn local_entry(header: &[u8]) -> Entry {
         method: le16(header, 8),
         compressed: u64::from(le32(header, 18)),
         size: u64::from(le32(header, 22)),
+        crc: le32(header, 14),
     }
 }

@@ -26,7 +26,8 @@ pub(super) struct GitDir {
     pub(super) shown: String,
     /// What is referred to; commits and tags.
     pub(super) tips: Vec<ObjectId>,
-    /// The commit that each HEAD names, and the working tree it belongs to.
+    /// The commit that each HEAD has checked out, and the working tree it
+    /// belongs to.
     pub(super) heads: Vec<(Option<ObjectId>, Option<PathBuf>)>,
     /// Whether all references could be read: not where they are kept in a
     /// form that we do not know.
@@ -56,12 +57,11 @@ impl GitDir {
         refs.read_packed();
         refs.collect(&path.join("refs"), 0);
         refs.stashes();
-        let mut heads = vec![(refs.head(path), worktree.map(Path::to_owned))];
+        let mut heads = vec![(refs.checked_out(path), worktree.map(Path::to_owned))];
         for linked in folders(&path.join("worktrees")) {
             refs.collect(&linked.join("refs"), 0);
-            heads.push((refs.head(&linked), worktree_of(&linked, files)));
+            heads.push((refs.checked_out(&linked), worktree_of(&linked, files)));
         }
-        refs.tips.extend(heads.iter().filter_map(|(head, _)| *head));
         refs.tips.sort_unstable();
         refs.tips.dedup();
         Self {
@@ -120,6 +120,14 @@ impl Refs<'_> {
             self.tips
                 .extend(new.and_then(|id| ObjectId::from_hex(id).ok()));
         }
+    }
+
+    /// What the HEAD in `folder` names, if it is checked out: a bare repository
+    /// has no index.
+    fn checked_out(&mut self, folder: &Path) -> Option<ObjectId> {
+        let head = self.head(folder)?;
+        self.tips.push(head);
+        folder.join("index").exists().then_some(head)
     }
 
     /// What the HEAD in `folder` names.

@@ -11,6 +11,7 @@ use super::inflate::Inflater;
 use super::members::{Findings, Members, Unplaced};
 use crate::finding::{Coverage, SourceKind};
 use crate::source::archive::{self, Outcome};
+use crate::source::repositories::begins_as_pack;
 use crate::source::{Changed, Content, Holder, Origin, Visitor};
 
 /// An object in which something was found.
@@ -157,7 +158,8 @@ impl<'v> Worker<'v> {
         }
         let id = || gix_object::compute_hash(hash, kind, bytes).ok();
         let mut held = Vec::new();
-        let is_archive = kind == Kind::Blob && (archive::at_start(bytes) || archive::at_end(bytes));
+        let is_archive = kind == Kind::Blob
+            && (archive::at_start(bytes) || begins_as_pack(bytes) || archive::at_end(bytes));
         let is_read = is_archive
             && self.look_into(&mut held, &id, |settings, origin, visitor, coverage| {
                 archive::read_bytes(bytes, origin, settings, visitor, coverage)
@@ -207,7 +209,11 @@ impl<'v> Worker<'v> {
         (&mut content)
             .take(archive::HEAD as u64)
             .read_to_end(&mut start)?;
-        let is_archive = kind == Kind::Blob && archive::at_start(&start);
+        // Its end is out of sight.
+        let is_archive = kind == Kind::Blob
+            && (archive::at_start(&start)
+                || begins_as_pack(&start)
+                || archive::may_have_prefix(&start, size));
         let is_read = is_archive
             && self.look_into(
                 &mut held,

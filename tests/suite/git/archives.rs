@@ -129,6 +129,27 @@ fn archives_can_be_left_as_they_are() {
 }
 
 #[test]
+fn a_committed_bundle_is_looked_into() {
+    let place = Place::new();
+    let (inner, outer) = (place.init("inner", &[]), place.init("outer", &[]));
+    let key = Key::new();
+    inner.commit("a.ini", &key.text());
+    outer.commit("readme", "hello\n");
+    let bundle = outer.path.join("all");
+    let bundle = bundle.to_str().expect("UTF-8");
+    inner.git(&["bundle", "create", "--quiet", bundle, "main"]);
+    outer.git(&["add", "all"]);
+    outer.git(&["commit", "--quiet", "--message", "bundle"]);
+    let found = scan(&outer.path.join(".git"));
+    let told = found.told(&key);
+    let [(Some(member), Some(commit), TREE)] = told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(member.starts_with("all!blob@"), "{member}");
+    assert_eq!(commit, outer.head());
+}
+
+#[test]
 fn an_archive_that_is_too_large_to_be_held_is_streamed() {
     let place = Place::new();
     let repository = place.init("r", &[]);
@@ -137,21 +158,30 @@ fn an_archive_that_is_too_large_to_be_held_is_streamed() {
         repository.write(name, &key.text());
     }
     let command = "head -c 36M /dev/urandom >noise; tar cf big.tar a.ini noise z.ini; \
-                   rm a.ini noise z.ini";
+                   zip -q0 in.zip a.ini noise z.ini; { echo '#!/bin/sh'; cat in.zip; } >self.run; \
+                   rm a.ini in.zip noise z.ini";
     assert!(pack(&repository.path, command));
     repository.git(&["-c", "core.compression=1", "add", "--all"]);
     repository.git(&["commit", "--quiet", "--message", "big"]);
     let head = repository.head();
     for packed in [false, true] {
         if packed {
-            repository.git(&["-c", "core.compression=1", "gc", "--quiet"]);
+            // None of the two becomes a delta of the other.
+            let whole = ["-c", "core.compression=1", "-c", "core.bigFileThreshold=1m"];
+            repository.git(&[&whole[..], &["gc", "--quiet"]].concat());
         }
         let found = scan(&repository.path.join(".git"));
-        for (key, member) in [(&first, "big.tar!a.ini"), (&last, "big.tar!z.ini")] {
-            assert_eq!(found.told(key), [(Some(member), Some(head.as_str()), TREE)]);
+        for (key, member) in [(&first, "a.ini"), (&last, "z.ini")] {
+            let members = ["big.tar", "self.run"].map(|archive| format!("{archive}!{member}"));
+            let expected = members
+                .each_ref()
+                .map(|member| (Some(member.as_str()), Some(head.as_str()), TREE));
+            let mut told = found.told(key);
+            told.sort_unstable();
+            assert_eq!(told, expected);
         }
         assert_eq!(skipped(&found, "archive-corrupt").0, 0);
-        assert_eq!(found.objects(), 2);
+        assert_eq!(found.objects(), 3);
     }
 }
 

@@ -11,7 +11,7 @@ use liblzma::stream::Stream;
 
 use crate::source::archive::input::{Input, invalid, le32, le64};
 use crate::source::archive::kind;
-use crate::source::archive::walk::Window;
+use crate::source::archive::window::Window;
 
 /// Bytes of the file's header that are looked at.
 const HEADER: usize = 96;
@@ -102,7 +102,7 @@ impl<'i, 'b, 'w, 'a> Decoder<'i, 'b, 'w, 'a> {
 
     fn value(&mut self, flags: u8, size: u64) -> io::Result<State> {
         self.window
-            .claim_all(2 * MAX_FIELD + if flags == XZ { XZ_MEMORY } else { 0 })?;
+            .claim(2 * MAX_FIELD + if flags == XZ { XZ_MEMORY } else { 0 })?;
         let value = self.input.bytes(size, usize::try_from(size).unwrap_or(0))?;
         self.input.skip(aligned(size) - size)?;
         let mut inflated = Vec::new();

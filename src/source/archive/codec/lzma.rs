@@ -7,7 +7,7 @@ use liblzma::stream::{Action, Error, Status, Stream};
 use crate::source::archive::input::{Input, invalid};
 use crate::source::archive::kind;
 use crate::source::archive::limits::{MAX_DECLARED, MAX_DICTIONARY};
-use crate::source::archive::walk::Window;
+use crate::source::archive::window::Window;
 
 /// What liblzma needs besides the dictionary.
 const OVERHEAD: u64 = 1024 * 1024;
@@ -41,9 +41,9 @@ impl<'i, 'b, 'w, 'a> Decoder<'i, 'b, 'w, 'a> {
     }
 
     fn start(&mut self) -> io::Result<()> {
-        // The share is claimed whole, for the size of the dictionary shows
-        // only in each block: liblzma asks when it needs more.
-        self.window.claim(MAX_DICTIONARY / 2);
+        // The size of the dictionary shows only in each block: liblzma asks
+        // when it needs more.
+        self.window.declare(MAX_DICTIONARY / 2);
         let limit = MAX_DICTIONARY / 2 + OVERHEAD;
         let stream = if self.xz {
             Stream::new_stream_decoder(limit, 0)
@@ -101,7 +101,7 @@ impl Read for Decoder<'_, '_, '_, '_> {
                 // than the share holds.
                 Err(Error::MemLimit) if stream.memlimit() < MAX_DECLARED => {
                     let raised = stream.set_memlimit(MAX_DECLARED);
-                    self.window.claim(MAX_DECLARED);
+                    self.window.enlarge(MAX_DECLARED);
                     if raised.is_err() {
                         return Err(self.window.exceeded());
                     }

@@ -8,7 +8,7 @@ use zstd::zstd_safe::DParameter;
 use crate::source::archive::input::{Input, invalid, le32};
 use crate::source::archive::kind;
 use crate::source::archive::limits::MAX_DECLARED;
-use crate::source::archive::walk::Window;
+use crate::source::archive::window::Window;
 
 /// The longest frame header.
 const HEADER: usize = 18;
@@ -49,7 +49,7 @@ impl<'i, 'b, 'w, 'a> Decoder<'i, 'b, 'w, 'a> {
             if declared > MAX_DECLARED {
                 return Err(self.window.exceeded());
             }
-            self.window.claim(declared + OVERHEAD);
+            self.window.declare(declared + OVERHEAD);
             // A new context: an old one keeps the largest window that it had.
             let mut context = raw::Decoder::new()?;
             context.set_parameter(DParameter::WindowLogMax(MAX_DECLARED.ilog2()))?;

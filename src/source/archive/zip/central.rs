@@ -7,9 +7,7 @@
 use std::io;
 
 use super::gaps::Taken;
-use super::{
-    CENTRAL, END, END_64, Entry, LOCAL, SIZES_BEHIND, local, local_entry, open_entry, zip64,
-};
+use super::{CENTRAL, ENCRYPTED, END, END_64, Entry, LOCAL, local, local_entry, open_entry, zip64};
 use crate::finding::SkipReason;
 use crate::source::archive::input::{Input, Section, invalid, le16, le32, le64};
 use crate::source::archive::limits::{MAX_MEMBERS, MAX_NAME, MAX_RECORDS};
@@ -30,6 +28,8 @@ struct Directory {
     start: u64,
     len: u64,
     entries: u64,
+    /// Behind the records that end the zip, and their comment.
+    end: u64,
     /// What places in the directory lack: the length of a prefix that the
     /// writer did not know of.
     shift: u64,
@@ -65,6 +65,7 @@ pub(super) fn walk(
             method: le16(&header, 10),
             compressed: u64::from(le32(&header, 20)),
             size: u64::from(le32(&header, 24)),
+            crc: le32(&header, 16),
         };
         let mut at = u64::from(le32(&header, 42));
         zip64(
@@ -81,10 +82,13 @@ pub(super) fn walk(
     if taken.scattered {
         return Err(walk.breaks(level.layer, SkipReason::ArchiveLimit));
     }
+    taken.add(directory.start, directory.end);
+    let named = section.part(directory.start, directory.end - directory.start);
+    walk.visit_gap(place, &mut Input::section(named), level)?;
     for (start, len) in taken.gaps(section.len()) {
         walk.go_on()?;
         let mut gap = Input::section(section.part(start, len));
-        walk.visit_gap(place, &mut gap, level)?;
+        local::unnamed(walk, place, &mut gap, level)?;
     }
     Ok(())
 }
@@ -104,18 +108,24 @@ fn read_entry(
         walk.skip(SkipReason::ArchiveCorrupt, place);
         return Ok(());
     }
-    // The directory's word counts, also for what is encrypted.
     let own = local_entry(&header);
     let data = at + 30 + u64::from(le16(&header, 26)) + u64::from(le16(&header, 28));
     let content = section.part(data, entry.compressed);
     // Entries may overlap: what is stored has to be paid for like the rest.
     walk.spend(content.len())?;
-    let behind = if own.flags & SIZES_BEHIND == 0 { 0 } else { 16 };
-    taken.add(
-        at,
-        data.saturating_add(entry.compressed).saturating_add(behind),
-    );
+    taken.add(at, data.saturating_add(entry.compressed));
+    // The directory's word counts, but nobody encrypts what only one of the
+    // two calls encrypted.
+    let flags = entry.flags & (own.flags | !ENCRYPTED);
+    let entry = Entry { flags, ..entry };
     open_entry(walk, place, entry, &mut Input::section(content), level)?;
+    if own.method != entry.method {
+        // Some programs go by the one and some by the other.
+        walk.skip(SkipReason::ArchiveCorrupt, place);
+        let method = own.method;
+        let entry = Entry { method, ..entry };
+        open_entry(walk, place, entry, &mut Input::section(content), level)?;
+    }
     if content.len() < entry.compressed {
         walk.skip(SkipReason::ArchiveCorrupt, place);
     }
@@ -140,6 +150,7 @@ fn find(section: &Section<'_>) -> io::Result<Option<Directory>> {
         return Ok(None);
     }
     let mut end = from + at as u64;
+    let behind = end + END_LEN as u64 + u64::from(le16(&tail, at + 20));
     let mut entries = u64::from(le16(&tail, at + 10));
     let mut len = u64::from(le32(&tail, at + 12));
     let mut offset = u64::from(le32(&tail, at + 16));
@@ -159,6 +170,7 @@ fn find(section: &Section<'_>) -> io::Result<Option<Directory>> {
                 start,
                 len,
                 entries,
+                end: behind.min(section.len()),
                 shift: start.saturating_sub(offset),
             }));
         }

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::source::archive::limits::MAX_GAPS;
 
+/// The longest descriptor, which stands behind an entry or does not. What is
+/// no longer than that and not taken is passed over.
+const DESCRIPTOR_LEN: u64 = 24;
+
 /// Stretches by their start, joined where they touch: entries in order, as
 /// nearly every zip has them, are one stretch.
 #[derive(Debug, Default)]
@@ -19,11 +23,12 @@ impl Taken {
             return;
         }
         if let Some((before, its_end)) = self.ends.range(..=start).next_back()
-            && *its_end >= start
+            && its_end.saturating_add(DESCRIPTOR_LEN) >= start
         {
             (start, end) = (*before, end.max(*its_end));
         }
-        while let Some((next, its_end)) = self.ends.range(start..=end).next() {
+        let near = |end: u64| start..=end.saturating_add(DESCRIPTOR_LEN);
+        while let Some((next, its_end)) = self.ends.range(near(end)).next() {
             let next = *next;
             end = end.max(*its_end);
             self.ends.remove(&next);
@@ -52,15 +57,19 @@ mod tests {
         for (start, end) in stretches {
             taken.add(*start, *end);
         }
-        taken.gaps(100).collect()
+        taken.gaps(1000).collect()
     }
 
     #[test]
     fn what_no_stretch_covers_is_a_gap() {
-        assert_eq!(gaps(&[]), [(0, 100)]);
-        assert_eq!(gaps(&[(0, 100)]), []);
-        assert_eq!(gaps(&[(10, 20), (20, 90)]), [(0, 10), (90, 10)]);
-        assert_eq!(gaps(&[(50, 60), (10, 20), (15, 55)]), [(0, 10), (60, 40)]);
-        assert_eq!(gaps(&[(0, 10), (5, 6), (90, 200)]), [(10, 80)]);
+        assert_eq!(gaps(&[]), [(0, 1000)]);
+        assert_eq!(gaps(&[(0, 1000)]), []);
+        assert_eq!(gaps(&[(10, 20), (20, 900)]), [(0, 10), (900, 100)]);
+        let mixed = [(500, 600), (100, 200), (150, 550)];
+        assert_eq!(gaps(&mixed), [(0, 100), (600, 400)]);
+        assert_eq!(gaps(&[(0, 10), (5, 6), (900, 2000)]), [(10, 890)]);
+        // A descriptor, and no descriptor any more.
+        assert_eq!(gaps(&[(0, 100), (124, 300), (325, 1000)]), [(300, 25)]);
+        assert_eq!(gaps(&[(124, 1000), (0, 100)]), []);
     }
 }

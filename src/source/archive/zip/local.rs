@@ -9,6 +9,7 @@ use super::{
 };
 use crate::finding::SkipReason;
 use crate::source::archive::input::{Input, invalid, le16, le32};
+use crate::source::archive::kind;
 use crate::source::archive::limits::{MAX_MEMBERS, MAX_NAME, MAX_RECORDS};
 use crate::source::archive::place::Place;
 use crate::source::archive::walk::{Level, Walk};
@@ -24,13 +25,33 @@ pub(super) fn walk(
     if input.peek(4)? == DESCRIPTOR {
         input.skip(4)?;
     }
+    if entries(walk, place, input, level)? {
+        return Ok(());
+    }
+    Err(invalid())
+}
+
+/// Reads entry after entry; whether a directory closed them.
+fn entries(
+    walk: &Walk<'_>,
+    place: &Place<'_>,
+    input: &mut Input<'_>,
+    level: Level,
+) -> io::Result<bool> {
     let mut members = 0;
     loop {
         walk.go_on()?;
         let signature = input.peek(4)?;
+        if signature.is_empty() {
+            return Ok(false);
+        }
         if [CENTRAL, END, END_64].contains(&signature) {
-            // The directory, with its comments.
-            return walk.rest(place, input);
+            // The directory, with its comments; another zip may follow.
+            walk.visit(place, &mut Prefix { input })?;
+            if input.peek(1)?.is_empty() {
+                return Ok(true);
+            }
+            continue;
         }
         if signature != LOCAL {
             return Err(invalid());
@@ -150,6 +171,27 @@ pub(in crate::source::archive) fn behind_prefix(
         return Ok(());
     }
     walk.open(place, input, level)
+}
+
+/// Entries that the directory does not name: of a zip that another was put
+/// behind, of one that was written over, or hidden on purpose.
+pub(super) fn unnamed(
+    walk: &Walk<'_>,
+    place: &Place<'_>,
+    input: &mut Input<'_>,
+    level: Level,
+) -> io::Result<()> {
+    let start = input.peek(kind::HEAD)?;
+    if !start.starts_with(LOCAL) && kind::recognise(start).is_some() {
+        return walk.open(place, input, level.behind_archive());
+    }
+    walk.visit_gap(place, &mut Prefix { input }, level)?;
+    if input.peek(1)?.is_empty() {
+        return Ok(());
+    }
+    let inside = level.inside_codec();
+    let result = entries(walk, place, input, inside).map(drop);
+    walk.settle(result, place, input, inside.layer)
 }
 
 /// Reads up to a local header.
