@@ -5,6 +5,7 @@ mod archives;
 mod repository;
 
 use std::fs;
+use std::process::Command;
 
 use repository::{Key, Place, Repository, Scan, scan, scan_with};
 
@@ -466,4 +467,89 @@ fn what_was_staged_and_never_committed_is_told_by_its_id() {
         matches!(told[..], [(Some(member), None, NOWHERE)] if member.starts_with("blob ")),
         "{told:?}"
     );
+}
+
+#[test]
+fn what_is_gone_from_the_working_tree_is_in_history_only() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let [removed, changed, kept] = [(); 3].map(|()| Key::new());
+    repository.write("removed.ini", &removed.text());
+    repository.write("changed.ini", &changed.text());
+    let commit = repository.commit("kept.ini", &kept.text());
+    fs::remove_file(repository.path.join("removed.ini")).expect("removed");
+    repository.write("changed.ini", "nothing\n");
+    let found = scan(&repository.path);
+    for (key, member, state) in [
+        (&removed, "removed.ini", HISTORY),
+        (&changed, "changed.ini", HISTORY),
+        (&kept, "kept.ini", TREE),
+    ] {
+        let commit = Some(commit.as_str());
+        assert_eq!(found.told(key), [(Some(member), commit, state)]);
+    }
+}
+
+#[test]
+fn what_a_tag_holds_without_a_commit_is_referred_to() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    repository.commit("readme", "hello\n");
+    let [blob, annotated, in_tree] = [(); 3].map(|()| Key::new());
+    let tag = |key: &Key, options: &[&str]| {
+        repository.write("key.ini", &key.text());
+        let id = repository.git(&["hash-object", "-w", "key.ini"]);
+        repository.git(&[&["tag"], options, &[&id]].concat());
+        fs::remove_file(repository.path.join("key.ini")).expect("removed");
+        format!("blob {id}")
+    };
+    let blob_member = tag(&blob, &["blob"]);
+    let annotated_member = tag(&annotated, &["--annotate", "--message=x", "annotated"]);
+    repository.write("a/key.ini", &in_tree.text());
+    repository.git(&["add", "--all"]);
+    let tree = repository.git(&["write-tree"]);
+    repository.git(&["tag", "tree", &tree]);
+    repository.git(&["reset", "--quiet", "--hard"]);
+
+    let found = scan(&repository.path);
+    for (key, member) in [
+        (&blob, blob_member.as_str()),
+        (&annotated, &annotated_member),
+        (&in_tree, "a/key.ini"),
+    ] {
+        assert_eq!(found.told(key), [(Some(member), None, HISTORY)]);
+    }
+}
+
+#[test]
+fn the_base_of_a_delta_may_be_a_loose_object() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let lines: String = (0..200)
+        .map(|line| format!("line {}\n", line * 7919))
+        .collect();
+    repository.commit("big.ini", &lines);
+    let key = Key::new();
+    repository.commit("big.ini", &format!("{lines}{}", key.text()));
+    // As an interrupted fetch leaves it.
+    let made = Command::new("sh")
+        .current_dir(repository.path.join(".git/objects"))
+        .args([
+            "-c",
+            "mkdir -p pack; printf 'main\n^main~1\n' |
+            git pack-objects --quiet --revs --thin --stdout > pack/pack-1.pack",
+        ])
+        .status();
+    assert!(made.expect("git").success());
+    let id = repository.git(&["rev-parse", "main:big.ini"]);
+    let (folder, name) = id.split_at(2);
+    let loose = repository.path.join(".git/objects").join(folder).join(name);
+    fs::remove_file(loose).expect("removed");
+    fs::remove_file(repository.path.join("big.ini")).expect("removed");
+    let found = scan(&repository.path);
+    assert_eq!(
+        found.told(&key),
+        [(Some("big.ini"), Some(repository.head().as_str()), HISTORY)]
+    );
+    assert_eq!(found.skipped("git-partial"), 0);
 }

@@ -125,31 +125,43 @@ impl<'a> History<'a> {
         history.places
     }
 
-    /// What the trees of HEAD hold.
+    /// What the trees of HEAD hold, and is checked out.
     fn checked_out(&mut self, number: usize, repository: &GitDir) {
-        for (head, _) in &repository.heads {
+        for (head, worktree) in &repository.heads {
             let commit = head
                 .and_then(|head| self.odb.peel(head))
                 .and_then(|head| self.commit(head));
-            // Looked into on its own: paths differ between two trees of HEAD,
-            // and the walk through the commits has to see them again.
-            let trees = std::mem::take(&mut self.trees);
-            if let Some(commit) = commit {
-                let mut found = Vec::new();
-                self.tree(commit.tree, &mut Vec::new(), 0, &mut found);
-                for (id, path) in found {
-                    let Some(place) = self.places.get_mut(&id) else {
-                        continue;
-                    };
-                    if place.path.is_none() {
-                        place.path = Some(path);
-                        place.repository = Some(number);
-                        place.state = Some(GitState::InWorkingTree);
-                    }
+            let Some(commit) = commit else { continue };
+            for (id, path) in self.tree_alone(commit.tree) {
+                let Some(place) = self.places.get_mut(&id) else {
+                    continue;
+                };
+                // Where the working tree of a submodule is, only its
+                // configuration says.
+                let is_there = worktree
+                    .as_deref()
+                    .is_none_or(|worktree| is_in_worktree(worktree, &path, id));
+                let is_known = place.state == Some(GitState::InWorkingTree);
+                let is_better = is_there && !is_known && place.repository == Some(number);
+                if is_better || place.path.is_none() {
+                    place.path = Some(path);
+                    place.repository = Some(number);
+                }
+                if is_there {
+                    place.state = Some(GitState::InWorkingTree);
                 }
             }
-            self.trees = trees;
         }
+    }
+
+    /// The wanted objects in a tree that is looked into on its own: the walk
+    /// through the commits has to see it again.
+    fn tree_alone(&mut self, tree: ObjectId) -> Vec<(ObjectId, Vec<u8>)> {
+        let trees = std::mem::take(&mut self.trees);
+        let mut found = Vec::new();
+        self.tree(tree, &mut Vec::new(), 0, &mut found);
+        self.trees = trees;
+        found
     }
 
     /// The commits that a repository refers to.
@@ -172,7 +184,17 @@ impl<'a> History<'a> {
                         next.push(id);
                         break;
                     }
-                    _ => break,
+                    Some((Kind::Tree, _)) => {
+                        for (id, path) in self.tree_alone(id) {
+                            self.is_referred_to(id, Some(path));
+                        }
+                        break;
+                    }
+                    Some((Kind::Blob, _)) => {
+                        self.is_referred_to(id, None);
+                        break;
+                    }
+                    None => break,
                 }
             }
         }
@@ -290,6 +312,14 @@ impl<'a> History<'a> {
                 place.repository = place.repository.or(repository);
                 place.state = place.state.or(state);
             }
+        }
+    }
+
+    /// What a reference holds without a commit.
+    fn is_referred_to(&mut self, id: ObjectId, path: Option<Vec<u8>>) {
+        if let Some(place) = self.places.get_mut(&id) {
+            place.path = place.path.take().or(path);
+            place.state = place.state.or(Some(GitState::InHistoryOnly));
         }
     }
 

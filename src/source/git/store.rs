@@ -45,6 +45,8 @@ const WORTH_A_THREAD: usize = 256;
 pub(super) struct Group<'a, 'v> {
     files: &'a Files<'a>,
     workers: &'a mut [Worker<'v>],
+    /// The folders of objects.
+    stores: Vec<PathBuf>,
     packs: Vec<Indexed>,
     seen: Seen,
     large: Mutex<()>,
@@ -63,6 +65,7 @@ impl<'a, 'v> Group<'a, 'v> {
         Self {
             files,
             workers,
+            stores: Vec::new(),
             packs: Vec::new(),
             seen: Seen::default(),
             large: Mutex::new(()),
@@ -71,6 +74,7 @@ impl<'a, 'v> Group<'a, 'v> {
 
     /// Reads stores that share their objects.
     pub(super) fn read_stores(mut self, stores: &[PathBuf]) {
+        self.stores = stores.to_vec();
         let mut packs = Vec::new();
         let mut repositories = Vec::new();
         for objects in stores {
@@ -107,7 +111,7 @@ impl<'a, 'v> Group<'a, 'v> {
                 ..GitDir::default()
             });
         }
-        self.tell(stores.to_vec(), &repositories);
+        self.tell(&repositories);
     }
 
     /// Reads a bundle, or a pack outside of a repository.
@@ -131,7 +135,7 @@ impl<'a, 'v> Group<'a, 'v> {
                     tips,
                     ..GitDir::default()
                 };
-                self.tell(Vec::new(), &[repository]);
+                self.tell(&[repository]);
             }
             Err(error) => self.fail(&error, path),
         }
@@ -250,7 +254,7 @@ impl<'a, 'v> Group<'a, 'v> {
         if waiting.is_empty() {
             return missing;
         }
-        let mut odb = Odb::new(std::mem::take(&mut self.packs), Vec::new());
+        let mut odb = Odb::new(std::mem::take(&mut self.packs), self.stores.clone());
         for (base, nodes) in waiting {
             match odb.find(&base) {
                 Some((kind, bytes)) => {
@@ -299,7 +303,7 @@ impl<'a, 'v> Group<'a, 'v> {
     }
 
     /// Tells all that was found, each with its place.
-    fn tell(self, stores: Vec<PathBuf>, repositories: &[GitDir]) {
+    fn tell(self, repositories: &[GitDir]) {
         if self.workers.iter().all(|worker| worker.hits.is_empty()) {
             return;
         }
@@ -313,7 +317,7 @@ impl<'a, 'v> Group<'a, 'v> {
         hits.sort_by_key(|(_, hit)| hit.id);
         hits.dedup_by_key(|(_, hit)| hit.id);
         drop(self.seen);
-        let mut odb = Odb::new(self.packs, stores);
+        let mut odb = Odb::new(self.packs, self.stores);
         let places = {
             let is_over = || self.workers[0].visitor.is_over();
             let wanted = hits.iter().map(|(_, hit)| hit.id);
