@@ -11,6 +11,7 @@ use super::crew::{self, Crew, Member};
 use super::{Examiner, Progress, Scan, Settings, join, priority, user_data};
 use crate::detect::{Detector, Scanner};
 use crate::finding::{Coverage, Finding, Instance, SkipReason, SourceKind};
+use crate::heap;
 use crate::host::from_here;
 use crate::source::files::{Files, Queue, Walked, lock, show};
 use crate::source::mounts::Mounts;
@@ -54,10 +55,12 @@ pub fn run(mut settings: Settings, progress: &Arc<Progress>) -> Scan {
         settings,
     });
     walk(&shared);
+    heap::give_back();
     if shared.settings.git {
         stage(&shared, SourceKind::Git, |shared, member| {
             Some(read_git(shared, member))
         });
+        heap::give_back();
     }
     if shared.settings.user_data.is_some() {
         stage(&shared, SourceKind::UserData, read_user_data);

@@ -46,7 +46,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "scan",
         &[
-            "config", "deadline", "detect", "finding", "host", "sanitize", "secret", "source",
+            "config", "deadline", "detect", "finding", "heap", "host", "sanitize", "secret",
+            "source",
         ],
     ),
     ("secret", &[]),
@@ -262,18 +263,20 @@ fn files_have_telling_names_and_one_subject() {
 
 #[test]
 fn unsafe_code_stands_where_no_library_has_the_call_and_is_justified() {
-    const FILES: [&str; 3] = ["heap.rs", "imds/hop_limit.rs", "scan/priority.rs"];
+    const BLOCKS: [(&str, usize); 3] = [
+        ("heap.rs", 2),
+        ("imds/hop_limit.rs", 1),
+        ("scan/priority.rs", 1),
+    ];
     for source in sources() {
         let here = source.path.to_str().unwrap();
         let count = source.code.matches("unsafe {").count();
-        let allowed = usize::from(FILES.contains(&here));
+        let allowed = BLOCKS.iter().find(|(file, _)| *file == here);
+        let allowed = allowed.map_or(0, |(_, count)| *count);
         assert!(count <= allowed, "{here} has {count} unsafe blocks");
-        if count > 0 {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(here);
-            assert!(
-                fs::read_to_string(path).unwrap().contains("// SAFETY:"),
-                "{here}"
-            );
-        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(here);
+        let reasons = fs::read_to_string(path).unwrap();
+        let reasons = reasons.matches("// SAFETY:").count();
+        assert!(reasons >= count, "{here} gives {reasons} reasons");
     }
 }
