@@ -9,7 +9,7 @@ mod growth;
 mod origin;
 mod walk;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -101,7 +101,7 @@ impl Files<'_> {
                 return Err(io::ErrorKind::NotFound.into());
             }
             let kind = path.symlink_metadata()?.file_type();
-            Ok(Entry { path, kind })
+            Ok(Entry::new(path, kind))
         });
         match entry {
             Ok(entry) => queue.extend(vec![entry]),
@@ -133,7 +133,7 @@ impl Files<'_> {
                     queue.end();
                 }
             } else {
-                worker.entry(&entry, queue);
+                worker.entry(entry, queue);
             }
             worker.settle(queue, total);
             if worker.visitor.is_given_up() {
@@ -205,12 +205,14 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn entry(&mut self, entry: &Entry, queue: &Queue) {
+    fn entry(&mut self, entry: Entry, queue: &Queue) {
         let path = &entry.path;
-        if self.files.is_excluded(path) {
+        if let Some(rest) = entry.rest {
+            self.list(path, entry.kind, rest, queue);
+        } else if self.files.is_excluded(path) {
             self.skip(SkipReason::Excluded, path);
         } else if entry.kind.is_dir() {
-            self.directory(path, queue);
+            self.directory(path, entry.kind, queue);
         } else if entry.kind.is_file() {
             if let Some(copies) = self.files.user_data {
                 copies.note(path, &self.files.on_host(path));
@@ -226,14 +228,24 @@ impl Worker<'_> {
         }
     }
 
-    fn directory(&mut self, path: &Path, queue: &Queue) {
+    fn directory(&mut self, path: &Path, kind: fs::FileType, queue: &Queue) {
         if self.files.git.is_some_and(|git| git.take_store(path)) {
             return;
         }
-        let mut entries = walk::list(path, &mut |error, path| self.skip(reason(error), path));
+        match fs::read_dir(path) {
+            Ok(list) => self.list(path, kind, list, queue),
+            Err(error) => self.skip(reason(&error), path),
+        }
+    }
+
+    fn list(&mut self, path: &Path, kind: fs::FileType, list: fs::ReadDir, queue: &Queue) {
+        let mut fail = |error: &io::Error, path: &Path| self.skip(reason(error), path);
+        let mut entries = walk::list(path, kind, list, &mut fail);
         if self.files.mounts.skips_in(path) {
             let mut beneath = Vec::new();
-            entries.retain(|entry| !self.is_skipped_mount(&entry.path, &mut beneath));
+            entries.retain(|entry| {
+                entry.rest.is_some() || !self.is_skipped_mount(&entry.path, &mut beneath)
+            });
             entries.append(&mut beneath);
         }
         queue.extend(entries);
@@ -252,10 +264,7 @@ impl Worker<'_> {
         if reason == SkipReason::PseudoFilesystem {
             for path in mounts.beneath(path).map(Path::to_owned) {
                 match path.symlink_metadata() {
-                    Ok(metadata) => beneath.push(Entry {
-                        path,
-                        kind: metadata.file_type(),
-                    }),
+                    Ok(metadata) => beneath.push(Entry::new(path, metadata.file_type())),
                     Err(error) => self.skip(self::reason(&error), &path),
                 }
             }

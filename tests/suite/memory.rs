@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use flate2::Compression;
@@ -20,6 +21,20 @@ import resource, subprocess, sys
 status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
 print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 ";
+
+/// The status of a scan and the kilobytes that it took at most.
+fn measured(root: &Path) -> (String, u64) {
+    let output = Command::new("python3")
+        .args(["-c", MEASURE, env!("CARGO_BIN_EXE_rolecall"), "scan"])
+        .arg(root)
+        .output()
+        .expect("python3 runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    let Some((status, peak)) = told.trim().split_once(' ') else {
+        panic!("{}", String::from_utf8_lossy(&output.stderr));
+    };
+    (status.to_owned(), peak.parse().unwrap())
+}
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -85,16 +100,30 @@ fn a_scan_takes_no_more_memory_than_it_may() {
     sparse.set_len(4 << 30).unwrap();
     let zeros = gzip(&vec![0; 32 << 20]);
     fs::write(host.path("bomb.gz.gz"), gzip(&zeros.repeat(64))).unwrap();
-    let output = Command::new("python3")
-        .args(["-c", MEASURE, env!("CARGO_BIN_EXE_rolecall"), "scan"])
-        .arg(host.root())
-        .output()
-        .expect("python3 runs");
-    let told = String::from_utf8_lossy(&output.stdout);
-    let Some((status, peak)) = told.trim().split_once(' ') else {
-        panic!("{}", String::from_utf8_lossy(&output.stderr));
-    };
+    let (status, peak) = measured(&host.root());
     assert_eq!(status, "1", "keys are found");
-    let peak: u64 = peak.parse().unwrap();
     assert!(peak <= MOST, "{peak} kB");
+}
+
+#[test]
+fn a_directory_takes_no_more_memory_for_the_files_in_it() {
+    /// Kilobytes that may come on top; the paths alone would take 18,000.
+    const MORE: u64 = 8 * 1024;
+    give_way();
+    let host = Host::new();
+    host.write("few/0", "nothing");
+    let (_, of_few) = measured(&host.path("few"));
+    for number in 0..150_000 {
+        let source = host.path(&format!("many/{}", number / 50_000));
+        if number % 50_000 == 0 {
+            host.write(&format!("many/{}", number / 50_000), "nothing");
+        }
+        let name = format!("many/a-name-as-those-of-sessions-are-{number:032}");
+        fs::hard_link(source, host.path(&name)).unwrap();
+    }
+    let key = host.key_pair();
+    host.write("many/key", key.env());
+    let (status, of_many) = measured(&host.path("many"));
+    assert_eq!(status, "1", "the key is found");
+    assert!(of_many <= of_few + MORE, "{of_few} kB, {of_many} kB");
 }

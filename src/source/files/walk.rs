@@ -4,18 +4,34 @@
 //! Entries are taken one by one, the last first, so that a thread that never
 //! comes back from one has nothing else in its hands.
 
-use std::fs::{self, FileType};
+use std::fs::{DirEntry, FileType, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::lock;
 
+/// Entries of a directory that wait at a time: the others of a million stay in
+/// the file system until these are done.
+const BATCH: usize = 4096;
+
 /// What a thread does next.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) path: PathBuf,
     pub(super) kind: FileType,
+    /// What is left of a directory that was taken in part.
+    pub(super) rest: Option<ReadDir>,
+}
+
+impl Entry {
+    pub(super) const fn new(path: PathBuf, kind: FileType) -> Self {
+        Self {
+            path,
+            kind,
+            rest: None,
+        }
+    }
 }
 
 /// What waits, and who is at work.
@@ -137,27 +153,34 @@ impl Queue {
     }
 }
 
-/// What is in a directory; `fail` is told what cannot be listed.
-pub(super) fn list(directory: &Path, fail: &mut dyn FnMut(&io::Error, &Path)) -> Vec<Entry> {
+/// The next entries of a directory, with what is left of it as the one that is
+/// taken last; `fail` is told what cannot be listed.
+pub(super) fn list(
+    directory: &Path,
+    kind: FileType,
+    mut list: ReadDir,
+    fail: &mut dyn FnMut(&io::Error, &Path),
+) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let list = match fs::read_dir(directory) {
-        Ok(list) => list,
-        Err(error) => {
-            fail(&error, directory);
-            return entries;
-        }
+    let named = |entry: DirEntry| match entry.file_type() {
+        Ok(kind) => Ok(Entry::new(entry.path(), kind)),
+        Err(error) => Err((error, entry.path())),
     };
-    for entry in list {
-        match entry {
-            Ok(entry) => match entry.file_type() {
-                Ok(kind) => entries.push(Entry {
-                    path: entry.path(),
-                    kind,
-                }),
-                Err(error) => fail(&error, &entry.path()),
-            },
+    let mut taken = 0;
+    for entry in list.by_ref().take(BATCH) {
+        taken += 1;
+        match entry.map(named) {
+            Ok(Ok(entry)) => entries.push(entry),
+            Ok(Err((error, path))) => fail(&error, &path),
             Err(error) => fail(&error, directory),
         }
+    }
+    if taken == BATCH {
+        let rest = Entry {
+            rest: Some(list),
+            ..Entry::new(directory.to_owned(), kind)
+        };
+        entries.insert(0, rest);
     }
     entries
 }
