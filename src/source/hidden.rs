@@ -57,8 +57,9 @@ fn root_of_host(proc: &Path, theirs: &[u8]) -> Option<PathBuf> {
         .map(|process| process.join("root"))
 }
 
-/// Whether the host has nothing there but empty directories, such as those of
-/// `/run/credentials`, which systemd hides from every sandbox.
+/// Whether the host has nothing to read there: empty directories, such as those
+/// of `/run/credentials`, which systemd hides from every sandbox, and what is
+/// no file or an empty one, as what a container has in place of `/proc/kmsg`.
 fn is_empty(root: &Path, place: &Path) -> bool {
     holds_nothing(&from_here(root, place), 1)
 }
@@ -70,7 +71,7 @@ fn holds_nothing(there: &Path, levels: u8) -> bool {
                 levels > 0 && entry.is_ok_and(|entry| holds_nothing(&entry.path(), levels - 1))
             })
         }),
-        Ok(meta) => meta.is_symlink(),
+        Ok(meta) => !meta.is_file() || meta.len() == 0,
         Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
@@ -183,6 +184,29 @@ mod tests {
         // Where a walk goes on beneath what the kernel makes up, too.
         let ours = HOST.replace("25 24 0:25 /", "25 24 0:61 /");
         assert_eq!(found(&ours, HOST), ["/dev/shm"]);
+    }
+
+    #[test]
+    fn nothing_to_read_is_nothing_hidden() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        for directory in ["empty", "nested/empty", "full"] {
+            fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        fs::write(root.join("full/file"), "text").unwrap();
+        fs::write(root.join("empty file"), "").unwrap();
+        std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        for (place, expected) in [
+            ("/empty", true),
+            ("/nested", true),
+            ("/empty file", true),
+            ("/socket", true),
+            ("/not there", true),
+            ("/full", false),
+            ("/full/file", false),
+        ] {
+            assert_eq!(is_empty(root, Path::new(place)), expected, "{place}");
+        }
     }
 
     #[test]
