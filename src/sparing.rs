@@ -131,6 +131,10 @@ impl<'a> Sparing<'a> {
         // The page that it ends in may be the workload's.
         let ends_uncached = !end.is_multiple_of(PAGE) && (is_one_page || self.is_uncached(end - 1));
         let count = self.file.read_at(buffer, offset)?;
+        if count == 0 {
+            // At the end, in a page that was read before.
+            return Ok(0);
+        }
         let read = offset + count as u64;
         let last = if ends_uncached {
             read.next_multiple_of(PAGE)
@@ -248,6 +252,29 @@ mod tests {
             sparing.read_to(limit, &mut content).unwrap();
             let len = usize::try_from(limit).unwrap().min(text.len());
             assert!(content == text[..len], "up to {limit}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a skipped test says why")]
+    fn what_is_cached_stays_when_a_file_is_read_to_its_end() {
+        let program = std::env::current_exe().unwrap();
+        let dir = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
+        for size in [300, 1000, 5000, 70_000] {
+            let path = dir.path().join("data");
+            fs::write(&path, b".".repeat(size)).unwrap();
+            let file = File::open(&path).unwrap();
+            file.sync_all().unwrap();
+            let before = cached(&path);
+            let sparing = Sparing::new(&file, size as u64);
+            sparing.way.set(Way::Question);
+            let mut content = Vec::new();
+            sparing.read_to(u64::MAX, &mut content).unwrap();
+            if sparing.way.get() == Way::Nothing {
+                eprintln!("skipped: this file system does not tell what is cached");
+                return;
+            }
+            assert_eq!((content.len(), cached(&path)), (size, before));
         }
     }
 }

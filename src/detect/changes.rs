@@ -14,8 +14,8 @@ use super::window::{Scanner, WINDOW, is_text};
 
 /// Bytes on each side of a hit that decide what it means, unless it may be
 /// part of a long encoded text: a name, the words of AWS around it and the
-/// value behind it, spelled out at most length.
-const NEAR: usize = 1024;
+/// value behind it, spelled out or in many literals.
+const NEAR: usize = 2048;
 
 impl Scanner<'_> {
     /// What is in a blob that is in memory, looked at where it is, and how far
@@ -37,20 +37,23 @@ impl Scanner<'_> {
         }
         let is_marked = !self.hits.is_empty();
         let is_probed = !(is_all && is_marked);
-        if is_probed && is_text(bytes) {
+        let is_text = is_text(bytes);
+        if is_probed && is_text {
             for range in grown(changes, prefilter::LONGEST_STRIDE, bytes.len()) {
                 prefilter::probe(bytes, range.start, range.end, 0, &mut self.hits);
             }
         }
         if self.hits.is_empty() {
-            return (Detection::default(), Some(reach));
+            // In what is no text nothing was probed.
+            return (Detection::default(), is_text.then_some(reach));
         }
         if is_all {
             return self.examine_all(bytes, is_probed);
         }
         // A NUL makes other data of the text around it.
-        let is_text = |change: &Range<usize>| memchr(0, &bytes[change.clone()]).is_none();
-        if self.is_near(bytes) && changes.iter().all(is_text) && self.is_nothing(bytes) {
+        let has_nul = |change: &Range<usize>| memchr(0, &bytes[change.clone()]).is_some();
+        if is_text && self.is_near(bytes) && !changes.iter().any(has_nul) && self.is_nothing(bytes)
+        {
             let reach = if is_marked { NEAR } else { reach };
             return (Detection::default(), Some(reach));
         }
@@ -71,7 +74,7 @@ impl Scanner<'_> {
             self.follow_all(bytes, is_probed)
         };
         let reach = if is_probed { prefilter::OVERLAP } else { NEAR };
-        let means_nothing = is_near && detection.is_empty();
+        let means_nothing = is_near && detection.is_empty() && is_text(bytes);
         (detection, means_nothing.then_some(reach))
     }
 

@@ -59,6 +59,7 @@ const COMPOSE: &[&str] = &[
 /// unless it is told otherwise.
 const COMPOSE_DIRECTORY: &str = "com.docker.compose.project.working_dir";
 const COMPOSE_ENVIRONMENT: &str = ".env";
+const COMPOSE_ENVIRONMENT_FILE: &str = "com.docker.compose.project.environment_file";
 
 /// Annotations with the name of a container, and of its image.
 const NAMES: &[&str] = &[
@@ -261,7 +262,9 @@ impl Listing<'_, '_> {
             let labels = config.config.labels.unwrap_or_default();
             let composed = COMPOSE.iter().filter_map(|label| labels.get(*label));
             let composed = composed.flat_map(|files| files.split(','));
-            let directory_of_project = labels.get(COMPOSE_DIRECTORY);
+            let is_told = labels.get(COMPOSE_ENVIRONMENT_FILE);
+            let is_told = is_told.is_some_and(|files| !files.is_empty());
+            let directory_of_project = labels.get(COMPOSE_DIRECTORY).filter(|_| !is_told);
             let environment =
                 directory_of_project.map(|path| Path::new(path).join(COMPOSE_ENVIRONMENT));
             let mounts = config.mount_points.unwrap_or_default();

@@ -90,13 +90,15 @@ impl Unit {
     /// scripts, configuration, and what a line for a shell takes in.
     pub fn files_in_commands(&self, root: Root<'_>) -> BTreeSet<PathBuf> {
         let words = self.arguments.values().flatten().map(Secret::expose);
-        let names = words.flat_map(|word| {
-            let parts = word.split(|byte| APART.contains(byte));
-            // A name may hold any of these.
-            let value = word.rsplit(|byte| *byte == b'=').next();
-            parts.chain([word]).chain(value)
-        });
-        let paths = names.filter_map(|name| {
+        let names: BTreeSet<&[u8]> = words
+            .flat_map(|word| {
+                let parts = word.split(|byte| APART.contains(byte));
+                // A name may hold any of these.
+                let value = word.rsplit(|byte| *byte == b'=').next();
+                parts.chain([word]).chain(value)
+            })
+            .collect();
+        let paths = names.into_iter().filter_map(|name| {
             let name = std::str::from_utf8(name).ok()?;
             // The marks of systemd.service(5).
             let name = Path::new(name.trim_start_matches(['@', '-', ':', '+', '!']));

@@ -31,10 +31,10 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mount
         if is_too_far || settings.deadline.is_over() {
             return Some(io::ErrorKind::TimedOut);
         }
-        match mounts.skip(directory)? {
+        match mounts.in_the_way(directory, &settings.root)? {
             SkipReason::NetworkFilesystem => Some(io::ErrorKind::Unsupported),
             // On the way to a disk in memory, such as `/dev/shm`.
-            SkipReason::PseudoFilesystem if mounts.beneath(directory).next().is_some() => None,
+            SkipReason::PseudoFilesystem if mounts.lead_on(directory, &settings.root) => None,
             // Where nobody keeps anything, although accounts may live there.
             SkipReason::PseudoFilesystem => Some(io::ErrorKind::NotFound),
             _ => None,

@@ -218,6 +218,16 @@ impl Mounts {
         self.in_the_way(path, start).is_none()
     }
 
+    /// Whether a walk that begins at `start` comes to something that is mounted
+    /// beneath `directory`, which itself is not looked into.
+    pub fn lead_on(&self, directory: &Path, start: &Path) -> bool {
+        let mut beneath = self
+            .tops
+            .keys()
+            .filter(|mount| mount.starts_with(directory));
+        beneath.any(|mount| self.come_to(mount, start))
+    }
+
     /// Why a walk that begins at `start` does not come to `path`, if so.
     pub fn in_the_way(&self, path: &Path, start: &Path) -> Option<SkipReason> {
         let mut is_beneath = false;

@@ -523,33 +523,45 @@ fn what_a_tag_holds_without_a_commit_is_referred_to() {
 
 #[test]
 fn the_base_of_a_delta_may_be_a_loose_object() {
+    // More than is held of bases, which this one has to be for all deltas.
+    const LINES: usize = 450_000;
     let place = Place::new();
     let repository = place.init("r", &[]);
-    let lines: String = (0..200)
+    let lines: String = (0..LINES)
         .map(|line| format!("line {}\n", line * 7919))
         .collect();
     repository.commit("big.ini", &lines);
-    let key = Key::new();
-    repository.commit("big.ini", &format!("{lines}{}", key.text()));
+    let keys = [(); 4].map(|()| Key::new());
+    for (number, key) in keys.iter().enumerate() {
+        let text = format!("{lines}{}", key.text());
+        repository.commit(&format!("{number}/big.ini"), &text);
+    }
     // As an interrupted fetch leaves it.
     let made = Command::new("sh")
         .current_dir(repository.path.join(".git/objects"))
         .args([
             "-c",
-            "mkdir -p pack; printf 'main\n^main~1\n' |
+            "mkdir -p pack; printf 'main\n^main~4\n' |
             git pack-objects --quiet --revs --thin --stdout > pack/pack-1.pack",
         ])
         .status();
     assert!(made.expect("git").success());
-    let id = repository.git(&["rev-parse", "main:big.ini"]);
-    let (folder, name) = id.split_at(2);
-    let loose = repository.path.join(".git/objects").join(folder).join(name);
-    fs::remove_file(loose).expect("removed");
-    fs::remove_file(repository.path.join("big.ini")).expect("removed");
+    for number in 0..keys.len() {
+        let name = format!("{number}/big.ini");
+        let id = repository.git(&["rev-parse", &format!("main:{name}")]);
+        let (folder, rest) = id.split_at(2);
+        let loose = repository.path.join(".git/objects").join(folder);
+        fs::remove_file(loose.join(rest)).expect("removed");
+        fs::remove_file(repository.path.join(name)).expect("removed");
+    }
     let found = scan(&repository.path);
-    assert_eq!(
-        found.told(&key),
-        [(Some("big.ini"), Some(repository.head().as_str()), HISTORY)]
-    );
+    for (number, key) in keys.iter().enumerate() {
+        let name = format!("{number}/big.ini");
+        let commit = repository.git(&["rev-parse", &format!("main~{}", keys.len() - 1 - number)]);
+        assert_eq!(
+            found.told(key),
+            [(Some(name.as_str()), Some(commit.as_str()), HISTORY)]
+        );
+    }
     assert_eq!(found.skipped("git-partial"), 0);
 }

@@ -1,14 +1,21 @@
 //! What the specifiers of systemd.unit(5) say of the host, as far as its files
 //! tell it.
 
-use std::fs;
+use std::fs::{Metadata, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use crate::host::{Omitted, Root, environment_file, from_here};
 
 /// The name that the host has now, and the one that it boots with.
 const HOSTNAME_NOW: &str = "/proc/sys/kernel/hostname";
 const HOSTNAME: &str = "/etc/hostname";
+
+/// Bytes of a name; the kernel's has 64 at most.
+const MAX_NAME: u64 = 256;
 
 const MACHINE_ID: &str = "/etc/machine-id";
 
@@ -44,8 +51,7 @@ impl Facts {
             });
             Some(pairs.collect())
         });
-        // The kernel's own, which no mount and no link stands before.
-        let now = fs::read(from_here(root.path, Path::new(HOSTNAME_NOW))).ok();
+        let now = hostname_now(root.path);
         Self {
             hostname: now
                 .and_then(|now| line(&now))
@@ -81,4 +87,18 @@ impl Facts {
                 .map_or_else(String::new, |(_, value)| value.clone()),
         )
     }
+}
+
+/// What the kernel says; in an image anything may stand there.
+fn hostname_now(root: &Path) -> Option<Vec<u8>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(from_here(root, Path::new(HOSTNAME_NOW)))
+        .ok()?;
+    file.metadata().ok().filter(Metadata::is_file)?;
+    let mut name = Vec::new();
+    file.take(MAX_NAME).read_to_end(&mut name).ok()?;
+    Some(name)
 }

@@ -2,7 +2,9 @@
 //! something was found, and none if there are none.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -16,12 +18,16 @@ use super::text::{self, Commit};
 use super::tree::{self, Entry};
 use super::worker::CommitAt;
 use crate::finding::GitState;
+use crate::sparing::Sparing;
 
 /// Commits of one repository that are looked at.
 const MAX_COMMITS: usize = 200_000;
 
 /// Trees of one repository that are looked into.
 const MAX_TREES: usize = 1_000_000;
+
+/// The largest file of a working tree that is compared with an object.
+const MAX_COMPARED: u64 = 64 * 1024 * 1024;
 
 /// Folders within folders.
 const MAX_DEPTH: usize = 256;
@@ -132,7 +138,7 @@ impl<'a> History<'a> {
                 .and_then(|head| self.odb.peel(head))
                 .and_then(|head| self.commit(head));
             let Some(commit) = commit else { continue };
-            for (id, path) in self.tree_alone(commit.tree) {
+            for (id, path) in self.trees_alone(&[commit.tree]) {
                 let Some(place) = self.places.get_mut(&id) else {
                     continue;
                 };
@@ -140,7 +146,8 @@ impl<'a> History<'a> {
                 // configuration says.
                 let is_there = worktree
                     .as_deref()
-                    .is_none_or(|worktree| is_in_worktree(worktree, &path, id));
+                    .and_then(|worktree| is_in_worktree(worktree, &path, id))
+                    .unwrap_or(true);
                 let is_known = place.state == Some(GitState::InWorkingTree);
                 let is_better = is_there && !is_known && place.repository == Some(number);
                 if is_better || place.path.is_none() {
@@ -154,20 +161,24 @@ impl<'a> History<'a> {
         }
     }
 
-    /// The wanted objects in a tree that is looked into on its own: the walk
-    /// through the commits has to see it again.
-    fn tree_alone(&mut self, tree: ObjectId) -> Vec<(ObjectId, Vec<u8>)> {
-        let trees = std::mem::take(&mut self.trees);
+    /// The wanted objects in trees that are looked into on their own: the walk
+    /// through the commits has to see them again.
+    fn trees_alone(&mut self, trees: &[ObjectId]) -> Vec<(ObjectId, Vec<u8>)> {
+        let known = std::mem::take(&mut self.trees);
         let mut found = Vec::new();
-        self.tree(tree, &mut Vec::new(), 0, &mut found);
-        self.trees = trees;
+        for tree in trees {
+            self.tree(*tree, &mut Vec::new(), 0, &mut found);
+        }
+        self.trees = known;
         found
     }
 
-    /// The commits that a repository refers to.
+    /// The commits that a repository refers to. What it refers to without one
+    /// is placed.
     fn reachable(&mut self, repository: &GitDir, reached: &mut ShortIds) -> Vec<Dated> {
         let mut commits = Vec::new();
         let mut next = Vec::new();
+        let mut trees = Vec::new();
         for tip in &repository.tips {
             // Annotated tags may point to tags.
             let mut id = *tip;
@@ -185,9 +196,7 @@ impl<'a> History<'a> {
                         break;
                     }
                     Some((Kind::Tree, _)) => {
-                        for (id, path) in self.tree_alone(id) {
-                            self.is_referred_to(id, Some(path));
-                        }
+                        trees.push(id);
                         break;
                     }
                     Some((Kind::Blob, _)) => {
@@ -197,6 +206,9 @@ impl<'a> History<'a> {
                     None => break,
                 }
             }
+        }
+        for (id, path) in self.trees_alone(&trees) {
+            self.is_referred_to(id, Some(path));
         }
         // Parents come out before their children. What is committed in one
         // second is then still in order, and so is what a wrong clock dates.
@@ -229,6 +241,7 @@ impl<'a> History<'a> {
             };
             if times.len() >= MAX_COMMITS || (self.is_over)() {
                 self.complete = false;
+                commits.extend(path.into_iter().map(|open| open.dated));
                 break;
             }
             // A shallow clone ends where a parent is not there.
@@ -420,36 +433,40 @@ impl Hasher for Same {
     }
 }
 
-/// Whether the file at `path` of a working tree is that very object.
-pub(super) fn is_in_worktree(worktree: &Path, path: &[u8], id: ObjectId) -> bool {
+/// Whether the file at `path` of a working tree is that very object; `None` if
+/// that cannot be told.
+pub(super) fn is_in_worktree(worktree: &Path, path: &[u8], id: ObjectId) -> Option<bool> {
     use rustix::fs::{Mode, OFlags, ResolveFlags};
+    use rustix::io::Errno;
 
     // Names in trees come from strangers: no link is followed.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let Ok(folder) = std::fs::File::open(worktree) else {
-        return false;
-    };
+    let folder = File::open(worktree).ok()?;
     let path = std::ffi::OsStr::from_bytes(path);
-    let Ok(file) = rustix::fs::openat2(&folder, path, flags, Mode::empty(), resolve) else {
-        return false;
+    let file = match rustix::fs::openat2(&folder, path, flags, Mode::empty(), resolve) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Some(false),
+        // Among others, before Linux 5.6.
+        Err(_) => return None,
     };
-    let mut file = std::fs::File::from(file);
-    let Ok(meta) = file.metadata() else {
-        return false;
-    };
+    let meta = file.metadata().ok()?;
     if !meta.is_file() {
-        return false;
+        return Some(false);
+    }
+    if meta.len() > MAX_COMPARED {
+        return None;
     }
     let mut hasher = gix_hash::hasher(id.kind());
     hasher.update(&gix_object::encode::loose_header(Kind::Blob, meta.len()));
+    let content = Sparing::new(&file, meta.len());
+    let mut content = content.reader(0).take(meta.len());
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        match std::io::Read::read(&mut file, &mut buffer) {
-            Ok(0) => break,
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(_) => return false,
+        match content.read(&mut buffer).ok()? {
+            0 => break,
+            count => hasher.update(&buffer[..count]),
         }
     }
-    hasher.try_finalize().is_ok_and(|found| found == id)
+    Some(hasher.try_finalize().is_ok_and(|found| found == id))
 }

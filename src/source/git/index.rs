@@ -32,7 +32,9 @@ impl Index {
             let bytes = file.count as usize * Held::BYTES;
             if bytes <= *room && file.held.is_none() {
                 file.held = file.load().ok().flatten();
-                *room -= bytes;
+                if file.held.is_some() {
+                    *room -= bytes;
+                }
             }
         }
     }

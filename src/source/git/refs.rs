@@ -24,10 +24,10 @@ const MAX_DEPTH: usize = 32;
 pub(super) struct GitDir {
     /// As it is told: the working tree, if it has one beside it.
     pub(super) shown: String,
-    /// What is referred to; commits and tags.
+    /// What is referred to: commits and tags, seldom blobs and trees.
     pub(super) tips: Vec<ObjectId>,
     /// The commit that each HEAD has checked out, and the working tree it
-    /// belongs to.
+    /// belongs to; `None` where only the configuration says which one.
     pub(super) heads: Vec<(Option<ObjectId>, Option<PathBuf>)>,
     /// Whether all references could be read: not where they are kept in a
     /// form that we do not know.
@@ -60,7 +60,12 @@ impl GitDir {
         let mut heads = vec![(refs.checked_out(path), worktree.map(Path::to_owned))];
         for linked in folders(&path.join("worktrees")) {
             refs.collect(&linked.join("refs"), 0);
-            heads.push((refs.checked_out(&linked), worktree_of(&linked, files)));
+            let worktree = worktree_of(&linked, files);
+            // What must not be touched is left as if nothing were checked out.
+            let is_walked = |path: &PathBuf| files.mounts.come_to(path, files.root);
+            if worktree.as_ref().is_none_or(is_walked) {
+                heads.push((refs.checked_out(&linked), worktree));
+            }
         }
         refs.tips.sort_unstable();
         refs.tips.dedup();

@@ -433,7 +433,7 @@ fn in_worktree(mut place: Place, id: ObjectId, repositories: &[GitDir]) -> Place
         .iter()
         .flat_map(|repository| &repository.heads)
         .filter_map(|(_, worktree)| worktree.as_deref());
-    if worktrees.any(|worktree| history::is_in_worktree(worktree, path, id)) {
+    if worktrees.any(|worktree| history::is_in_worktree(worktree, path, id) == Some(true)) {
         place.state = Some(GitState::InWorkingTree);
     }
     place

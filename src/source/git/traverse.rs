@@ -17,7 +17,7 @@ use gix_object::Kind;
 use gix_pack::data::Entry;
 
 use super::delta;
-use super::forest::{Forest, bounded};
+use super::forest::{Forest, NONE, bounded};
 use super::inflate::invalid;
 use super::pack::{Ahead, Pack, sized};
 use super::worker::{CommitAt, Worker};
@@ -125,7 +125,7 @@ impl<'a> Traversal<'a> {
         let base = Rc::new(base.to_vec());
         let steps = of.iter().map(|node| Step {
             node: *node,
-            parent: u32::MAX,
+            parent: NONE,
             base: Some(Rc::clone(&base)),
             reach: None,
         });
@@ -167,12 +167,12 @@ impl<'a> Traversal<'a> {
             let (node, reach) = (step.node, step.reach);
             let base = self.base(worker, step, &mut stack, &mut held);
             let made = base.and_then(|base| {
-                let object = self.make(worker, node, &base)?;
+                let object = self.make(worker, node, &base);
                 if let Some(bytes) = Rc::into_inner(base) {
                     held = held.saturating_sub(bytes.capacity());
                     worker.buffers.recycle(bytes);
                 }
-                Ok(object)
+                object
             });
             let object = match made {
                 Ok(made) => made,
@@ -204,6 +204,10 @@ impl<'a> Traversal<'a> {
             for step in &mut stack[..kept] {
                 if held <= MAX_BASES {
                     break;
+                }
+                // Of another pack, and not to be made from this one.
+                if step.parent == NONE {
+                    continue;
                 }
                 if let Some(bytes) = step.base.take().and_then(Rc::into_inner) {
                     held = held.saturating_sub(bytes.capacity());

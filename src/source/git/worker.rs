@@ -72,7 +72,7 @@ pub(super) struct Buffers {
     pub(super) inflater: Inflater,
     pub(super) compressed: Vec<u8>,
     pub(super) delta: Vec<u8>,
-    /// What a delta changed: see [`delta::apply`](super::delta::apply).
+    /// What a delta changed: see [`delta::apply_noting`](super::delta::apply_noting).
     pub(super) changes: Vec<Range<usize>>,
     pub(super) object: Vec<u8>,
     /// Of bases that are no longer needed.

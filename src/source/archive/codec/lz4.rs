@@ -61,7 +61,6 @@ impl<'i, 'b> Frame<'i, 'b> {
             input.skip(kind::LZ4_OLD.len() as u64)?;
             return Ok(Self::Old(Old {
                 input,
-                compressed: Vec::new(),
                 block: Vec::new(),
                 given: 0,
             }));
@@ -91,7 +90,6 @@ impl Read for Frame<'_, '_> {
 /// An old frame: sizes, and as many bytes each.
 pub(super) struct Old<'i, 'b> {
     input: &'i mut Input<'b>,
-    compressed: Vec<u8>,
     block: Vec<u8>,
     given: usize,
 }
@@ -106,9 +104,9 @@ impl Old<'_, '_> {
             return Ok(false);
         }
         self.input.skip(4)?;
-        self.compressed = self.input.bytes(size as u64, size)?;
+        let compressed = self.input.bytes(size as u64, size)?;
         self.block.resize(OLD_BLOCK, 0);
-        let count = lz4_flex::block::decompress_into(&self.compressed, &mut self.block);
+        let count = lz4_flex::block::decompress_into(&compressed, &mut self.block);
         self.block.truncate(count.map_err(|_| invalid())?);
         self.given = 0;
         Ok(true)

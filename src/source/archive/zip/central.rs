@@ -83,7 +83,10 @@ pub(super) fn walk(
         return Err(walk.breaks(level.layer, SkipReason::ArchiveLimit));
     }
     taken.add(directory.start, directory.end);
-    let named = section.part(directory.start, directory.end - directory.start);
+    let named = section.part(
+        directory.start,
+        directory.end.saturating_sub(directory.start),
+    );
     walk.visit_gap(place, &mut Input::section(named), level)?;
     for (start, len) in taken.gaps(section.len()) {
         walk.go_on()?;
