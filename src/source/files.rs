@@ -240,7 +240,7 @@ impl Worker<'_> {
 
     fn list(&mut self, path: &Path, kind: fs::FileType, list: fs::ReadDir, queue: &Queue) {
         let mut fail = |error: &io::Error, path: &Path| self.skip(reason(error), path);
-        let mut entries = walk::list(path, kind, list, &mut fail);
+        let mut entries = walk::list(path, kind, list, queue.batch(), &mut fail);
         if self.files.mounts.skips_in(path) {
             let mut beneath = Vec::new();
             entries.retain(|entry| {

@@ -15,6 +15,9 @@ use super::lock;
 /// the file system until these are done.
 const BATCH: usize = 4096;
 
+/// Directories that are taken in part at a time; each is held open.
+const MAX_OPEN: usize = 64;
+
 /// What a thread does next.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -44,6 +47,8 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<Entry>,
+    /// Entries among them that are the rest of a directory.
+    rests: usize,
     /// Threads that have an entry in their hands.
     at_work: usize,
     /// Threads that wait for an entry.
@@ -58,6 +63,7 @@ impl Queue {
     pub(super) fn extend(&self, entries: Vec<Entry>) {
         if !entries.is_empty() {
             let mut state = lock(&self.state);
+            state.rests += entries.iter().filter(|entry| entry.rest.is_some()).count();
             state.waiting.extend(entries);
             if state.idle > 0 {
                 self.changed.notify_all();
@@ -73,6 +79,7 @@ impl Queue {
                 return None;
             }
             if let Some(entry) = state.waiting.pop() {
+                state.rests -= usize::from(entry.rest.is_some());
                 if state
                     .silent
                     .iter()
@@ -92,6 +99,15 @@ impl Queue {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
+        }
+    }
+
+    /// How many entries of a directory are taken at a time.
+    pub(super) fn batch(&self) -> usize {
+        if lock(&self.state).rests < MAX_OPEN {
+            BATCH
+        } else {
+            usize::MAX
         }
     }
 
@@ -153,12 +169,13 @@ impl Queue {
     }
 }
 
-/// The next entries of a directory, with what is left of it as the one that is
-/// taken last; `fail` is told what cannot be listed.
+/// The next entries of a directory, at most `batch`, with what is left of it as
+/// the one that is taken last; `fail` is told what cannot be listed.
 pub(super) fn list(
     directory: &Path,
     kind: FileType,
     mut list: ReadDir,
+    batch: usize,
     fail: &mut dyn FnMut(&io::Error, &Path),
 ) -> Vec<Entry> {
     let mut entries = Vec::new();
@@ -167,7 +184,7 @@ pub(super) fn list(
         Err(error) => Err((error, entry.path())),
     };
     let mut taken = 0;
-    for entry in list.by_ref().take(BATCH) {
+    for entry in list.by_ref().take(batch) {
         taken += 1;
         match entry.map(named) {
             Ok(Ok(entry)) => entries.push(entry),
@@ -175,7 +192,7 @@ pub(super) fn list(
             Err(error) => fail(&error, directory),
         }
     }
-    if taken == BATCH {
+    if taken == batch {
         let rest = Entry {
             rest: Some(list),
             ..Entry::new(directory.to_owned(), kind)
@@ -183,4 +200,43 @@ pub(super) fn list(
         entries.insert(0, rest);
     }
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_is_listed_in_parts_and_only_so_many_are_held_open() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in 0..5 {
+            fs::write(dir.path().join(name.to_string()), "").unwrap();
+        }
+        let kind = dir.path().metadata().unwrap().file_type();
+        let part = |list: ReadDir| super::list(dir.path(), kind, list, 2, &mut |_, _| panic!());
+        let queue = Queue::default();
+        let mut seen = Vec::new();
+        queue.extend(part(fs::read_dir(dir.path()).unwrap()));
+        while let Some(entry) = queue.next() {
+            assert!(lock(&queue.state).waiting.len() <= 2);
+            match entry.rest {
+                Some(rest) => queue.extend(part(rest)),
+                None => seen.push(entry.path),
+            }
+            queue.done(|| false);
+        }
+        seen.sort();
+        let expected = (0..5).map(|name| dir.path().join(name.to_string()));
+        assert_eq!(seen, expected.collect::<Vec<_>>());
+
+        for _ in 0..MAX_OPEN {
+            assert_eq!(queue.batch(), BATCH);
+            queue.extend(part(fs::read_dir(dir.path()).unwrap()));
+        }
+        assert_eq!(queue.batch(), usize::MAX);
+        while queue.next().is_some_and(|entry| entry.rest.is_none()) {}
+        assert_eq!(queue.batch(), BATCH);
+    }
 }
