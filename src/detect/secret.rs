@@ -34,6 +34,11 @@ const MIN_CHANGES: usize = 11;
 /// words; one random secret of 10,000 has more.
 const MAX_SAME_CASE: usize = 20;
 
+/// Entropy from which 40 characters that have a secret's name are no words:
+/// one of a million random secrets passes for words below it, and one of 30
+/// texts of words is not below it.
+const MIN_NAMED_ENTROPY: f64 = 4.4;
+
 /// Length of the last line of a wrapped base64 text at which it could be
 /// taken for a secret, were it not for the lines above it.
 const MIN_LINE_ABOVE: usize = 48;
@@ -362,7 +367,8 @@ fn is_secret(characters: &[u8], named: Named) -> bool {
         && if named == Named::No {
             looks_random(characters)
         } else {
-            entropy::shannon(characters) >= MIN_ENTROPY && !is_words(characters)
+            let entropy = entropy::shannon(characters);
+            entropy >= MIN_NAMED_ENTROPY || (entropy >= MIN_ENTROPY && !is_words(characters))
         }
 }
 
@@ -441,6 +447,13 @@ mod tests {
             lost[1] += usize::from(!is_secret(&secret, Named::Exactly));
         }
         assert!(lost[0] <= 2 && lost[1] <= 1, "{lost:?}");
+    }
+
+    #[test]
+    fn a_name_makes_up_for_the_look_of_words() {
+        let text = concat!("eaziowcufaybodigetuhaqel", "3K+Q9jX/7mN2Lr5B").as_bytes();
+        assert!(is_words(text) && !is_secret(text, Named::No));
+        assert!(is_secret(text, Named::Exactly));
     }
 
     #[test]

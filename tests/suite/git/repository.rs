@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fastrand::Rng;
 use serde_json::Value;
@@ -20,8 +21,10 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// One that no other is equal to, and the same set of them in every run.
     pub(super) fn new() -> Self {
-        let mut rng = Rng::new();
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut rng = Rng::with_seed(COUNT.fetch_add(1, Ordering::Relaxed));
         Self {
             id: Kind::Id.generate(&mut rng, None, None),
             secret: Kind::Secret.generate(&mut rng, Some(b'a'), Some(b'z')),
