@@ -491,6 +491,25 @@ fn what_is_gone_from_the_working_tree_is_in_history_only() {
 }
 
 #[test]
+fn a_working_tree_that_is_not_touched_has_a_history_all_the_same() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    repository.commit("readme", "hello\n");
+    repository.git(&["worktree", "add", "--quiet", "--detach", "../linked"]);
+    let linked = Repository::at(place.path("linked"));
+    let key = Key::new();
+    let commit = linked.commit("linked.ini", &key.text());
+    // Where no walk goes.
+    let gitdir = repository.path.join(".git/worktrees/linked/gitdir");
+    fs::write(gitdir, "/proc/self/linked/.git\n").expect("a file");
+    let found = scan(&repository.path);
+    assert_eq!(
+        found.told(&key),
+        [(Some("linked.ini"), Some(commit.as_str()), HISTORY)]
+    );
+}
+
+#[test]
 fn what_a_tag_holds_without_a_commit_is_referred_to() {
     let place = Place::new();
     let repository = place.init("r", &[]);

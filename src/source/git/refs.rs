@@ -60,11 +60,12 @@ impl GitDir {
         let mut heads = vec![(refs.checked_out(path), worktree.map(Path::to_owned))];
         for linked in folders(&path.join("worktrees")) {
             refs.collect(&linked.join("refs"), 0);
+            let head = refs.checked_out(&linked);
             let worktree = worktree_of(&linked, files);
             // What must not be touched is left as if nothing were checked out.
             let is_walked = |path: &PathBuf| files.mounts.come_to(path, files.root);
             if worktree.as_ref().is_none_or(is_walked) {
-                heads.push((refs.checked_out(&linked), worktree));
+                heads.push((head, worktree));
             }
         }
         refs.tips.sort_unstable();
