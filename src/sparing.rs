@@ -210,14 +210,15 @@ mod tests {
         // Beside the program and not below /tmp, which may be in memory.
         let program = std::env::current_exe().unwrap();
         let dir = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
-        let path = dir.path().join("data");
-        fs::write(&path, b".".repeat(200_000)).unwrap();
-        let file = File::open(&path).unwrap();
-        file.sync_all().unwrap();
         for way in [Way::Kernel, Way::Question] {
             // Dropping is advice: pages that another processor has in hand
-            // just then stay.
-            let stays = (0..10).map(|_| {
+            // just then stay. A new file each time, as the count of what is
+            // cached starts to read what is not.
+            let stays = (0..10).map(|round| {
+                let path = dir.path().join(format!("{way:?}{round}"));
+                fs::write(&path, b".".repeat(200_000)).unwrap();
+                let file = File::open(&path).unwrap();
+                file.sync_all().unwrap();
                 fadvise(&file, 0, None, Advice::DontNeed).unwrap();
                 let sparing = Sparing::in_pieces(&file);
                 sparing.way.set(way);
