@@ -180,17 +180,12 @@ impl Holder for Examiner<'_> {
         let detection = match content {
             Content::Bytes(bytes) => {
                 let all = 0..bytes.len();
-                let changes = from_ref(&all);
-                let reach = 0;
-                self.examine(
-                    Changed {
-                        bytes,
-                        changes,
-                        reach,
-                    },
-                    &mut look,
-                    coverage,
-                )
+                let changed = Changed {
+                    bytes,
+                    changes: from_ref(&all),
+                    reach: 0,
+                };
+                self.examine(changed, &mut look, coverage)
             }
             Content::Changed(changed) => self.examine(changed, &mut look, coverage),
             Content::Stream(content) => {

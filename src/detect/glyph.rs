@@ -22,12 +22,6 @@ static BASE64: [bool; 256] = {
     table
 };
 
-/// Whether a character of the alphabet, plain or escaped, may begin with the
-/// byte.
-pub(super) const fn may_begin(byte: u8) -> bool {
-    is_base64(byte) || matches!(byte, b'\\' | b'%' | b'&')
-}
-
 /// One character of the base64 alphabet at `at`, plain or escaped, and where
 /// the next one starts.
 pub(super) fn read(bytes: &[u8], at: usize) -> Option<(u8, usize)> {

@@ -81,7 +81,7 @@ impl Deref for Characters {
 /// The first run at or after `from` that starts before `to`.
 pub(super) fn next_run(bytes: &[u8], from: usize, to: usize) -> Option<Run<'_>> {
     (from..to.min(bytes.len()))
-        .find(|at| glyph::may_begin(bytes[*at]) && glyph::read(bytes, *at).is_some())
+        .find(|at| glyph::read(bytes, *at).is_some())
         .map(|at| read_run(bytes, at))
 }
 
@@ -234,14 +234,10 @@ pub(super) fn follows(bytes: &[u8], at: usize) -> bool {
 }
 
 impl Run<'_> {
-    /// Whether it is the last line of a wrapped base64 text.
-    fn is_in_base64(&self) -> bool {
-        ends_base64(self.bytes, self.start)
-    }
-
     /// The secret that the run is, plain or encoded.
     pub(super) fn secret(&self, named: Named) -> Option<SecretSighting> {
-        if self.characters.len < LEN || (named == Named::No && self.is_in_base64()) {
+        if self.characters.len < LEN || (named == Named::No && ends_base64(self.bytes, self.start))
+        {
             return None;
         }
         // The first characters may belong to an escape before the run: `0A`
@@ -315,7 +311,7 @@ impl Run<'_> {
             }
             _ => return None,
         };
-        if self.is_in_base64() {
+        if ends_base64(self.bytes, self.start) {
             return None;
         }
         is_smtp_password(&value).then(|| SecretSighting {

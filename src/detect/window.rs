@@ -130,6 +130,7 @@ impl<'d> Scanner<'d> {
 
     /// Finds the literals of a stretch while it is in the processor's cache.
     pub(super) fn search(&mut self, bytes: &[u8], range: Range<usize>) {
+        debug_assert!(self.len == 0, "between two blobs");
         let prefilter = &self.detector.prefilter;
         let (mut searched, mut to) = (range.start, range.start);
         while to < range.end {

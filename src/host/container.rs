@@ -1,13 +1,11 @@
 //! The containers of a host, running or not, as docker, containerd, podman
 //! and CRI-O keep them on disk.
-//!
-//! Sources: docker's `container.go` and `layerdb` (moby), the OCI runtime
-//! specification for `config.json`, containers/storage for `containers.json`.
+
+mod docker;
+mod oci;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
 
 use super::account::Account;
 use super::{Omitted, Root};
@@ -18,59 +16,6 @@ const MAX_CONTAINERS: usize = 5_000;
 
 /// Layers of one image; overlay takes 500 at most.
 const MAX_LAYERS: usize = 500;
-
-/// Where docker keeps its data unless `daemon.json` says otherwise; the
-/// second is Ubuntu's snap.
-const DOCKER: &[&str] = &["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
-
-/// Below a home directory, for a user's own docker and podman.
-const ROOTLESS_DOCKER: &str = ".local/share/docker";
-const ROOTLESS_PODMAN: &str = ".local/share/containers/storage";
-
-const DAEMON: &[&str] = &[
-    "/etc/docker/daemon.json",
-    "/var/snap/docker/current/config/daemon.json",
-];
-
-/// OCI bundles of running containers, by namespace.
-const CONTAINERD: &[&str] = &[
-    "/run/containerd/io.containerd.runtime.v2.task",
-    "/run/k3s/containerd/io.containerd.runtime.v2.task",
-];
-
-/// Where the kubelet keeps the volumes of containers.
-const PODS: &str = "/var/lib/kubelet/pods";
-
-/// Podman's and CRI-O's.
-const STORAGE: &[&str] = &["/var/lib/containers/storage", "/run/containers/storage"];
-
-/// Where containers/storage lists them; in the second, those that are removed
-/// when they end.
-const STORED: &[&str] = &["containers.json", "volatile-containers.json"];
-
-/// Labels in which compose writes down the files that it took a container's
-/// settings from.
-const COMPOSE: &[&str] = &[
-    "com.docker.compose.project.config_files",
-    "com.docker.compose.project.environment_file",
-];
-
-/// The label with the directory of a project, and what compose reads there
-/// unless it is told otherwise.
-const COMPOSE_DIRECTORY: &str = "com.docker.compose.project.working_dir";
-const COMPOSE_ENVIRONMENT: &str = ".env";
-const COMPOSE_ENVIRONMENT_FILE: &str = "com.docker.compose.project.environment_file";
-
-/// Annotations with the name of a container, and of its image.
-const NAMES: &[&str] = &[
-    "io.kubernetes.cri.container-name",
-    "io.kubernetes.container.name",
-    "nerdctl/name",
-];
-const IMAGES: &[&str] = &[
-    "io.kubernetes.cri.image-name",
-    "io.kubernetes.cri-o.ImageName",
-];
 
 /// One container. Texts are safe for a terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,9 +41,7 @@ impl Container {
         let is_hex = self.id.len() == 64 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit());
         &self.id[..end.filter(|_| is_hex).unwrap_or(self.id.len())]
     }
-}
 
-impl Container {
     /// A mounted directory is the container's own if it lies among `volumes`;
     /// one of the host's may hold everything.
     fn mount(&mut self, sources: Vec<PathBuf>, volumes: &[PathBuf]) {
@@ -116,85 +59,10 @@ pub fn list(root: Root<'_>, accounts: &[Account], omitted: &mut Omitted) -> Vec<
         containers: BTreeMap::new(),
         omitted,
     };
-    let homes = |below: &'static str| accounts.iter().map(move |account| account.home.join(below));
-    let mut docker: Vec<PathBuf> = DOCKER.iter().map(PathBuf::from).collect();
-    docker.extend(homes(ROOTLESS_DOCKER));
-    for daemon in DAEMON {
-        docker.extend(listing.data_root(Path::new(daemon)));
-    }
-    docker.sort();
-    docker.dedup();
-    for data in docker {
-        listing.docker(&data);
-    }
-    for tasks in CONTAINERD {
-        for namespace in listing.names(Path::new(tasks)) {
-            let namespace = Path::new(tasks).join(namespace);
-            for id in listing.names(&namespace) {
-                let bundle = namespace.join(&id);
-                listing.bundle(&id, &bundle.join("config.json"), &bundle, &[PODS.into()]);
-            }
-        }
-    }
-    let storage = STORAGE.iter().map(PathBuf::from);
-    for storage in storage.chain(homes(ROOTLESS_PODMAN)) {
-        listing.storage(&storage);
-    }
+    listing.docker(accounts);
+    listing.containerd();
+    listing.podman(accounts);
     listing.containers.into_values().collect()
-}
-
-/// `config.v2.json` of docker, as far as it is of use here. Environment and
-/// command are left where they are.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DockerConfig {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    config: DockerImage,
-    mount_points: Option<BTreeMap<String, MountPoint>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct DockerImage {
-    #[serde(default)]
-    image: String,
-    labels: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct MountPoint {
-    #[serde(default)]
-    source: String,
-}
-
-#[derive(Deserialize)]
-struct Daemon {
-    #[serde(rename = "data-root", alias = "graph")]
-    data_root: Option<PathBuf>,
-}
-
-/// `config.json` of an OCI bundle.
-#[derive(Deserialize)]
-struct Bundle {
-    annotations: Option<BTreeMap<String, String>>,
-    mounts: Option<Vec<BundleMount>>,
-}
-
-#[derive(Deserialize)]
-struct BundleMount {
-    #[serde(default)]
-    source: String,
-}
-
-/// An entry of `containers.json` of containers/storage.
-#[derive(Deserialize)]
-struct Stored {
-    id: String,
-    names: Option<Vec<String>>,
-    layer: Option<String>,
 }
 
 struct Listing<'a, 'o> {
@@ -223,12 +91,6 @@ impl Listing<'_, '_> {
             .ok()
     }
 
-    fn data_root(&mut self, daemon: &Path) -> Option<PathBuf> {
-        self.json::<Daemon>(daemon)?
-            .data_root
-            .filter(|path| path.is_absolute())
-    }
-
     /// The container of an ID; `None` where there are too many.
     fn container(&mut self, id: &str, place: &Path) -> Option<&mut Container> {
         if self.containers.len() >= MAX_CONTAINERS && !self.containers.contains_key(id) {
@@ -245,53 +107,6 @@ impl Listing<'_, '_> {
         path.is_absolute().then(|| self.root.resolve(path).ok())?
     }
 
-    fn docker(&mut self, data: &Path) {
-        let containers = data.join("containers");
-        for id in self.names(&containers) {
-            let directory = containers.join(&id);
-            let path = directory.join("config.v2.json");
-            let Some(config) = self.json::<DockerConfig>(&path) else {
-                continue;
-            };
-            let mount = data.join("image/overlay2/layerdb/mounts").join(&id);
-            let layer = self.root.read(&mount.join("mount-id")).ok();
-            let layer = layer
-                .and_then(|layer| String::from_utf8(layer.to_vec()).ok())
-                .filter(|layer| !layer.contains(['/', '.']))
-                .and_then(|layer| self.resolved(data.join("overlay2").join(layer.trim())));
-            let labels = config.config.labels.unwrap_or_default();
-            let composed = COMPOSE.iter().filter_map(|label| labels.get(*label));
-            let composed = composed.flat_map(|files| files.split(','));
-            let is_told = labels.get(COMPOSE_ENVIRONMENT_FILE);
-            let is_told = is_told.is_some_and(|files| !files.is_empty());
-            let directory_of_project = labels.get(COMPOSE_DIRECTORY).filter(|_| !is_told);
-            let environment =
-                directory_of_project.map(|path| Path::new(path).join(COMPOSE_ENVIRONMENT));
-            let mounts = config.mount_points.unwrap_or_default();
-            let mounted = mounts.values().map(|mount| mount.source.as_str());
-            let layers = layer.as_deref().map(|layer| self.layers(layer));
-            let named = composed.chain(mounted).map(PathBuf::from);
-            let files: Vec<_> = named
-                .chain(environment)
-                .filter_map(|path| self.resolved(path))
-                .collect();
-            let volumes: Vec<_> = self.resolved(data.join("volumes")).into_iter().collect();
-            let configuration = self.resolved(&path);
-            let directory = self.resolved(&directory);
-            let Some(container) = self.container(&id, &path) else {
-                return;
-            };
-            container.name = told(config.name.trim_start_matches('/'));
-            container.image = told(&config.config.image);
-            container.configuration.extend(configuration);
-            container
-                .directories
-                .extend(directory.into_iter().chain(layer));
-            container.layers.extend(layers.into_iter().flatten());
-            container.mount(files, &volumes);
-        }
-    }
-
     /// The layers below one of docker's or podman's: its file `lower` names
     /// links beside it, separated by colons.
     fn layers(&self, layer: &Path) -> Vec<PathBuf> {
@@ -305,59 +120,6 @@ impl Listing<'_, '_> {
             .filter(|link| !link.is_empty())
             .filter_map(|link| self.resolved(beside.join(link)))
             .collect()
-    }
-
-    /// A container by its OCI bundle; its volumes lie in `volumes`.
-    fn bundle(&mut self, id: &str, path: &Path, directory: &Path, volumes: &[PathBuf]) {
-        let Some(bundle) = self.json::<Bundle>(path) else {
-            return;
-        };
-        let annotations = bundle.annotations.unwrap_or_default();
-        let first = |keys: &[&str]| keys.iter().find_map(|key| told(annotations.get(*key)?));
-        let (name, image) = (first(NAMES), first(IMAGES));
-        let mounts = bundle.mounts.unwrap_or_default();
-        let sources = mounts.iter().map(|mount| mount.source.as_str());
-        let files: Vec<_> = sources.filter_map(|path| self.resolved(path)).collect();
-        let configuration = self.resolved(path);
-        let directory = self.resolved(directory);
-        let Some(container) = self.container(id, path) else {
-            return;
-        };
-        container.name = container.name.take().or(name);
-        container.image = container.image.take().or(image);
-        container.configuration.extend(configuration);
-        container.directories.extend(directory);
-        container.mount(files, volumes);
-    }
-
-    fn storage(&mut self, storage: &Path) {
-        let (containers, layers) = (storage.join("overlay-containers"), storage.join("overlay"));
-        for list in STORED {
-            self.stored(&containers.join(list), &layers);
-        }
-        let volumes = self.resolved(storage.join("volumes"));
-        let volumes: Vec<_> = volumes.into_iter().chain([PODS.into()]).collect();
-        for id in self.names(&containers) {
-            let directory = containers.join(&id);
-            let path = directory.join("userdata/config.json");
-            self.bundle(&id, &path, &directory, &volumes);
-        }
-    }
-
-    fn stored(&mut self, path: &Path, layers: &Path) {
-        let stored: Vec<Stored> = self.json(path).unwrap_or_default();
-        for stored in stored {
-            let layer = stored.layer.filter(|layer| !layer.contains(['/', '.']));
-            let layer = layer.and_then(|layer| self.resolved(layers.join(layer)));
-            let layers = layer.as_deref().map(|layer| self.layers(layer));
-            let name = stored.names.unwrap_or_default().into_iter().next();
-            let Some(container) = self.container(&stored.id, path) else {
-                return;
-            };
-            container.name = name.and_then(|name| told(&name));
-            container.layers.extend(layers.into_iter().flatten());
-            container.directories.extend(layer);
-        }
     }
 }
 

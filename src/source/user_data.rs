@@ -3,8 +3,8 @@
 //!
 //! A text is looked at as it is and, besides, part by part, where that tells
 //! more of the place or shows what the transfer encoding hides: the parts of
-//! MIME multipart messages and of archives, and the files of `write_files`. Nothing that it
-//! includes by URL is fetched.
+//! MIME multipart messages and of archives, and the files of `write_files`.
+//! Nothing that it includes by URL is fetched.
 
 mod cloud_config;
 mod mime;

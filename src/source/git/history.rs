@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -442,7 +442,12 @@ pub(super) fn is_in_worktree(worktree: &Path, path: &[u8], id: ObjectId) -> Opti
     // Names in trees come from strangers: no link is followed.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let folder = File::open(worktree).ok()?;
+    let folder = match File::open(worktree) {
+        Ok(folder) => folder,
+        // Git forgets a linked tree that is gone when it is told to prune.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(false),
+        Err(_) => return None,
+    };
     let path = std::ffi::OsStr::from_bytes(path);
     let file = match rustix::fs::openat2(&folder, path, flags, Mode::empty(), resolve) {
         Ok(file) => File::from(file),

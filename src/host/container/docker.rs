@@ -1,0 +1,138 @@
+//! Docker's containers.
+//!
+//! Sources: `container.go` and `layerdb` of moby, the labels of compose.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Listing, told};
+use crate::host::account::Account;
+
+/// Where docker keeps its data unless `daemon.json` says otherwise; the
+/// second is Ubuntu's snap.
+const DOCKER: &[&str] = &["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
+
+/// The same below a home directory, for a user's own docker.
+const ROOTLESS: &str = ".local/share/docker";
+
+const DAEMON: &[&str] = &[
+    "/etc/docker/daemon.json",
+    "/var/snap/docker/current/config/daemon.json",
+];
+
+/// Labels in which compose writes down the files that it took a container's
+/// settings from.
+const COMPOSE: &[&str] = &[
+    "com.docker.compose.project.config_files",
+    COMPOSE_ENVIRONMENT_FILE,
+];
+const COMPOSE_ENVIRONMENT_FILE: &str = "com.docker.compose.project.environment_file";
+
+/// The label with the directory of a project, and what compose reads there
+/// unless it is told otherwise.
+const COMPOSE_DIRECTORY: &str = "com.docker.compose.project.working_dir";
+const COMPOSE_ENVIRONMENT: &str = ".env";
+
+/// `config.v2.json` of docker, as far as it is of use here. Environment and
+/// command are left where they are.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerConfig {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    config: DockerImage,
+    mount_points: Option<BTreeMap<String, MountPoint>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct DockerImage {
+    #[serde(default)]
+    image: String,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct MountPoint {
+    #[serde(default)]
+    source: String,
+}
+
+#[derive(Deserialize)]
+struct Daemon {
+    #[serde(rename = "data-root", alias = "graph")]
+    data_root: Option<PathBuf>,
+}
+
+impl Listing<'_, '_> {
+    /// Takes in docker's containers, and those of the docker of `accounts`.
+    pub(super) fn docker(&mut self, accounts: &[Account]) {
+        let mut places: Vec<PathBuf> = DOCKER.iter().map(PathBuf::from).collect();
+        places.extend(accounts.iter().map(|account| account.home.join(ROOTLESS)));
+        for daemon in DAEMON {
+            places.extend(self.data_root(Path::new(daemon)));
+        }
+        places.sort();
+        places.dedup();
+        for data in places {
+            self.docker_in(&data);
+        }
+    }
+
+    fn data_root(&mut self, daemon: &Path) -> Option<PathBuf> {
+        self.json::<Daemon>(daemon)?
+            .data_root
+            .filter(|path| path.is_absolute())
+    }
+
+    fn docker_in(&mut self, data: &Path) {
+        let containers = data.join("containers");
+        for id in self.names(&containers) {
+            let directory = containers.join(&id);
+            let path = directory.join("config.v2.json");
+            let Some(config) = self.json::<DockerConfig>(&path) else {
+                continue;
+            };
+            let mount = data.join("image/overlay2/layerdb/mounts").join(&id);
+            let layer = self.root.read(&mount.join("mount-id")).ok();
+            let layer = layer
+                .and_then(|layer| String::from_utf8(layer.to_vec()).ok())
+                .filter(|layer| !layer.contains(['/', '.']))
+                .and_then(|layer| self.resolved(data.join("overlay2").join(layer.trim())));
+            let labels = config.config.labels.unwrap_or_default();
+            let composed = COMPOSE.iter().filter_map(|label| labels.get(*label));
+            let composed = composed.flat_map(|files| files.split(','));
+            let is_told = labels.get(COMPOSE_ENVIRONMENT_FILE);
+            let is_told = is_told.is_some_and(|files| !files.is_empty());
+            let directory_of_project = labels.get(COMPOSE_DIRECTORY).filter(|_| !is_told);
+            let environment =
+                directory_of_project.map(|path| Path::new(path).join(COMPOSE_ENVIRONMENT));
+            let mounts = config.mount_points.unwrap_or_default();
+            let mounted = mounts.values().map(|mount| mount.source.as_str());
+            let layers = layer.as_deref().map(|layer| self.layers(layer));
+            let named = composed.chain(mounted).map(PathBuf::from);
+            let files: Vec<_> = named
+                .chain(environment)
+                .filter_map(|path| self.resolved(path))
+                .collect();
+            let volumes: Vec<_> = self.resolved(data.join("volumes")).into_iter().collect();
+            let configuration = self.resolved(&path);
+            let directory = self.resolved(&directory);
+            let Some(container) = self.container(&id, &path) else {
+                return;
+            };
+            container.name = told(config.name.trim_start_matches('/'));
+            container.image = told(&config.config.image);
+            container.configuration.extend(configuration);
+            container
+                .directories
+                .extend(directory.into_iter().chain(layer));
+            container.layers.extend(layers.into_iter().flatten());
+            container.mount(files, &volumes);
+        }
+    }
+}

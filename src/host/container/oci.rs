@@ -1,0 +1,140 @@
+//! Containers of an OCI runtime: containerd's, podman's, CRI-O's.
+//!
+//! Sources: the OCI runtime specification for `config.json`,
+//! containers/storage for `containers.json`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Listing, told};
+use crate::host::account::Account;
+
+/// OCI bundles of running containers, by namespace.
+const CONTAINERD: &[&str] = &[
+    "/run/containerd/io.containerd.runtime.v2.task",
+    "/run/k3s/containerd/io.containerd.runtime.v2.task",
+];
+
+/// Where the kubelet keeps the volumes of containers.
+const PODS: &str = "/var/lib/kubelet/pods";
+
+/// Podman's and CRI-O's.
+const STORAGE: &[&str] = &["/var/lib/containers/storage", "/run/containers/storage"];
+
+/// The same below a home directory, for a user's own podman.
+const ROOTLESS: &str = ".local/share/containers/storage";
+
+/// Where containers/storage lists them; in the second, those that are removed
+/// when they end.
+const STORED: &[&str] = &["containers.json", "volatile-containers.json"];
+
+/// Annotations with the name of a container, and of its image.
+const NAMES: &[&str] = &[
+    "io.kubernetes.cri.container-name",
+    "io.kubernetes.container.name",
+    "nerdctl/name",
+];
+const IMAGES: &[&str] = &[
+    "io.kubernetes.cri.image-name",
+    "io.kubernetes.cri-o.ImageName",
+];
+
+/// `config.json` of an OCI bundle.
+#[derive(Deserialize)]
+struct Bundle {
+    annotations: Option<BTreeMap<String, String>>,
+    mounts: Option<Vec<BundleMount>>,
+}
+
+#[derive(Deserialize)]
+struct BundleMount {
+    #[serde(default)]
+    source: String,
+}
+
+/// An entry of `containers.json` of containers/storage.
+#[derive(Deserialize)]
+struct Stored {
+    id: String,
+    names: Option<Vec<String>>,
+    layer: Option<String>,
+}
+
+impl Listing<'_, '_> {
+    /// Takes in the running containers of containerd.
+    pub(super) fn containerd(&mut self) {
+        for tasks in CONTAINERD {
+            for namespace in self.names(Path::new(tasks)) {
+                let namespace = Path::new(tasks).join(namespace);
+                for id in self.names(&namespace) {
+                    let bundle = namespace.join(&id);
+                    self.bundle(&id, &bundle.join("config.json"), &bundle, &[PODS.into()]);
+                }
+            }
+        }
+    }
+
+    /// Takes in those of podman and CRI-O, and of the podman of `accounts`.
+    pub(super) fn podman(&mut self, accounts: &[Account]) {
+        let storage = STORAGE.iter().map(PathBuf::from);
+        let rootless = accounts.iter().map(|account| account.home.join(ROOTLESS));
+        for storage in storage.chain(rootless) {
+            self.storage(&storage);
+        }
+    }
+
+    /// A container by its OCI bundle; its volumes lie in `volumes`.
+    fn bundle(&mut self, id: &str, path: &Path, directory: &Path, volumes: &[PathBuf]) {
+        let Some(bundle) = self.json::<Bundle>(path) else {
+            return;
+        };
+        let annotations = bundle.annotations.unwrap_or_default();
+        let first = |keys: &[&str]| keys.iter().find_map(|key| told(annotations.get(*key)?));
+        let (name, image) = (first(NAMES), first(IMAGES));
+        let mounts = bundle.mounts.unwrap_or_default();
+        let sources = mounts.iter().map(|mount| mount.source.as_str());
+        let files: Vec<_> = sources.filter_map(|path| self.resolved(path)).collect();
+        let configuration = self.resolved(path);
+        let directory = self.resolved(directory);
+        let Some(container) = self.container(id, path) else {
+            return;
+        };
+        container.name = container.name.take().or(name);
+        container.image = container.image.take().or(image);
+        container.configuration.extend(configuration);
+        container.directories.extend(directory);
+        container.mount(files, volumes);
+    }
+
+    fn storage(&mut self, storage: &Path) {
+        let (containers, layers) = (storage.join("overlay-containers"), storage.join("overlay"));
+        for list in STORED {
+            self.stored(&containers.join(list), &layers);
+        }
+        let volumes = self.resolved(storage.join("volumes"));
+        let volumes: Vec<_> = volumes.into_iter().chain([PODS.into()]).collect();
+        for id in self.names(&containers) {
+            let directory = containers.join(&id);
+            let path = directory.join("userdata/config.json");
+            self.bundle(&id, &path, &directory, &volumes);
+        }
+    }
+
+    fn stored(&mut self, path: &Path, layers: &Path) {
+        let stored: Vec<Stored> = self.json(path).unwrap_or_default();
+        for stored in stored {
+            let layer = stored.layer.filter(|layer| !layer.contains(['/', '.']));
+            let layer = layer.and_then(|layer| self.resolved(layers.join(layer)));
+            let layers = layer.as_deref().map(|layer| self.layers(layer));
+            let name = stored.names.unwrap_or_default().into_iter().next();
+            let Some(container) = self.container(&stored.id, path) else {
+                return;
+            };
+            container.name = name.and_then(|name| told(&name));
+            container.layers.extend(layers.into_iter().flatten());
+            container.directories.extend(layer);
+        }
+    }
+}
