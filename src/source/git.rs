@@ -25,6 +25,7 @@ mod store;
 mod text;
 mod traverse;
 mod tree;
+mod windows;
 mod worker;
 
 use std::path::PathBuf;

@@ -15,7 +15,8 @@ use super::delta;
 use super::forest::bounded;
 use super::index::Index;
 use super::inflate::{Inflater, Inflating, invalid};
-use super::pack::{Ahead, Pack, sized};
+use super::pack::{Pack, sized};
+use super::windows::Windows;
 use crate::source::files::open_regular;
 
 /// The largest object looked at; commits and trees are far smaller.
@@ -26,6 +27,10 @@ const MAX_KEPT: usize = 2 * 1024 * 1024;
 
 /// Bytes of ids and offsets that are held; the rest is searched on disk.
 const MAX_INDEX: usize = 16 * 1024 * 1024;
+
+/// Bytes of an entry that are read with its head: most commits and trees are
+/// smaller.
+const READ_AHEAD: u64 = 1024;
 
 /// Deltas in a chain; git makes 4095 at most.
 const MAX_CHAIN: usize = 10_000;
@@ -46,7 +51,7 @@ pub(super) struct Odb {
     old: HashMap<(usize, u64), Object>,
     kept: usize,
     inflater: Inflater,
-    ahead: Ahead,
+    windows: Windows,
     delta: Vec<u8>,
 }
 
@@ -63,7 +68,7 @@ impl Odb {
             old: HashMap::new(),
             kept: 0,
             inflater: Inflater::new(),
-            ahead: Ahead::new(),
+            windows: Windows::new(),
             delta: Vec::new(),
         }
     }
@@ -91,7 +96,6 @@ impl Odb {
     pub(super) fn in_pack(&mut self, pack: usize, offset: u64) -> io::Result<Object> {
         let mut deltas = Vec::new();
         let mut at = offset;
-        self.ahead.forget();
         let (kind, mut bytes) = loop {
             if let Some(known) = self.kept(pack, at) {
                 break known;
@@ -100,7 +104,7 @@ impl Odb {
                 return Err(invalid("a chain of deltas without an end"));
             }
             let Indexed { pack: file, index } = &self.packs[pack];
-            let entry = file.entry_ahead(at, &mut self.ahead)?;
+            let entry = file.entry(at, at + READ_AHEAD, &mut self.windows)?;
             let base = match entry.header {
                 Header::OfsDelta { base_distance } => {
                     Header::verified_base_pack_offset(at, base_distance)
@@ -111,7 +115,13 @@ impl Odb {
                 whole => {
                     let kind = whole.as_kind().ok_or_else(|| invalid("no kind"))?;
                     let mut bytes = vec![0; bounded(entry.decompressed_size, MAX_OBJECT)?];
-                    file.inflate(&entry, &mut self.inflater, &mut self.ahead, &mut bytes)?;
+                    file.inflate(
+                        &entry,
+                        None,
+                        &mut self.inflater,
+                        &mut self.windows,
+                        &mut bytes,
+                    )?;
                     break self.keep(pack, at, kind, bytes);
                 }
             };
@@ -122,7 +132,7 @@ impl Odb {
             let size = bounded(entry.decompressed_size, MAX_OBJECT)?;
             let delta = sized(&mut self.delta, size);
             let file = &self.packs[pack].pack;
-            file.inflate(&entry, &mut self.inflater, &mut self.ahead, delta)?;
+            file.inflate(&entry, None, &mut self.inflater, &mut self.windows, delta)?;
             let mut made = Vec::new();
             delta::apply(&bytes, delta, MAX_OBJECT, &mut made)?;
             (_, bytes) = self.keep(pack, entry.pack_offset(), kind, made);

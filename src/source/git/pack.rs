@@ -6,10 +6,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gix_pack::data::Entry;
 
 use super::inflate::{Inflater, Inflating, invalid};
+use super::windows::Windows;
 
 /// A pack begins with its magic number, version and object count.
 const HEADER: u64 = 12;
@@ -17,14 +19,13 @@ const HEADER: u64 = 12;
 /// The longest head of an entry: a size, and the id or distance of its base.
 const ENTRY_HEAD: usize = 64;
 
-/// Read at once where an entry's end is not known: most commits and trees
-/// are smaller.
-const READ_AHEAD: usize = 1024;
-
-/// The largest entry that is not read as a stream where its end is not known.
+/// The largest entry that is read together with its head, and that is not read
+/// as a stream where its end is not known.
 const MAX_AT_ONCE: u64 = 64 * 1024;
 
 pub(super) struct Pack {
+    /// No other pack has it.
+    pub(super) number: u64,
     pub(super) path: PathBuf,
     file: File,
     /// Where the pack begins in its file; behind the head of a bundle.
@@ -43,6 +44,7 @@ impl Pack {
         start: u64,
         hash: gix_hash::Kind,
     ) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         let mut head = [0; 12];
         file.read_exact_at(&mut head, start)?;
         let (_, count) =
@@ -50,6 +52,7 @@ impl Pack {
         let size = file.metadata()?.len().saturating_sub(start);
         let end = size.saturating_sub(hash.len_in_bytes() as u64);
         Ok(Self {
+            number: COUNT.fetch_add(1, Ordering::Relaxed),
             path,
             file,
             start,
@@ -63,50 +66,38 @@ impl Pack {
         self.end
     }
 
-    /// The head of the entry at `offset`.
-    pub(super) fn entry(&self, offset: u64) -> io::Result<Entry> {
+    /// The head of the entry at `offset`. One of the windows then has it up
+    /// to `end`, unless it is large.
+    pub(super) fn entry(&self, offset: u64, end: u64, windows: &mut Windows) -> io::Result<Entry> {
         if !(HEADER..self.end).contains(&offset) {
             return Err(invalid("an offset outside of the pack"));
         }
-        let mut head = [0; ENTRY_HEAD];
-        let count = self.read_at(&mut head, offset)?;
-        Entry::from_bytes(&head[..count], offset, self.hash)
-            .map_err(|error| invalid(error.to_string()))
+        let head = offset + ENTRY_HEAD as u64;
+        let longest = offset + MAX_AT_ONCE;
+        let entry = windows.get(self, offset..end.clamp(head, longest))?;
+        Entry::from_bytes(entry, offset, self.hash).map_err(|error| invalid(error.to_string()))
     }
 
-    /// The entry at `offset`, which ends at `end` at the latest, and how much
-    /// of it, from its head on, `buffer` holds: all of one that is small.
-    pub(super) fn small_entry(
-        &self,
-        offset: u64,
-        end: u64,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<(Entry, usize)> {
-        let length = end.saturating_sub(offset);
-        if length > MAX_AT_ONCE || !(HEADER..self.end).contains(&offset) {
-            return self.entry(offset).map(|entry| (entry, 0));
-        }
-        let buffer = sized(buffer, usize::try_from(length).unwrap_or(0));
-        let count = self.read_at(buffer, offset)?;
-        let entry = Entry::from_bytes(&buffer[..count], offset, self.hash)
-            .map_err(|error| invalid(error.to_string()))?;
-        Ok((entry, count))
-    }
-
-    /// The bytes of an entry that ends at `end` at the latest.
-    pub(super) fn compressed<'b>(
+    /// Inflates an entry, which ends at `end` at the latest, if that is known.
+    pub(super) fn inflate(
         &self,
         entry: &Entry,
-        end: u64,
-        buffer: &'b mut Vec<u8>,
-    ) -> io::Result<&'b [u8]> {
+        end: Option<u64>,
+        inflater: &mut Inflater,
+        windows: &mut Windows,
+        output: &mut [u8],
+    ) -> io::Result<()> {
+        if end.is_none() && entry.decompressed_size > MAX_AT_ONCE {
+            let mut stream = self.stream(entry);
+            stream.read_exact(output)?;
+            return stream.drain(0).map(drop);
+        }
         // A gap behind the entry is no reason to read it.
-        let longest = longest_stream(entry.decompressed_size);
-        let length = end.saturating_sub(entry.data_offset).min(longest);
-        let length = usize::try_from(length).map_err(|_| super::inflate::too_large())?;
-        let buffer = sized(buffer, length);
-        let count = self.read_at(buffer, entry.data_offset)?;
-        Ok(&buffer[..count])
+        let longest = entry
+            .data_offset
+            .saturating_add(longest_stream(entry.decompressed_size));
+        let end = longest.min(end.unwrap_or(self.end));
+        inflater.fill(windows.get(self, entry.data_offset..end)?, output)
     }
 
     /// The heads of the entries at `offsets`, which ascend, from the last to
@@ -149,45 +140,6 @@ impl Pack {
         }
     }
 
-    /// The head of the entry at `offset`, with what stands behind it read to
-    /// `ahead`.
-    pub(super) fn entry_ahead(&self, offset: u64, ahead: &mut Ahead) -> io::Result<Entry> {
-        if !(HEADER..self.end).contains(&offset) {
-            return Err(invalid("an offset outside of the pack"));
-        }
-        ahead.at = offset;
-        ahead.count = self.read_at(&mut ahead.bytes, offset)?;
-        Entry::from_bytes(&ahead.bytes[..ahead.count], offset, self.hash)
-            .map_err(|error| invalid(error.to_string()))
-    }
-
-    /// Inflates an entry of which only the head is known.
-    pub(super) fn inflate(
-        &self,
-        entry: &Entry,
-        inflater: &mut Inflater,
-        ahead: &mut Ahead,
-        output: &mut [u8],
-    ) -> io::Result<()> {
-        if ahead.at != entry.pack_offset() {
-            self.entry_ahead(entry.pack_offset(), ahead)?;
-        }
-        let input = ahead.bytes[..ahead.count].get(entry.header_size()..);
-        let input = input.unwrap_or_default();
-        let is_all = ahead.count < READ_AHEAD
-            || longest_stream(entry.decompressed_size) <= input.len() as u64;
-        if is_all {
-            return inflater.fill(input, output);
-        }
-        if entry.decompressed_size > MAX_AT_ONCE {
-            let mut stream = self.stream(entry);
-            stream.read_exact(output)?;
-            return stream.drain(0).map(drop);
-        }
-        let input = self.compressed(entry, self.end, &mut ahead.more)?;
-        inflater.fill(input, output)
-    }
-
     pub(super) fn stream(&self, entry: &Entry) -> Inflating<At<'_>> {
         Inflating::new(At {
             pack: self,
@@ -203,8 +155,10 @@ impl Pack {
     ) -> (Vec<u64>, io::Result<()>) {
         let mut offsets = Vec::new();
         let mut offset = HEADER;
+        let mut windows = Windows::new();
         for _ in 0..self.count {
-            let next = self.entry(offset).and_then(|entry| {
+            let entry = self.entry(offset, offset, &mut windows);
+            let next = entry.and_then(|entry| {
                 let mut stream = self.stream(&entry);
                 let made = stream.drain(entry.decompressed_size)?;
                 if made != entry.decompressed_size {
@@ -222,7 +176,7 @@ impl Pack {
     }
 
     /// Reads up to the end of the entries.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         let mut done = 0;
@@ -236,30 +190,6 @@ impl Pack {
             }
         }
         Ok(done)
-    }
-}
-
-/// What was read of a pack, in the hope that it is a whole entry.
-pub(super) struct Ahead {
-    bytes: Box<[u8]>,
-    count: usize,
-    at: u64,
-    more: Vec<u8>,
-}
-
-impl Ahead {
-    pub(super) fn new() -> Self {
-        Self {
-            bytes: vec![0; READ_AHEAD].into_boxed_slice(),
-            count: 0,
-            at: 0,
-            more: Vec::new(),
-        }
-    }
-
-    /// Another pack's bytes are of no use.
-    pub(super) const fn forget(&mut self) {
-        self.at = 0;
     }
 }
 

@@ -19,8 +19,8 @@ use gix_pack::data::Entry;
 use super::delta;
 use super::forest::{Forest, NONE, bounded};
 use super::inflate::invalid;
-use super::pack::{Ahead, Pack, sized};
-use super::worker::{CommitAt, Worker};
+use super::pack::{Pack, sized};
+use super::worker::{Buffers, CommitAt, Worker};
 use crate::source::files::lock;
 use crate::source::{Changed, Content};
 
@@ -133,14 +133,14 @@ impl<'a> Traversal<'a> {
     }
 
     fn root(&self, worker: &mut Worker<'_>, node: u32, kind: Kind) -> io::Result<()> {
-        let (entry, read) = self.entry(worker, node)?;
+        let entry = self.entry(worker, node)?;
         if entry.decompressed_size > MAX_HELD as u64 {
             return self.stream(worker, node, kind, &entry);
         }
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
         let _alone = (size > LARGE).then(|| lock(self.large));
         let mut object = worker.buffers.take(size);
-        let whole = self.inflate(worker, node, &entry, read, sized(&mut object, size));
+        let whole = self.inflate(worker, node, &entry, sized(&mut object, size));
         let mut reach = None;
         if whole.is_ok() {
             reach = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
@@ -246,12 +246,13 @@ impl<'a> Traversal<'a> {
         use gix_pack::data::entry::Header;
 
         let mut deltas = Vec::new();
-        let mut entry = self.pack.entry(offset)?;
+        let buffers = &mut worker.buffers;
+        let mut entry = self.pack.entry(offset, offset, &mut buffers.windows)?;
         while let Header::OfsDelta { base_distance } = entry.header {
             let base = Header::verified_base_pack_offset(entry.pack_offset(), base_distance)
                 .ok_or_else(|| invalid("a delta without its base"))?;
             deltas.push(entry);
-            entry = self.pack.entry(base)?;
+            entry = self.pack.entry(base, base, &mut buffers.windows)?;
         }
         if entry.header.as_kind().is_none() {
             // Told by id; packs on disk hardly ever have these, and none so
@@ -259,19 +260,27 @@ impl<'a> Traversal<'a> {
             return Err(super::inflate::too_large());
         }
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
-        let mut ahead = Ahead::new();
-        let buffers = &mut worker.buffers;
         let mut bytes = buffers.take(size);
         let object = sized(&mut bytes, size);
-        self.pack
-            .inflate(&entry, &mut buffers.inflater, &mut ahead, object)?;
+        self.pack.inflate(
+            &entry,
+            None,
+            &mut buffers.inflater,
+            &mut buffers.windows,
+            object,
+        )?;
         bytes.truncate(size);
         for entry in deltas.into_iter().rev() {
             let size = bounded(entry.decompressed_size, MAX_HELD)?;
             let mut delta = std::mem::take(&mut buffers.delta);
             let instructions = sized(&mut delta, size);
-            self.pack
-                .inflate(&entry, &mut buffers.inflater, &mut ahead, instructions)?;
+            self.pack.inflate(
+                &entry,
+                None,
+                &mut buffers.inflater,
+                &mut buffers.windows,
+                instructions,
+            )?;
             let mut made = buffers.take(made_size(instructions)?);
             delta::apply(&bytes, instructions, MAX_HELD, &mut made)?;
             buffers.recycle(std::mem::replace(&mut bytes, made));
@@ -282,11 +291,11 @@ impl<'a> Traversal<'a> {
 
     /// An object from its base, with what changed noted.
     fn make(&self, worker: &mut Worker<'_>, node: u32, base: &[u8]) -> io::Result<Vec<u8>> {
-        let (entry, read) = self.entry(worker, node)?;
+        let entry = self.entry(worker, node)?;
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
         let mut delta = std::mem::take(&mut worker.buffers.delta);
         let instructions = sized(&mut delta, size);
-        self.inflate(worker, node, &entry, read, instructions)?;
+        self.inflate(worker, node, &entry, instructions)?;
         let mut object = worker.buffers.take(made_size(instructions)?);
         let changes = &mut worker.buffers.changes;
         delta::apply_noting(base, instructions, MAX_HELD, &mut object, changes)?;
@@ -294,31 +303,24 @@ impl<'a> Traversal<'a> {
         Ok(object)
     }
 
-    /// An entry, and how much of it the worker's buffer holds.
-    fn entry(&self, worker: &mut Worker<'_>, node: u32) -> io::Result<(Entry, usize)> {
+    fn entry(&self, worker: &mut Worker<'_>, node: u32) -> io::Result<Entry> {
         let (offset, end) = (self.forest.offset(node), self.forest.end(node, self.pack));
-        let buffer = &mut worker.buffers.compressed;
-        self.pack.small_entry(offset, end, buffer)
+        self.pack.entry(offset, end, &mut worker.buffers.windows)
     }
 
-    /// Inflates the entry of which the buffer holds `read` bytes.
     fn inflate(
         &self,
         worker: &mut Worker<'_>,
         node: u32,
         entry: &Entry,
-        read: usize,
         output: &mut [u8],
     ) -> io::Result<()> {
-        let buffers = &mut worker.buffers;
-        let input = if read > 0 {
-            buffers.compressed[..read].get(entry.header_size()..)
-        } else {
-            let end = self.forest.end(node, self.pack);
-            let buffer = &mut buffers.compressed;
-            Some(self.pack.compressed(entry, end, buffer)?)
-        };
-        buffers.inflater.fill(input.unwrap_or_default(), output)
+        let end = self.forest.end(node, self.pack);
+        let Buffers {
+            inflater, windows, ..
+        } = &mut worker.buffers;
+        self.pack
+            .inflate(entry, Some(end), inflater, windows, output)
     }
 
     fn stream(

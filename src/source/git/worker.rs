@@ -9,6 +9,7 @@ use gix_object::Kind;
 
 use super::inflate::Inflater;
 use super::members::{Findings, Members, Unplaced};
+use super::windows::Windows;
 use crate::finding::{Coverage, SourceKind};
 use crate::source::archive::{self, Outcome};
 use crate::source::repositories::begins_as_pack;
@@ -70,7 +71,7 @@ pub(super) struct Worker<'v> {
 /// Buffers that are used again and again.
 pub(super) struct Buffers {
     pub(super) inflater: Inflater,
-    pub(super) compressed: Vec<u8>,
+    pub(super) windows: Windows,
     pub(super) delta: Vec<u8>,
     /// What a delta changed: see [`delta::apply_noting`](super::delta::apply_noting).
     pub(super) changes: Vec<Range<usize>>,
@@ -83,7 +84,7 @@ impl Buffers {
     pub(super) fn new() -> Self {
         Self {
             inflater: Inflater::new(),
-            compressed: Vec::new(),
+            windows: Windows::new(),
             delta: Vec::new(),
             changes: Vec::new(),
             object: Vec::new(),
@@ -118,7 +119,8 @@ impl Buffers {
 
     /// Gives back what a large object made grow.
     pub(super) fn shrink(&mut self) {
-        for buffer in [&mut self.compressed, &mut self.delta, &mut self.object] {
+        self.windows.shrink();
+        for buffer in [&mut self.delta, &mut self.object] {
             if buffer.capacity() > KEEP {
                 *buffer = Vec::new();
             }

@@ -1,0 +1,103 @@
+//! What was read of packs last. Git writes a family of deltas, and a history's
+//! commits, one behind the other, so that the next entry is often there.
+
+use std::io;
+use std::ops::Range;
+
+use super::pack::Pack;
+
+/// Read where nothing near was read before: most entries are smaller.
+const MIN: usize = 2 * 1024;
+
+/// Read at most, unless one entry is larger.
+const MAX: usize = 64 * 1024;
+
+/// Windows that are kept: a walk through a history goes to and fro between
+/// its commits and a few families of trees.
+const COUNT: usize = 8;
+
+/// Some windows on packs, the one that was used last at the end.
+pub(super) struct Windows(Vec<Window>);
+
+struct Window {
+    /// The [`Pack::number`] of the pack that it is of.
+    pack: u64,
+    at: u64,
+    bytes: Vec<u8>,
+    /// How many of the `bytes` were read.
+    count: usize,
+    /// How many were to be read.
+    wanted: usize,
+}
+
+impl Windows {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// What `pack` has at `range`, less where its entries end before.
+    pub(super) fn get(&mut self, pack: &Pack, range: Range<u64>) -> io::Result<&[u8]> {
+        let range = range.start..range.end.min(pack.end());
+        let known = self.0.iter().rposition(|window| window.has(pack, &range));
+        if let Some(at) = known {
+            self.0[at..].rotate_left(1);
+        } else {
+            let window = self.read(pack, &range)?;
+            self.0.push(window);
+        }
+        let window = self.0.last();
+        Ok(window.map(|window| window.part(&range)).unwrap_or_default())
+    }
+
+    /// Gives back what a large entry made grow.
+    pub(super) fn shrink(&mut self) {
+        self.0.retain(|window| window.bytes.len() <= MAX);
+    }
+
+    fn read(&mut self, pack: &Pack, range: &Range<u64>) -> io::Result<Window> {
+        let near = self.0.iter().rfind(|window| window.is_near(pack, range));
+        let wanted = near.map_or(MIN, |near| MAX.min(2 * near.wanted));
+        let is_backward = near.is_some_and(|near| range.start < near.at);
+        let oldest = (self.0.len() >= COUNT).then(|| self.0.remove(0));
+        let mut bytes = oldest.map(|window| window.bytes).unwrap_or_default();
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        let length = length.max(wanted);
+        if bytes.len() < length {
+            bytes.resize(length, 0);
+        }
+        let at = if is_backward {
+            range.end.saturating_sub(length as u64)
+        } else {
+            range.start
+        };
+        let count = pack.read_at(&mut bytes[..length], at)?;
+        Ok(Window {
+            pack: pack.number,
+            at,
+            bytes,
+            count,
+            wanted,
+        })
+    }
+}
+
+impl Window {
+    const fn end(&self) -> u64 {
+        self.at + self.count as u64
+    }
+
+    fn has(&self, pack: &Pack, range: &Range<u64>) -> bool {
+        pack.number == self.pack && self.at <= range.start && range.end <= self.end()
+    }
+
+    fn is_near(&self, pack: &Pack, range: &Range<u64>) -> bool {
+        const NEAR: u64 = MAX as u64;
+        pack.number == self.pack && self.at < range.end + NEAR && range.start < self.end() + NEAR
+    }
+
+    fn part(&self, range: &Range<u64>) -> &[u8] {
+        let index = |offset: u64| usize::try_from(offset.saturating_sub(self.at));
+        let index = |offset| index(offset).unwrap_or(usize::MAX).min(self.count);
+        &self.bytes[index(range.start)..index(range.end)]
+    }
+}
