@@ -99,6 +99,11 @@ pub(super) fn is_header(block: &[u8]) -> bool {
     let Some(header) = block.first_chunk::<BLOCK>() else {
         return false;
     };
+    // What nearly every other file is not, before its sum is taken.
+    let is_ustar = header[257..].starts_with(b"ustar");
+    if !is_ustar && (header[0] == 0 || header[257..329].iter().any(|byte| *byte != 0)) {
+        return false;
+    }
     let Some(expected) = octal(&header[148..156]) else {
         return false;
     };
@@ -110,11 +115,7 @@ pub(super) fn is_header(block: &[u8]) -> bool {
     // Some old writers took the bytes as signed.
     let right = [sum(i64::from), sum(|byte| i64::from(byte.cast_signed()))];
     i64::try_from(expected).is_ok_and(|expected| right.contains(&expected))
-        && (header[257..].starts_with(b"ustar")
-            || (header[0] != 0
-                && number(&header[124..136]).is_some()
-                && octal(&header[100..108]).is_some()
-                && header[257..329].iter().all(|byte| *byte == 0)))
+        && (is_ustar || (number(&header[124..136]).is_some() && octal(&header[100..108]).is_some()))
 }
 
 fn name_of(header: &[u8; BLOCK]) -> Vec<u8> {

@@ -109,12 +109,11 @@ fn apply_and_tell(
 fn copied(command: u8, bytes: &[u8]) -> Option<(usize, usize, &[u8])> {
     let there = (command & 0x7f).count_ones() as usize;
     let (operands, rest) = bytes.split_at_checked(there)?;
-    let mut operands = operands.iter();
     let mut value = 0_u64;
-    for place in 0..7 {
-        if command >> place & 1 == 1 {
-            value |= u64::from(*operands.next()?) << (8 * place);
-        }
+    let mut places = command & 0x7f;
+    for operand in operands {
+        value |= u64::from(*operand) << (8 * places.trailing_zeros());
+        places &= places - 1;
     }
     let from = usize::try_from(value & 0xffff_ffff).ok()?;
     let length = usize::try_from(value >> 32).ok()?;
