@@ -35,9 +35,10 @@ impl Windows {
         Self(Vec::new())
     }
 
-    /// What `pack` has at `range`, less where its entries end before.
+    /// What `pack` has at `range`: less, if its entries end before it does.
     pub(super) fn get(&mut self, pack: &Pack, range: Range<u64>) -> io::Result<&[u8]> {
-        let range = range.start..range.end.min(pack.end());
+        // A damaged index has entries that end before they begin.
+        let range = range.start..range.end.min(pack.end()).max(range.start);
         let known = self.0.iter().rposition(|window| window.has(pack, &range));
         if let Some(at) = known {
             self.0[at..].rotate_left(1);
@@ -99,5 +100,43 @@ impl Window {
         let index = |offset: u64| usize::try_from(offset.saturating_sub(self.at));
         let index = |offset| index(offset).unwrap_or(usize::MAX).min(self.count);
         &self.bytes[index(range.start)..index(range.end)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+
+    #[test]
+    fn a_window_shows_what_the_pack_holds_wherever_it_is_put() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("pack");
+        let mut bytes = b"PACK\0\0\0\x02\0\0\0\0".to_vec();
+        bytes.extend((0..200_000_u32).flat_map(u32::to_le_bytes));
+        fs::write(&path, &bytes).expect("a pack");
+        let file = File::open(&path).expect("a pack");
+        let pack = Pack::open(path, file, 0, gix_hash::Kind::Sha1).expect("a pack");
+        let end = usize::try_from(pack.end()).expect("a size");
+        let mut windows = Windows::new();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut near = 0;
+        for round in 0..20_000 {
+            if round % 7 == 0 {
+                near = random.usize(..end + 10);
+            }
+            let from = (near + random.usize(..3000)).saturating_sub(1000);
+            // Also what ends before it begins.
+            let to = (from + random.usize(..5000)).saturating_sub(500);
+            let seen = windows.get(&pack, from as u64..to as u64).expect("read");
+            let (from, to) = (from.min(end), to.min(end));
+            assert_eq!(seen, &bytes[from..to.max(from)], "{from}..{to}");
+        }
+        let all = windows.get(&pack, 0..u64::MAX).expect("read");
+        assert_eq!(all, &bytes[..end]);
+        windows.shrink();
+        assert!(windows.0.iter().all(|window| window.bytes.len() <= MAX));
+        assert!(windows.0.len() < COUNT);
     }
 }
