@@ -59,10 +59,14 @@ impl Windows {
         let near = self.0.iter().rfind(|window| window.is_near(pack, range));
         let wanted = near.map_or(MIN, |near| MAX.min(2 * near.wanted));
         let is_backward = near.is_some_and(|near| range.start < near.at);
-        let oldest = (self.0.len() >= COUNT).then(|| self.0.remove(0));
-        let mut bytes = oldest.map(|window| window.bytes).unwrap_or_default();
         let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         let length = length.max(wanted);
+        if length > MAX {
+            // One of that kind is enough.
+            self.shrink();
+        }
+        let oldest = (self.0.len() >= COUNT).then(|| self.0.remove(0));
+        let mut bytes = oldest.map(|window| window.bytes).unwrap_or_default();
         if bytes.len() < length {
             bytes.resize(length, 0);
         }
@@ -133,10 +137,17 @@ mod tests {
             let (from, to) = (from.min(end), to.min(end));
             assert_eq!(seen, &bytes[from..to.max(from)], "{from}..{to}");
         }
-        let all = windows.get(&pack, 0..u64::MAX).expect("read");
-        assert_eq!(all, &bytes[..end]);
+        let large = |windows: &Windows| {
+            let is_large = |window: &&Window| window.bytes.len() > MAX;
+            windows.0.iter().filter(is_large).count()
+        };
+        for range in [100..200_000, 300_000..500_000, 400_000..u64::MAX] {
+            let seen = windows.get(&pack, range.clone()).expect("read");
+            let to = usize::try_from(range.end).expect("a size").min(end);
+            assert!(seen == &bytes[usize::try_from(range.start).expect("a size")..to]);
+            assert_eq!(large(&windows), 1);
+        }
         windows.shrink();
-        assert!(windows.0.iter().all(|window| window.bytes.len() <= MAX));
-        assert!(windows.0.len() < COUNT);
+        assert_eq!(large(&windows), 0);
     }
 }
