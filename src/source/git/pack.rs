@@ -107,36 +107,9 @@ impl Pack {
         offsets: &[u64],
         mut take: impl FnMut(usize, io::Result<Entry>),
     ) {
-        // Where entries are small, one read covers many of them.
-        let size = self.end / offsets.len().max(1) as u64;
-        let window = if size < 8 * 1024 {
-            64 * 1024
-        } else {
-            ENTRY_HEAD
-        };
-        let mut buffer = vec![0; window];
-        let (mut start, mut end) = (0, 0);
+        let mut windows = Windows::new();
         for (at, &offset) in offsets.iter().enumerate().rev() {
-            let wanted = (offset + ENTRY_HEAD as u64).min(self.end);
-            if offset >= self.end {
-                take(at, Err(invalid("an offset outside of the pack")));
-                continue;
-            }
-            if offset < start || wanted > end {
-                start = wanted.saturating_sub(window as u64);
-                end = match self.read_at(&mut buffer, start) {
-                    Ok(count) => start + count as u64,
-                    Err(error) => {
-                        (start, end) = (0, 0);
-                        take(at, Err(error));
-                        continue;
-                    }
-                };
-            }
-            let range = |offset: u64| usize::try_from(offset - start).unwrap_or(usize::MAX);
-            let head = &buffer[range(offset).min(window)..range(wanted.min(end)).min(window)];
-            let entry = Entry::from_bytes(head, offset, self.hash);
-            take(at, entry.map_err(|error| invalid(error.to_string())));
+            take(at, self.entry(offset, offset, &mut windows));
         }
     }
 
