@@ -40,6 +40,21 @@ pub fn from_here(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
+/// A regular file, of which the last part of the path is no link; anything else
+/// is [`io::ErrorKind::InvalidInput`].
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
 /// The root of a host. Paths are the host's; a link leads where it leads on
 /// that host, and never out of the root.
 #[derive(Clone, Copy)]
@@ -106,7 +121,7 @@ impl Root<'_> {
     /// [`io::ErrorKind::InvalidInput`] for what is no regular file,
     /// [`io::ErrorKind::FileTooLarge`] for one above 1 MiB.
     pub fn read(&self, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-        let file = self.open(path)?;
+        let file = open_regular(&self.here(&self.resolve(path)?))?;
         let file = Sparing::new(&file, file.metadata()?.len());
         let mut content = Zeroizing::new(Vec::new());
         file.read_to(MAX_BYTES + 1, &mut content)?;
@@ -114,19 +129,6 @@ impl Root<'_> {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(content)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<File> {
-        let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(self.here(&self.resolve(path)?))?;
-        if file.metadata()?.is_file() {
-            Ok(file)
-        } else {
-            Err(io::ErrorKind::InvalidInput.into())
-        }
     }
 
     /// The names in a directory, sorted. One that is not there has none.

@@ -1,14 +1,10 @@
 //! What the specifiers of systemd.unit(5) say of the host, as far as its files
 //! tell it.
 
-use std::fs::{Metadata, OpenOptions};
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
-use crate::host::{Omitted, Root, environment_file, from_here};
+use crate::host::{Omitted, Root, environment_file, from_here, open_regular};
 
 /// The name that the host has now, and the one that it boots with.
 const HOSTNAME_NOW: &str = "/proc/sys/kernel/hostname";
@@ -91,13 +87,7 @@ impl Facts {
 
 /// What the kernel says; in an image anything may stand there.
 fn hostname_now(root: &Path) -> Option<Vec<u8>> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(from_here(root, Path::new(HOSTNAME_NOW)))
-        .ok()?;
-    file.metadata().ok().filter(Metadata::is_file)?;
+    let file = open_regular(&from_here(root, Path::new(HOSTNAME_NOW))).ok()?;
     let mut name = Vec::new();
     file.take(MAX_NAME).read_to_end(&mut name).ok()?;
     Some(name)
