@@ -48,6 +48,9 @@ const MAX_FINDINGS: usize = 10_000;
 /// Findings that another one may turn out to be a version of.
 const MAX_VERSIONS: usize = 100_000;
 
+// What is there of a content that is not wholly made is what is looked at.
+const _: () = assert!(Scanner::LOOKED_AT <= Changed::NEAR);
+
 /// What is scanned, and how.
 #[derive(Debug)]
 pub struct Settings {
@@ -211,6 +214,20 @@ impl Holder for Examiner<'_> {
         look
     }
 
+    fn passes(&mut self, changed: Changed<'_>, coverage: &mut Coverage) -> bool {
+        let Changed {
+            bytes,
+            changes,
+            reach,
+        } = changed;
+        let passes = self.scanner.passes(bytes, changes, reach);
+        if passes {
+            self.count_bytes(bytes.len(), coverage);
+            self.count(coverage);
+        }
+        passes
+    }
+
     fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage) {
         if let Some(detection) = self.held.get_mut(held.0).and_then(Option::take) {
             self.matches_held -= detection.matches.len();
@@ -225,6 +242,13 @@ impl Examiner<'_> {
         self.progress.blobs.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn count_bytes(&self, count: usize, coverage: &mut Coverage) {
+        coverage.bytes += count as u64;
+        self.progress
+            .bytes
+            .fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     fn examine(
         &mut self,
         changed: Changed<'_>,
@@ -236,9 +260,7 @@ impl Examiner<'_> {
             changes,
             reach,
         } = changed;
-        let count = bytes.len() as u64;
-        coverage.bytes += count;
-        self.progress.bytes.fetch_add(count, Ordering::Relaxed);
+        self.count_bytes(bytes.len(), coverage);
         let (detection, reach) = self.scanner.examine(bytes, changes, reach);
         look.reach = reach;
         detection
@@ -253,10 +275,7 @@ impl Examiner<'_> {
                 Err(error) => return Err(error),
             };
             self.scanner.advance(count);
-            coverage.bytes += count as u64;
-            self.progress
-                .bytes
-                .fetch_add(count as u64, Ordering::Relaxed);
+            self.count_bytes(count, coverage);
             if self.is_over() {
                 return Err(io::ErrorKind::TimedOut.into());
             }

@@ -69,6 +69,12 @@ pub struct Changed<'a> {
     pub reach: usize,
 }
 
+impl Changed<'_> {
+    /// Bytes at the start and end of a content, and beyond the reach of its
+    /// changes, that are enough for [`Holder::passes`].
+    pub const NEAR: usize = 1024;
+}
+
 impl std::fmt::Debug for Content<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -131,6 +137,11 @@ pub trait Holder: Visitor {
     /// Reads the content to its end and holds back what was found until
     /// [`tell`](Self::tell).
     fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look;
+
+    /// Whether a content surely means nothing, of which only the reach of its
+    /// changes and [`Changed::NEAR`] bytes more are there, and any others in the
+    /// place of the rest. It is read then, and counted.
+    fn passes(&mut self, changed: Changed<'_>, coverage: &mut Coverage) -> bool;
 
     /// Reports what was held back, now that its place is known. Each is told
     /// once, by the visitor that held it.

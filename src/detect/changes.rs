@@ -8,16 +8,27 @@ use memchr::memchr;
 use super::encoding::base64;
 use super::layer::Marks;
 use super::matches::Detection;
+use super::name;
 use super::prefilter::{self, Anchor, Hit};
 use super::sighting::Sightings;
-use super::window::{Scanner, WINDOW, is_text};
+use super::window::{Scanner, TEXT_HEAD, WINDOW, is_text};
 
 /// Bytes on each side of a hit that decide what it means, unless it may be
 /// part of a long encoded text: a name, the words of AWS around it and the
 /// value behind it, spelled out or in many literals.
 const NEAR: usize = 2048;
 
+const _: () = {
+    assert!(prefilter::PROBED + base64::LOOKED_AT <= Scanner::LOOKED_AT);
+    assert!(prefilter::OVERLAP + name::LOOKED_AT <= Scanner::LOOKED_AT);
+    assert!(TEXT_HEAD <= Scanner::LOOKED_AT);
+};
+
 impl Scanner<'_> {
+    /// Bytes beyond the reach of a change that decide whether a hit there is
+    /// worth more than a glance.
+    pub const LOOKED_AT: usize = 1024;
+
     /// What is in a blob that is in memory, looked at where it is, and how far
     /// from its changes one has to look in the next version of it; `None` for
     /// all of that.
@@ -32,16 +43,12 @@ impl Scanner<'_> {
     ) -> (Detection, Option<usize>) {
         let reach = reach.max(prefilter::OVERLAP);
         let is_all = matches!(changes, [change] if *change == (0..bytes.len()));
-        for range in grown(changes, reach, bytes.len()) {
-            self.search(bytes, range);
-        }
+        self.search_near(bytes, changes, reach);
         let is_marked = !self.hits.is_empty();
         let is_probed = !(is_all && is_marked);
         let is_text = is_text(bytes);
         if is_probed && is_text {
-            for range in grown(changes, prefilter::LONGEST_STRIDE, bytes.len()) {
-                prefilter::probe(bytes, range.start, range.end, 0, &mut self.hits);
-            }
+            self.probe_near(bytes, changes);
         }
         if self.hits.is_empty() {
             // In what is no text nothing was probed.
@@ -50,16 +57,46 @@ impl Scanner<'_> {
         if is_all {
             return self.examine_all(bytes, is_probed);
         }
-        // A NUL makes other data of the text around it.
-        let has_nul = |change: &Range<usize>| memchr(0, &bytes[change.clone()]).is_some();
-        if is_text && self.is_near(bytes) && !changes.iter().any(has_nul) && self.is_nothing(bytes)
-        {
+        if is_text && self.is_near(bytes) && !has_nul(bytes, changes) && self.is_nothing(bytes) {
             let reach = if is_marked { NEAR } else { reach };
             return (Detection::default(), Some(reach));
         }
         self.hits.clear();
         self.search(bytes, 0..bytes.len());
         self.examine_all(bytes, false)
+    }
+
+    /// Whether [`examine`](Self::examine) would surely find nothing, told by
+    /// what is near the changes alone: [`LOOKED_AT`](Self::LOOKED_AT) bytes more
+    /// than `reach` on each side of them, and as many at the start.
+    pub fn passes(&mut self, bytes: &[u8], changes: &[Range<usize>], reach: usize) -> bool {
+        if !is_text(bytes) {
+            return false;
+        }
+        self.search_near(bytes, changes, reach.max(prefilter::OVERLAP));
+        self.probe_near(bytes, changes);
+        if self.hits.is_empty() {
+            return true;
+        }
+        let mut hits = self.hits.drain(..);
+        let means_nothing = hits.all(|hit| match hit.anchor {
+            Anchor::Base64Text => !base64::looks_encoded(bytes, hit.at),
+            Anchor::SecretName => !name::is_of_secret(bytes, hit.at),
+            _ => false,
+        });
+        means_nothing && !has_nul(bytes, changes)
+    }
+
+    fn search_near(&mut self, bytes: &[u8], changes: &[Range<usize>], reach: usize) {
+        for range in grown(changes, bytes.len(), |_| reach) {
+            self.search(bytes, range);
+        }
+    }
+
+    fn probe_near(&mut self, bytes: &[u8], changes: &[Range<usize>]) {
+        for range in grown(changes, bytes.len(), prefilter::probe_reach) {
+            prefilter::probe(bytes, range.start, range.end, 0, &mut self.hits);
+        }
     }
 
     /// Follows the hits, which are all that the literals gave, and with those
@@ -105,13 +142,23 @@ impl Scanner<'_> {
     }
 }
 
-/// The ranges with `by` bytes more on each side, those that then meet as one.
+/// Whether a NUL came in, which makes other data of the text around it.
+fn has_nul(bytes: &[u8], changes: &[Range<usize>]) -> bool {
+    let has_nul = |change: &Range<usize>| memchr(0, &bytes[change.clone()]).is_some();
+    changes.iter().any(has_nul)
+}
+
+/// The ranges with as many bytes more on each side as `by` tells for their end,
+/// those that then meet as one.
 fn grown(
     ranges: &[Range<usize>],
-    by: usize,
     len: usize,
-) -> impl Iterator<Item = Range<usize>> + '_ {
-    let grow = move |range: &Range<usize>| range.start.saturating_sub(by)..len.min(range.end + by);
+    by: impl Fn(usize) -> usize,
+) -> impl Iterator<Item = Range<usize>> {
+    let grow = move |range: &Range<usize>| {
+        let by = by(range.end);
+        range.start.saturating_sub(by)..len.min(range.end + by)
+    };
     let mut rest = ranges.iter().map(grow).peekable();
     std::iter::from_fn(move || {
         let mut range = rest.next()?;
@@ -124,6 +171,8 @@ fn grown(
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use ::base64::prelude::*;
 
     use super::*;
@@ -154,10 +203,9 @@ mod tests {
             let whole = format!("{before}{added}{}", lines(&mut pick, 30));
             let changes = before.len()..before.len() + added.len();
             let mut scanner = Scanner::new(&detector);
-            let (of_all, reach) =
-                scanner.examine(whole.as_bytes(), std::slice::from_ref(&(0..whole.len())), 0);
+            let (of_all, reach) = scanner.examine(whole.as_bytes(), from_ref(&(0..whole.len())), 0);
             assert_eq!(reach, None, "{whole}");
-            let (of_change, reach) = scanner.examine(whole.as_bytes(), &[changes], 0);
+            let (of_change, reach) = scanner.examine(whole.as_bytes(), from_ref(&changes), 0);
             let ids = |detection: &Detection| -> Vec<String> {
                 let ids = detection
                     .matches
@@ -168,12 +216,68 @@ mod tests {
             assert_eq!(ids(&of_all), [id], "{whole}");
             assert_eq!(ids(&of_change), ids(&of_all), "{whole}");
             assert_eq!(reach, None, "{whole}");
-            let (nothing, reach) = scanner.examine(
-                before.as_bytes(),
-                std::slice::from_ref(&(0..before.len())),
-                0,
-            );
+            assert!(!scanner.passes(whole.as_bytes(), &[changes], 0), "{whole}");
+            let (nothing, reach) =
+                scanner.examine(before.as_bytes(), from_ref(&(0..before.len())), 0);
             assert!(nothing.is_empty() && reach.is_some(), "{before}");
         }
+    }
+
+    #[test]
+    fn what_passes_by_what_is_near_its_changes_means_nothing() {
+        const PIECES: [&str; 5] = [
+            "a line like any other\n",
+            "commit 9fceb02d0ae598e95dc970b74767f19372d61af8\n",
+            "the secret of a good soup\n",
+            "client_secret: see elsewhere\n",
+            "\u{e9}t\u{e9}\n",
+        ];
+        let detector = Detector::new(4);
+        let mut scanner = Scanner::new(&detector);
+        let mut random = fastrand::Rng::with_seed(8);
+        let mut text = |lines: usize, with_key: bool| -> String {
+            let mut pick = || PIECES[random.usize(..PIECES.len())];
+            let mut text: String = (0..lines).map(|_| pick()).collect();
+            if with_key {
+                let mut pick =
+                    |alphabet: &[u8]| char::from(alphabet[random.usize(..alphabet.len())]);
+                text += "AKIA";
+                text.extend((0..16).map(|_| pick(b"QRSTUVWXYZ234567")));
+                text += "\n";
+            }
+            text
+        };
+        let (mut passed, mut found) = (0, 0);
+        for round in 0..2_000 {
+            let before = text(round % 701, false);
+            let (nothing, reach) =
+                scanner.examine(before.as_bytes(), from_ref(&(0..before.len())), 0);
+            let Some(reach) = reach.filter(|_| nothing.is_empty()) else {
+                continue;
+            };
+            let lines: Vec<usize> = before.match_indices('\n').map(|(at, _)| at + 1).collect();
+            let at = lines.get(round % 31).copied().unwrap_or(before.len());
+            let added = text(round % 3, round % 7 == 0);
+            let whole = format!("{}{added}{}", &before[..at], &before[at..]);
+            let changes = at..at + added.len();
+            let near = reach + Scanner::LOOKED_AT;
+            let mut bytes = whole.clone().into_bytes();
+            let others = |at: usize| {
+                at >= near
+                    && at + near < whole.len()
+                    && at.abs_diff(changes.start) > near
+                    && at.abs_diff(changes.end) > near
+            };
+            for place in (0..bytes.len()).filter(|at| others(*at)) {
+                bytes[place] = b'A';
+            }
+            let (detection, _) = scanner.examine(whole.as_bytes(), from_ref(&(0..whole.len())), 0);
+            if scanner.passes(&bytes, &[changes], reach) {
+                assert!(detection.is_empty(), "{whole}");
+                passed += 1;
+            }
+            found += usize::from(!detection.is_empty());
+        }
+        assert!(passed > 500 && found > 100, "{passed} and {found}");
     }
 }

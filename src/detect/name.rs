@@ -21,6 +21,15 @@ const MAX_LINES: usize = 3;
 /// Longest identifier looked at on each side.
 const MAX_NAME: usize = 48;
 
+/// Bytes on each side of a name that decide whether a loose one is one of AWS.
+const AROUND: usize = 384;
+
+/// Bytes on each side of a literal that decide what it is the name of.
+pub(super) const LOOKED_AT: usize = AROUND + MAX_NAME + MAX_REST;
+
+/// Longest rest of a name that is written as words of its own.
+const MAX_REST: usize = 16;
+
 /// Bytes of `ecret`, the literal that is searched for.
 const LITERAL_LEN: usize = 5;
 
@@ -39,6 +48,12 @@ pub(super) enum Value {
     Missing,
     /// It is no name of a secret access key.
     OfAnother,
+}
+
+/// Whether the literal at `at` is part of the name of a secret access key.
+pub(super) fn is_of_secret(bytes: &[u8], at: usize) -> bool {
+    let (start, end) = extent(bytes, at);
+    classify(bytes, (start, at, end)) != Named::No
 }
 
 /// The secret whose name contains the literal at `at`.
@@ -101,7 +116,7 @@ fn extent(bytes: &[u8], at: usize) -> (usize, usize) {
             .iter()
             .take_while(|byte| part(byte) && **byte != b' ')
             .count();
-    let spelled = spelled_out(&bytes[end..bytes.len().min(end + 16)]);
+    let spelled = spelled_out(&bytes[end..bytes.len().min(end + MAX_REST)]);
     (start, end + spelled)
 }
 
@@ -218,7 +233,6 @@ pub(super) fn is_of_another(bytes: &[u8], at: usize) -> bool {
 
 /// Whether the text around a loose name speaks of AWS.
 fn near_aws(bytes: &[u8], start: usize, end: usize) -> bool {
-    const AROUND: usize = 384;
     let text =
         bytes[start.saturating_sub(AROUND)..bytes.len().min(end + AROUND)].to_ascii_lowercase();
     NEAR_AWS.find(&text).is_some()

@@ -125,13 +125,13 @@ pub(super) const OVERLAP: usize = LONGEST - 1;
 
 /// Distance of two probes up to a place in the blob. The starts of files are a
 /// small part of all bytes, and hold most of the secrets.
-const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 96), (u64::MAX, LONGEST_STRIDE)];
+const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 92), (u64::MAX, LONGEST_STRIDE)];
 
-/// A text that is longer reaches a probe this far from any of its bytes.
-pub(super) const LONGEST_STRIDE: usize = 512;
+const LONGEST_STRIDE: usize = 508;
 
-/// Characters of base64 that a probe has to see at once.
-const PROBE_LEN: usize = 8;
+/// Characters of base64 that a probe has to see at once: as many as a text of
+/// [`MIN_TEXT`] surely has behind one of the probes of the shortest stride.
+const PROBE_LEN: usize = MIN_TEXT + 1 - STRIDES[0].1;
 
 /// Characters below which a text is not decoded for its look: an access key
 /// ID in base64 in base64 has 36, padding left out.
@@ -183,6 +183,18 @@ pub(super) fn probe(bytes: &[u8], from: usize, to: usize, base: u64, hits: &mut 
         }
     }
 }
+
+/// A text that is as long as a probe needs reaches one this far from any of its
+/// bytes before `at`.
+pub(super) fn probe_reach(at: usize) -> usize {
+    let is_before = |(end, _): &&(u64, usize)| at as u64 <= *end;
+    let stride = STRIDES.iter().find(is_before);
+    stride.map_or(LONGEST_STRIDE, |(_, stride)| *stride) + PROBE_LEN
+}
+
+/// Bytes from a change to the furthest one that decides what the probes near it
+/// report.
+pub(super) const PROBED: usize = LONGEST_STRIDE + 2 * PROBE_LEN + MIN_TEXT;
 
 fn probe_every(stride: usize, bytes: &[u8], from: usize, to: usize, hits: &mut Vec<Hit>) {
     let last = to.min(bytes.len().saturating_sub(PROBE_LEN));

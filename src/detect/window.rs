@@ -50,7 +50,7 @@ fn continuation_bytes(bytes: &[u8], before: Option<u64>) -> Option<u64> {
 }
 
 /// Bytes at the start of a blob in which a NUL tells that it is no text.
-const TEXT_HEAD: usize = 1024;
+pub(super) const TEXT_HEAD: usize = 1024;
 
 pub(super) fn is_text(head: &[u8]) -> bool {
     memchr(0, &head[..head.len().min(TEXT_HEAD)]).is_none()

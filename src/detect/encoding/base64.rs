@@ -116,16 +116,19 @@ pub(in crate::detect) fn decode_text(
     decoded.filter(|decoded| is_text(&decoded.bytes))
 }
 
+/// Bytes on each side of a place that decide whether it looks encoded.
+pub(in crate::detect) const LOOKED_AT: usize = 3 * NEAR;
+
 /// Whether the characters around `at` decode to text at any alignment. Most do
 /// not, so this is done with few instructions.
-fn looks_encoded(bytes: &[u8], at: usize) -> bool {
+pub(in crate::detect) fn looks_encoded(bytes: &[u8], at: usize) -> bool {
     let mut start = at;
     while at - start < NEAR && start > 0 && value(bytes[start - 1]) <= LINE_END {
         start -= 1;
     }
     let mut text = [0; NEAR + 4];
     let mut len = 0;
-    for byte in bytes[start..].iter().take(3 * NEAR) {
+    for byte in bytes[start..].iter().take(LOOKED_AT) {
         let value = value(*byte);
         if value > LINE_END || len == text.len() {
             break;

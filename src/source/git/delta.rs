@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::inflate::{invalid, too_large};
+use super::inflate::{bounded, invalid};
 
 /// Bytes between two changes that are looked at as one.
 const JOINED: usize = 64;
@@ -26,6 +26,12 @@ fn size(bytes: &[u8]) -> io::Result<(u64, &[u8])> {
     Err(invalid("a delta without its sizes"))
 }
 
+/// Bytes of the object that a delta makes; refuses more than `limit`.
+pub(super) fn made_size(delta: &[u8], limit: usize) -> io::Result<usize> {
+    let (_, size, _) = sizes(delta)?;
+    bounded(size, limit)
+}
+
 /// Makes the object of `base` and `delta` in `output`, whose content goes;
 /// refuses one of more than `limit` bytes.
 pub(super) fn apply(
@@ -34,7 +40,8 @@ pub(super) fn apply(
     limit: usize,
     output: &mut Vec<u8>,
 ) -> io::Result<()> {
-    apply_and_tell(base, delta, limit, output, |_| {})
+    clear_for(delta, limit, output)?;
+    each_piece(base, delta, |piece, _| output.extend_from_slice(piece))
 }
 
 /// As [`apply`], and gives `changes` what of the object is not of the base, in
@@ -47,36 +54,67 @@ pub(super) fn apply_noting(
     output: &mut Vec<u8>,
     changes: &mut Vec<Range<usize>>,
 ) -> io::Result<()> {
+    clear_for(delta, limit, output)?;
     changes.clear();
-    apply_and_tell(base, delta, limit, output, |piece| {
-        match changes.last_mut() {
-            Some(last) if piece.start <= last.end + JOINED => last.end = piece.end,
-            _ => changes.push(piece),
-        }
+    each_piece(base, delta, |piece, is_new| {
+        let start = output.len();
+        output.extend_from_slice(piece);
+        note(changes, start..if is_new { output.len() } else { start });
     })
 }
 
-/// Makes the object, and tells of each inserted piece and each edge.
-fn apply_and_tell(
+/// As [`apply_noting`], but makes only so many bytes of the object as `near`
+/// tells at its start, at its end, and on each side of its changes; what else
+/// `output`, which is as long as the object, holds stays as it is.
+pub(super) fn apply_near(
     base: &[u8],
     delta: &[u8],
-    limit: usize,
-    output: &mut Vec<u8>,
-    mut tell: impl FnMut(Range<usize>),
+    near: usize,
+    output: &mut [u8],
+    changes: &mut Vec<Range<usize>>,
 ) -> io::Result<()> {
+    changes.clear();
+    let mut start = 0;
+    each_piece(base, delta, |piece, is_new| {
+        let end = start + piece.len();
+        let made = &mut output[start..end];
+        match piece.len().checked_sub(near) {
+            Some(last) if last > near => {
+                made[..near].copy_from_slice(&piece[..near]);
+                made[last..].copy_from_slice(&piece[last..]);
+            }
+            _ => made.copy_from_slice(piece),
+        }
+        note(changes, start..if is_new { end } else { start });
+        start = end;
+    })
+}
+
+/// Adds a piece that was inserted, or the edge of one that was copied.
+fn note(changes: &mut Vec<Range<usize>>, piece: Range<usize>) {
+    match changes.last_mut() {
+        Some(last) if piece.start <= last.end + JOINED => last.end = piece.end,
+        _ => changes.push(piece),
+    }
+}
+
+fn clear_for(delta: &[u8], limit: usize, output: &mut Vec<u8>) -> io::Result<()> {
+    output.clear();
+    output.reserve(made_size(delta, limit)?);
+    Ok(())
+}
+
+/// Gives `take` the pieces that make the object, in order, and whether each is
+/// inserted; together they are not longer than the delta says.
+fn each_piece(base: &[u8], delta: &[u8], mut take: impl FnMut(&[u8], bool)) -> io::Result<()> {
     let (base_size, size, mut rest) = sizes(delta)?;
     if base_size != base.len() as u64 {
         return Err(invalid("a delta for another base"));
     }
-    let size = usize::try_from(size)
-        .ok()
-        .filter(|size| *size <= limit)
-        .ok_or_else(too_large)?;
-    output.clear();
-    output.reserve(size);
+    let mut missing = size;
     while let Some((&command, tail)) = rest.split_first() {
-        let start = output.len();
-        let piece = if command & 0x80 == 0 {
+        let is_new = command & 0x80 == 0;
+        let piece = if is_new {
             let (piece, tail) = tail
                 .split_at_checked(usize::from(command))
                 .filter(|_| command != 0)
@@ -91,14 +129,12 @@ fn apply_and_tell(
             base.get(from..from + length)
                 .ok_or_else(|| invalid("a delta that copies from nowhere"))?
         };
-        if piece.len() > size - output.len() {
-            return Err(invalid("a delta that makes more than it says"));
-        }
-        output.extend_from_slice(piece);
-        let is_new = command & 0x80 == 0;
-        tell(start..if is_new { output.len() } else { start });
+        missing = missing
+            .checked_sub(piece.len() as u64)
+            .ok_or_else(|| invalid("a delta that makes more than it says"))?;
+        take(piece, is_new);
     }
-    if output.len() != size {
+    if missing > 0 {
         return Err(invalid("a delta that makes less than it says"));
     }
     Ok(())
@@ -152,6 +188,47 @@ mod tests {
             b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
         ] {
             assert!(made(base, delta).is_err(), "{delta:?}");
+        }
+    }
+
+    #[test]
+    fn near_the_changes_and_the_ends_all_is_made() {
+        const NEAR: usize = 50;
+        let mut random = fastrand::Rng::with_seed(6);
+        let base: Vec<u8> = (0..2000).map(|_| random.u8(..)).collect();
+        let size = |size: usize| {
+            [0x80 | (size % 128), size / 128].map(|byte| u8::try_from(byte).expect("a size"))
+        };
+        for _ in 0..500 {
+            let (mut pieces, mut made) = (Vec::new(), 0);
+            for _ in 0..random.usize(1..8) {
+                if random.bool() {
+                    let length = random.u8(1..100);
+                    pieces.push(length);
+                    pieces.extend((0..length).map(|_| random.u8(..)));
+                    made += usize::from(length);
+                } else {
+                    let (from, length) = (random.u16(..1000), random.u16(1..1000));
+                    pieces.push(0b1011_0011);
+                    pieces.extend([from, length].map(u16::to_le_bytes).as_flattened());
+                    made += usize::from(length);
+                }
+            }
+            let delta = [&size(base.len())[..], &size(made), &pieces].concat();
+            let (mut whole, mut changes) = (Vec::new(), Vec::new());
+            apply_noting(&base, &delta, 16_000, &mut whole, &mut changes).expect("a delta");
+            let (mut partly, mut same) = (vec![0; made], Vec::new());
+            apply_near(&base, &delta, NEAR, &mut partly, &mut same).expect("a delta");
+            assert_eq!(same, changes);
+            let is_near = |at: usize| {
+                let near = |change: &Range<usize>| {
+                    change.start.saturating_sub(NEAR) <= at && at < change.end + NEAR
+                };
+                at < NEAR || at + NEAR >= made || changes.iter().any(near)
+            };
+            for at in (0..made).filter(|at| is_near(*at)) {
+                assert_eq!(partly[at], whole[at], "{at} of {changes:?}");
+            }
         }
     }
 }

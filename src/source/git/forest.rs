@@ -3,7 +3,6 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::io;
 
 use gix_hash::ObjectId;
 use gix_object::Kind;
@@ -171,12 +170,4 @@ impl Forest {
         let reached: u64 = roots.chain(waiting).map(|node| self.size(node)).sum();
         self.bad = self.bad.max(self.offsets.len() as u64 - reached);
     }
-}
-
-/// Reading an entry that claims more memory than there may be is refused.
-pub(super) fn bounded(size: u64, limit: usize) -> io::Result<usize> {
-    usize::try_from(size)
-        .ok()
-        .filter(|size| *size <= limit)
-        .ok_or_else(super::inflate::too_large)
 }

@@ -112,3 +112,11 @@ pub(super) fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>)
 pub(super) fn too_large() -> io::Error {
     io::ErrorKind::FileTooLarge.into()
 }
+
+/// Reading an entry that claims more memory than there may be is refused.
+pub(super) fn bounded(size: u64, limit: usize) -> io::Result<usize> {
+    usize::try_from(size)
+        .ok()
+        .filter(|size| *size <= limit)
+        .ok_or_else(too_large)
+}

@@ -12,9 +12,8 @@ use gix_object::Kind;
 use gix_pack::data::entry::Header;
 
 use super::delta;
-use super::forest::bounded;
 use super::index::Index;
-use super::inflate::{Inflater, Inflating, invalid};
+use super::inflate::{Inflater, Inflating, bounded, invalid};
 use super::pack::{Pack, sized};
 use super::windows::Windows;
 use crate::source::files::open_regular;

@@ -17,8 +17,8 @@ use gix_object::Kind;
 use gix_pack::data::Entry;
 
 use super::delta;
-use super::forest::{Forest, NONE, bounded};
-use super::inflate::invalid;
+use super::forest::{Forest, NONE};
+use super::inflate::{bounded, invalid};
 use super::pack::{Pack, sized};
 use super::worker::{Buffers, CommitAt, Worker};
 use crate::source::files::lock;
@@ -167,7 +167,7 @@ impl<'a> Traversal<'a> {
             let (node, reach) = (step.node, step.reach);
             let base = self.base(worker, step, &mut stack, &mut held);
             let made = base.and_then(|base| {
-                let object = self.make(worker, node, &base);
+                let object = self.make(worker, node, kind, &base, reach);
                 if let Some(bytes) = Rc::into_inner(base) {
                     held = held.saturating_sub(bytes.capacity());
                     worker.buffers.recycle(bytes);
@@ -175,7 +175,8 @@ impl<'a> Traversal<'a> {
                 object
             });
             let object = match made {
-                Ok(made) => made,
+                Ok(Some(made)) => made,
+                Ok(None) => continue,
                 Err(error) => {
                     self.lose(&error, node);
                     continue;
@@ -281,7 +282,7 @@ impl<'a> Traversal<'a> {
                 &mut buffers.windows,
                 instructions,
             )?;
-            let mut made = buffers.take(made_size(instructions)?);
+            let mut made = buffers.take(delta::made_size(instructions, MAX_HELD)?);
             delta::apply(&bytes, instructions, MAX_HELD, &mut made)?;
             buffers.recycle(std::mem::replace(&mut bytes, made));
             buffers.delta = delta;
@@ -289,18 +290,41 @@ impl<'a> Traversal<'a> {
         Ok(bytes)
     }
 
-    /// An object from its base, with what changed noted.
-    fn make(&self, worker: &mut Worker<'_>, node: u32, base: &[u8]) -> io::Result<Vec<u8>> {
+    /// An object from its base, with what changed noted; `None` if it means
+    /// nothing and nothing is made from it, so that all of it is not needed.
+    fn make(
+        &self,
+        worker: &mut Worker<'_>,
+        node: u32,
+        kind: Kind,
+        base: &[u8],
+        reach: Option<usize>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        let is_last = kind == Kind::Blob && self.ids.is_none() && !self.forest.has_children(node);
+        if is_last && self.forest.is_known(node) {
+            return Ok(None);
+        }
         let entry = self.entry(worker, node)?;
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
         let mut delta = std::mem::take(&mut worker.buffers.delta);
         let instructions = sized(&mut delta, size);
         self.inflate(worker, node, &entry, instructions)?;
-        let mut object = worker.buffers.take(made_size(instructions)?);
-        let changes = &mut worker.buffers.changes;
-        delta::apply_noting(base, instructions, MAX_HELD, &mut object, changes)?;
+        let passes = match reach.filter(|_| is_last) {
+            Some(reach) => worker.passes(base, instructions, reach)?,
+            None => false,
+        };
+        let made = if passes {
+            None
+        } else {
+            let mut object = worker
+                .buffers
+                .take(delta::made_size(instructions, MAX_HELD)?);
+            let changes = &mut worker.buffers.changes;
+            delta::apply_noting(base, instructions, MAX_HELD, &mut object, changes)?;
+            Some(object)
+        };
         worker.buffers.delta = delta;
-        Ok(object)
+        Ok(made)
     }
 
     fn entry(&self, worker: &mut Worker<'_>, node: u32) -> io::Result<Entry> {
@@ -408,10 +432,4 @@ impl<'a> Traversal<'a> {
         };
         count.fetch_add(self.forest.size(node), Ordering::Relaxed);
     }
-}
-
-/// Bytes of the object that a delta makes.
-fn made_size(delta: &[u8]) -> io::Result<usize> {
-    let (_, size, _) = delta::sizes(delta)?;
-    bounded(size, MAX_HELD)
 }

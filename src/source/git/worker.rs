@@ -7,8 +7,10 @@ use std::ops::Range;
 use gix_hash::ObjectId;
 use gix_object::Kind;
 
+use super::delta;
 use super::inflate::Inflater;
 use super::members::{Findings, Members, Unplaced};
+use super::pack::sized;
 use super::windows::Windows;
 use crate::finding::{Coverage, SourceKind};
 use crate::source::archive::{self, Outcome};
@@ -35,13 +37,13 @@ pub(super) enum CommitAt {
 /// The largest buffer that is kept for the next object.
 const KEEP: usize = 1024 * 1024;
 
-/// The smallest buffer that is kept for a base to come: smaller ones cost
-/// nothing to make.
-const MIN_SPARE: usize = 64 * 1024;
+/// The smallest buffer that is kept for an object to come: smaller ones cost
+/// little to make.
+const MIN_SPARE: usize = 1024;
 
-/// Bytes of buffers that are kept for the next bases, and their number.
+/// Bytes of buffers that are kept for the next objects, and their number.
 const MAX_SPARE: usize = 3 * 1024 * 1024;
-const MAX_SPARES: usize = 8;
+const MAX_SPARES: usize = 12;
 
 /// Bytes that a buffer may have more than twice what is asked for: bases wait
 /// in them.
@@ -160,9 +162,8 @@ impl<'v> Worker<'v> {
         }
         let id = || gix_object::compute_hash(hash, kind, bytes).ok();
         let mut held = Vec::new();
-        let is_archive = kind == Kind::Blob
-            && (archive::at_start(bytes) || begins_as_pack(bytes) || archive::at_end(bytes));
-        let is_read = is_archive
+        let is_read = kind == Kind::Blob
+            && is_archive(bytes)
             && self.look_into(&mut held, &id, |settings, origin, visitor, coverage| {
                 archive::read_bytes(bytes, origin, settings, visitor, coverage)
             });
@@ -193,6 +194,25 @@ impl<'v> Worker<'v> {
             tag,
         });
         reach
+    }
+
+    /// Whether what a delta changes in a blob is enough to see that it means
+    /// nothing; `reach` is that of the base.
+    pub(super) fn passes(&mut self, base: &[u8], delta: &[u8], reach: usize) -> io::Result<bool> {
+        let Ok(size) = delta::made_size(delta, KEEP) else {
+            return Ok(false);
+        };
+        let Buffers {
+            object, changes, ..
+        } = &mut self.buffers;
+        let bytes = sized(object, size);
+        delta::apply_near(base, delta, reach + Changed::NEAR, bytes, changes)?;
+        let changed = Changed {
+            bytes,
+            changes,
+            reach,
+        };
+        Ok(!is_archive(bytes) && self.visitor.passes(changed, &mut self.coverage))
     }
 
     /// Looks into an object that is too large to be held. `again` opens it
@@ -288,6 +308,11 @@ impl<'v> Worker<'v> {
             self.commits.push(at);
         }
     }
+}
+
+/// Whether a blob looks as if an archive were to be found in it.
+fn is_archive(bytes: &[u8]) -> bool {
+    archive::at_start(bytes) || begins_as_pack(bytes) || archive::at_end(bytes)
 }
 
 /// Hashes what is read through it.
