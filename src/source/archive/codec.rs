@@ -4,6 +4,7 @@
 mod journal;
 mod lz4;
 mod lzma;
+pub(super) mod whole;
 mod zstd;
 
 use std::io::{self, Read};

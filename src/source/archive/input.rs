@@ -77,6 +77,8 @@ impl<'a> Section<'a> {
 enum Source<'a> {
     Section(Section<'a>),
     Stream(&'a mut dyn Read),
+    /// All is in the buffer.
+    Nothing,
 }
 
 /// What one layer reads from.
@@ -101,6 +103,15 @@ impl<'a> Input<'a> {
         Self::new(Source::Section(section), size)
     }
 
+    pub(super) fn held(bytes: Vec<u8>) -> Self {
+        Self {
+            end: bytes.len(),
+            taken: bytes.len() as u64,
+            buffer: bytes,
+            ..Self::new(Source::Nothing, 0)
+        }
+    }
+
     fn new(source: Source<'a>, size: usize) -> Self {
         Self {
             source,
@@ -116,7 +127,7 @@ impl<'a> Input<'a> {
     pub(super) fn as_section(&self) -> Option<Section<'a>> {
         match &self.source {
             Source::Section(section) => Some(*section),
-            Source::Stream(_) => None,
+            Source::Stream(_) | Source::Nothing => None,
         }
     }
 
@@ -130,6 +141,7 @@ impl<'a> Input<'a> {
             let read = match source {
                 Source::Section(section) => section.read_at(*taken, out),
                 Source::Stream(stream) => stream.read(out),
+                Source::Nothing => Ok(0),
             };
             match read {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -171,6 +183,23 @@ impl<'a> Input<'a> {
         }
         let end = self.end.min(self.start + len);
         Ok(&self.buffer[self.start..end])
+    }
+
+    /// All that is left, without reading it, if that is little.
+    pub(super) fn peek_all(&mut self) -> io::Result<Option<&[u8]>> {
+        let left = match &self.source {
+            Source::Section(section) => section.len.saturating_sub(self.at()),
+            // One byte more tells whether it ends there.
+            Source::Stream(_) | Source::Nothing => BUFFER as u64,
+        };
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        if most > BUFFER {
+            return Ok(None);
+        }
+        let is_known = self.as_section().is_some();
+        let len = self.peek(most)?.len();
+        let is_all = self.failure.is_none() && (is_known || len < most);
+        Ok(is_all.then(|| &self.buffer[self.start..self.start + len]))
     }
 
     /// Reads exactly `N` bytes, or fails.

@@ -7,7 +7,7 @@
 //! takes the note, counts it and goes on.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read};
 use std::time::Instant;
 
 use super::input::{Input, Section};
@@ -166,12 +166,33 @@ impl<'a> Walk<'a> {
         level: Level,
     ) -> io::Result<()> {
         let inside = level.inside_codec();
+        if codec == Codec::Gzip
+            && let Some(bytes) = input.peek_all()?
+            && let Some(whole) = codec::whole::gzip(bytes)
+        {
+            let count = bytes.len();
+            input.consume(count);
+            let result = self.open_whole(place, whole, inside);
+            return self.settle(result, place, input, inside.layer);
+        }
         let result = {
             let mut decoder = codec::decoder(self, codec, input, inside.layer);
             self.open(place, &mut Input::stream(&mut *decoder), inside)
         };
         let result = result.and_then(|()| self.behind(place, input, inside));
         self.settle(result, place, input, inside.layer)
+    }
+
+    /// Looks into what came out of a codec at once.
+    pub(super) fn open_whole(
+        &self,
+        place: &Place<'_>,
+        whole: Vec<u8>,
+        level: Level,
+    ) -> io::Result<()> {
+        let count = whole.len() as u64;
+        self.open(place, &mut Input::held(whole), level)?;
+        self.spend(count)
     }
 
     /// The zip that lies somewhere in a file that begins as something else.

@@ -97,6 +97,11 @@ fn open_entry(
         0 => return walk.open(place, input, level),
         8 => {
             let inside = level.inside_codec();
+            let whole = |bytes: &[u8]| codec::whole::deflate(bytes, entry.size, entry.crc);
+            if let Some(whole) = input.peek_all()?.and_then(whole) {
+                let result = walk.open_whole(place, whole, inside);
+                return walk.settle(result, place, input, inside.layer);
+            }
             let mut inflated = Summed::new(codec::deflate(walk, input, inside.layer));
             let result = walk.open(place, &mut Input::stream(&mut inflated), inside);
             let is_whole = inflated.is_whole(entry.crc);
