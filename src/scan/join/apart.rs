@@ -52,7 +52,9 @@ impl Key {
                 .find(|one: &&Assignment| one.name == name)
         };
         let (id, secret) = (named(ID)?, named(SECRET)?);
-        (omitted.count == 0).then_some(())?;
+        if omitted.count > 0 {
+            return None;
+        }
         Some(Self {
             id: AccessKeyId::parse(id.value.expose())?,
             secret: secret.value.clone(),
@@ -92,8 +94,8 @@ impl Key {
         })
     }
 
-    /// Whether a file in which `found` stands has the ID, or the secret, and
-    /// nothing else that goes with it.
+    /// Whether `found` is this half of the key, alone or with the other one,
+    /// and not half of another key.
     fn is_in(&self, found: &Match, half: Half) -> bool {
         let is_ours = |id: &AccessKeyId| *id == self.id;
         let (id, secret) = (&found.access_key_id, &found.secret);
@@ -220,8 +222,8 @@ fn made_whole(half: &Finding, whole: Match, settings: &Settings) -> Finding {
 }
 
 /// The keys that stand in two files, each with what it is, as far as it is
-/// certain: a secret is of one ID, so of two that units give it to one is
-/// wrong, and an ID of two secrets has but one that works in general.
+/// certain: a secret has one ID and an ID one secret, so where units make
+/// several of either, which of them is right cannot be told.
 fn belonging<'k>(keys: &'k [Key], detector: &Detector) -> Vec<(&'k Key, Match)> {
     let mut judged: HashMap<(&str, &str), Option<Match>> = HashMap::new();
     for key in keys {
