@@ -118,6 +118,14 @@ impl Scan {
             *version = usize::MAX;
         }
     }
+
+    fn keep_pair(&mut self, finding: &Finding, pair: Credentials) {
+        if self.pairs.len() < MAX_PAIRS {
+            let (id, fingerprint) = finding.credential();
+            let credential = (id.to_owned(), fingerprint.to_owned());
+            self.pairs.entry(credential).or_insert(pair);
+        }
+    }
 }
 
 /// How far a scan has come, for whoever watches it.
@@ -331,12 +339,8 @@ impl Examiner<'_> {
             };
             if results.findings.len() < MAX_FINDINGS {
                 self.progress.findings.fetch_add(1, Ordering::Relaxed);
-                if let Some(pair) = pair
-                    && results.pairs.len() < MAX_PAIRS
-                {
-                    let (id, fingerprint) = finding.credential();
-                    let credential = (id.to_owned(), fingerprint.to_owned());
-                    results.pairs.entry(credential).or_insert(pair);
+                if let Some(pair) = pair {
+                    results.keep_pair(&finding, pair);
                 }
                 results.findings.push(finding);
             } else {

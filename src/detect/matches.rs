@@ -9,7 +9,7 @@ use crate::finding::{AccessKeyId, Confidence, Mention, Rule, Structure};
 use crate::secret::Secret;
 
 /// One credential in one blob.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Match {
     pub rule: Rule,
     pub confidence: Confidence,

@@ -2,6 +2,7 @@
 //! take it from there, and with the processes that hold it: one statement in
 //! place of one for each of them.
 
+mod apart;
 mod definitions;
 
 use std::borrow::Cow;
@@ -11,10 +12,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Settings;
+use crate::detect::Detector;
 use crate::finding::{Finding, Holder, SkipReason, SourceKind, Usage, User};
 use crate::host::{Root, process};
 use crate::source::mounts::Mounts;
 use definitions::Definitions;
+
+pub(super) use apart::Joined;
 
 /// Files and directories looked up to learn who uses what: some seconds, where
 /// a host has a few thousand. Any user's units can name any number of files.
@@ -22,7 +26,12 @@ const MAX_LOOK_UPS: u64 = 1_000_000;
 
 /// Joins the findings of a scan. The host's units, containers and accounts
 /// are read only where a finding could be theirs.
-pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mounts) {
+pub(super) fn join(
+    findings: &mut Vec<Finding>,
+    settings: &Settings,
+    mounts: &Mounts,
+    detector: &Detector,
+) -> Joined {
     let holders = Holders::of(findings);
     let own = process::own_pid(&settings.root.join("proc"));
     let looked_up = AtomicU64::new(0);
@@ -49,8 +58,10 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mount
     let definitions = if places.is_empty() && !in_containers {
         Definitions::default()
     } else {
-        Definitions::read(root, mounts, &places)
+        let with_keys = findings.iter().any(apart::is_half);
+        Definitions::read(root, mounts, &places, with_keys)
     };
+    let joined = apart::make_whole(findings, &definitions.keys, root, settings, detector);
     for finding in findings {
         if finding.location.source == SourceKind::Process {
             if finding.location.pid == own {
@@ -86,6 +97,7 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mount
             definitions.omitted.examples.join(", ")
         );
     }
+    joined
 }
 
 /// The path on the host of a file with a finding.

@@ -215,8 +215,8 @@ fn read_processes(shared: &Shared, member: &Member) -> Coverage {
     process::walk(&proc, Some(&shared.mounts), &silent, &mut examiner)
 }
 
-/// Makes one finding of those in the copies of a text, and says who uses the
-/// files with findings.
+/// Makes one finding of those in the copies of a text, whole keys of those
+/// that units put together, and says who uses the files with findings.
 fn tell_usage(shared: &Arc<Shared>) {
     let settings = &shared.settings;
     if settings.user_data.is_some() {
@@ -228,10 +228,14 @@ fn tell_usage(shared: &Arc<Shared>) {
     let work = move |member: &Member| {
         // A copy, since a thread that is given up keeps what it has.
         let mut findings = lock(&own.results).findings.clone();
-        join::join(&mut findings, &own.settings, &own.mounts);
+        let joined = join::join(&mut findings, &own.settings, &own.mounts, &own.detector);
         let mut results = lock(&own.results);
         if !member.is_given_up() {
             results.findings = findings;
+            results.allowed += joined.allowed;
+            for (finding, pair) in joined.pairs {
+                results.keep_pair(&finding, pair);
+            }
         }
     };
     crew::run(Crew::One, settings, work, &mut |stuck| {

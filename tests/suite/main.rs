@@ -5,6 +5,7 @@
 
 mod adversity;
 mod alarm;
+mod apart;
 mod architecture;
 mod archives;
 mod boot;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::apart::Key;
 use crate::finding::{PlaceKind, User};
 use crate::host::account::{self, Account};
 use crate::host::container::{self, Container};
@@ -106,12 +107,23 @@ pub(super) struct Definitions {
     /// By the ID that processes have.
     pub(super) containers: HashMap<String, User>,
     accounts: Vec<Account>,
+    /// Those that units give their processes, where somebody asks.
+    pub(super) keys: Vec<Key>,
+    with_keys: bool,
     pub(super) omitted: Omitted,
 }
 
 impl Definitions {
-    pub(super) fn read(root: Root<'_>, mounts: &Mounts, places: &HashSet<&str>) -> Self {
-        let mut definitions = Self::default();
+    pub(super) fn read(
+        root: Root<'_>,
+        mounts: &Mounts,
+        places: &HashSet<&str>,
+        with_keys: bool,
+    ) -> Self {
+        let mut definitions = Self {
+            with_keys,
+            ..Self::default()
+        };
         match account::list(&root) {
             Ok(accounts) => definitions.accounts = accounts,
             Err(error) => definitions
@@ -245,6 +257,9 @@ impl Definitions {
             for path in unit.files_in_commands(root) {
                 self.add(&path, PlaceKind::UnitCommandFile, &user, places);
             }
+            if self.with_keys {
+                self.keys.extend(Key::of(&unit, root));
+            }
         }
     }
 
@@ -324,6 +339,6 @@ fn kind_by_path(path: &str) -> Option<PlaceKind> {
 }
 
 /// As locations have it.
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     sanitize::bytes(path.as_os_str().as_encoded_bytes())
 }
