@@ -18,6 +18,7 @@ mod name;
 mod pair;
 mod placeholder;
 mod prefilter;
+mod run;
 mod secret;
 mod sighting;
 mod token;

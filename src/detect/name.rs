@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::packed;
 
-use super::secret;
+use super::run;
 use super::sighting::{Named, SecretSighting};
 
 /// How far behind its name a value may start: `<name>…</name>`, a line end
@@ -64,7 +64,7 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
         return Value::OfAnother;
     }
     if let Some(value) = right_behind(bytes, at)
-        && let Some(sighting) = secret::run_at(bytes, value).and_then(|run| run.secret(named))
+        && let Some(sighting) = run::run_at(bytes, value).and_then(|run| run.secret(named))
     {
         return Value::Found(sighting);
     }
@@ -78,9 +78,9 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
     // A name longer than is looked at goes on: its rest is no value.
     let in_name = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
     if from == end && end > 0 && in_name(end - 1) && in_name(end) {
-        place = secret::next_run(bytes, end, limit).map_or(end, |run| run.end);
+        place = run::next_run(bytes, end, limit).map_or(end, |run| run.end);
     }
-    while let Some(run) = secret::next_long_run(bytes, place, limit) {
+    while let Some(run) = run::next_long_run(bytes, place, limit) {
         if let Some(sighting) = run.secret(named) {
             return Value::Found(sighting);
         }

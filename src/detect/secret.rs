@@ -1,26 +1,15 @@
 //! Secret access keys: 40 characters of the base64 alphabet that look random,
 //! with boundaries that know that alphabet.
 
-use std::ops::{Deref, Range};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 
 use super::encoding::{self, Encoding};
+use super::run::{LEN, MAX_ENCODED, Run, Runs, SMTP_LEN};
 use super::sighting::{Named, Place, SecretSighting, Sightings};
 use super::{entropy, glyph, name, placeholder};
 use crate::finding::AccessKeyId;
 use crate::secret::Secret;
-
-/// Characters of a secret access key.
-const LEN: usize = 40;
-
-/// Characters of an SES SMTP password.
-const SMTP_LEN: usize = 44;
-
-/// Longest run of the alphabet whose decoded form is looked at: base64 of
-/// base64 of a secret has 76 characters, hexadecimal with its prefix 82.
-const MAX_ENCODED: usize = 82;
 
 /// Entropy below which 40 characters are no secret: none of 200,000 real ones
 /// was, and every hexadecimal text is.
@@ -42,168 +31,6 @@ const MIN_NAMED_ENTROPY: f64 = 4.4;
 /// Length of the last line of a wrapped base64 text at which it could be
 /// taken for a secret, were it not for the lines above it.
 const MIN_LINE_ABOVE: usize = 48;
-
-/// A maximal run of characters of the alphabet.
-pub(super) struct Run<'a> {
-    bytes: &'a [u8],
-    pub(super) start: usize,
-    pub(super) end: usize,
-    characters: Characters,
-    /// `-` or `_` beside it: part of a longer word of the URL-safe alphabet.
-    in_word: bool,
-}
-
-/// The characters of a run; one more than any value has tells that it is too
-/// long.
-#[derive(Clone, Copy)]
-struct Characters {
-    bytes: [u8; MAX_ENCODED + 1],
-    len: usize,
-}
-
-impl Characters {
-    fn push(&mut self, byte: u8) {
-        if let Some(free) = self.bytes.get_mut(self.len) {
-            *free = byte;
-            self.len += 1;
-        }
-    }
-}
-
-impl Deref for Characters {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// The first run at or after `from` that starts before `to`.
-pub(super) fn next_run(bytes: &[u8], from: usize, to: usize) -> Option<Run<'_>> {
-    (from..to.min(bytes.len()))
-        .find(|at| glyph::read(bytes, *at).is_some())
-        .map(|at| read_run(bytes, at))
-}
-
-/// The first run at or after `from` that starts before `to`, leaving out words
-/// that are too short and end where they seem to.
-pub(super) fn next_long_run(bytes: &[u8], from: usize, to: usize) -> Option<Run<'_>> {
-    let to = to.min(bytes.len());
-    let mut at = from;
-    while at < to {
-        let word = bytes[at..]
-            .iter()
-            .take_while(|byte| glyph::is_base64(**byte));
-        let end = at + word.count();
-        if end - at >= LEN || goes_on(bytes, at, end) {
-            return Some(read_run(bytes, at));
-        }
-        at = end + 1;
-    }
-    None
-}
-
-/// The run that begins at `at`, whatever stands before it.
-pub(super) fn run_at(bytes: &[u8], at: usize) -> Option<Run<'_>> {
-    glyph::read(bytes, at).map(|_| read_run(bytes, at))
-}
-
-/// Whether a run may go on where its plain characters end: with an escape, or
-/// in another literal.
-fn goes_on(bytes: &[u8], start: usize, end: usize) -> bool {
-    match bytes.get(end) {
-        Some(b'\\' | b'%' | b'&') => {
-            glyph::read(bytes, end).is_some() || (end > start && glyph::joint(bytes, end).is_some())
-        }
-        Some(b'=' | b'"' | b'\'' | b'`') if end > start => {
-            glyph::joint(bytes, end).is_some() || glyph::comma(bytes, end).is_some()
-        }
-        _ => false,
-    }
-}
-
-fn read_run(bytes: &[u8], start: usize) -> Run<'_> {
-    let mut characters = Characters {
-        bytes: [0; MAX_ENCODED + 1],
-        len: 0,
-    };
-    let mut at = start;
-    loop {
-        if let Some((byte, next)) = glyph::read(bytes, at) {
-            characters.push(byte);
-            at = next;
-            continue;
-        }
-        // A value that is whole ends here, whatever literal comes next.
-        let is_whole = || {
-            matches!(characters.len, LEN | SMTP_LEN)
-                || characters.len > MAX_ENCODED
-                || AccessKeyId::parse(&characters).is_some()
-        };
-        match glyph::joint(bytes, at) {
-            Some(next) if !is_whole() && is_part(bytes, next) => at = next,
-            _ => break,
-        }
-    }
-    if characters.len < LEN
-        && let Some((joined, end)) = join_list(bytes, start..at, characters)
-    {
-        (characters, at) = (joined, end);
-    }
-    let word = |at: Option<&u8>| matches!(at, Some(b'-' | b'_'));
-    Run {
-        bytes,
-        start,
-        end: at.max(start + 1),
-        in_word: word(start.checked_sub(1).and_then(|before| bytes.get(before)))
-            || word(bytes.get(at)),
-        characters,
-    }
-}
-
-/// Whether the literal at `at` is too short to be a whole value of its own.
-fn is_part(bytes: &[u8], at: usize) -> bool {
-    let characters = bytes[at..].iter().take(LEN);
-    let len = characters
-        .take_while(|byte| glyph::is_base64(**byte))
-        .count();
-    len < LEN && glyph::read(bytes, at).is_some()
-}
-
-/// The literals of a list that holds nothing but the parts of a secret, as in
-/// `['…', '…'].join('')` and `concat('…', '…')`; `characters` are those of the
-/// `first`. Gives all of them, and where the last one ends.
-fn join_list(
-    bytes: &[u8],
-    first: Range<usize>,
-    characters: Characters,
-) -> Option<(Characters, usize)> {
-    const MAX_PARTS: usize = 8;
-    const MAX_BLANKS: usize = 64;
-    let mut place = glyph::comma(bytes, first.end)?;
-    let (_quote, before) = bytes[..first.start].split_last()?;
-    if !matches!(before.trim_ascii_end(), [.., b'[' | b'(']) {
-        return None;
-    }
-    let mut joined = characters;
-    for _ in 1..MAX_PARTS {
-        while let Some((byte, next)) = glyph::read(bytes, place) {
-            joined.push(byte);
-            place = next;
-            if joined.len > LEN {
-                return None;
-            }
-        }
-        if joined.len == LEN {
-            let behind = bytes.get(place + 1..).unwrap_or_default();
-            let behind = &behind[..behind.len().min(MAX_BLANKS)];
-            let closes = matches!(behind.trim_ascii_start(), [b']' | b')', ..]);
-            return closes.then_some((joined, place));
-        }
-        place = glyph::comma(bytes, place)?;
-    }
-    None
-}
 
 /// Whether the line above the one that begins at `start` is long base64.
 fn ends_base64(bytes: &[u8], start: usize) -> bool {
@@ -236,7 +63,8 @@ pub(super) fn follows(bytes: &[u8], at: usize) -> bool {
 impl Run<'_> {
     /// The secret that the run is, plain or encoded.
     pub(super) fn secret(&self, named: Named) -> Option<SecretSighting> {
-        if self.characters.len < LEN || (named == Named::No && ends_base64(self.bytes, self.start))
+        if self.characters.len() < LEN
+            || (named == Named::No && ends_base64(self.bytes, self.start))
         {
             return None;
         }
@@ -303,7 +131,7 @@ impl Run<'_> {
     fn smtp_password(&self) -> Option<SecretSighting> {
         // Base64 of 44 bytes, without padding, and with a line end.
         const ENCODED: std::ops::RangeInclusive<usize> = 59..=60;
-        let (value, encoding) = match self.characters.len {
+        let (value, encoding) = match self.characters.len() {
             SMTP_LEN => (self.characters.to_vec(), Vec::new()),
             len if ENCODED.contains(&len) => {
                 let decoded = encoding::base64::LENIENT.decode(&*self.characters).ok()?;
@@ -407,7 +235,7 @@ fn is_binary(bytes: &[u8], at: usize) -> bool {
 }
 
 /// Adds every value in `bytes[from..to]` that could be the secret of an ID
-/// seen in the same text, named or not. Returns where the last run ended.
+/// seen in the same text, named or not. Returns where to go on behind `to`.
 pub(super) fn collect(
     bytes: &[u8],
     from: usize,
@@ -415,9 +243,8 @@ pub(super) fn collect(
     base: u64,
     out: &mut Sightings,
 ) -> usize {
-    let mut at = from;
-    while let Some(run) = next_long_run(bytes, at, to) {
-        at = run.end;
+    let mut runs = Runs::new(bytes, from, to);
+    for run in &mut runs {
         if let Some(mut sighting) = run.secret(Named::No).or_else(|| run.smtp_password()) {
             sighting.place = sighting.place.moved(base);
             sighting.in_binary = is_binary(bytes, run.start);
@@ -425,7 +252,7 @@ pub(super) fn collect(
             out.push_secret(sighting);
         }
     }
-    at
+    runs.at()
 }
 
 #[cfg(test)]
