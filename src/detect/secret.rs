@@ -187,13 +187,13 @@ fn decode(characters: &[u8], named: Named) -> Option<(Vec<u8>, Vec<Encoding>)> {
 fn is_secret(characters: &[u8], named: Named) -> bool {
     characters.len() == LEN
         && characters.iter().all(|byte| glyph::is_base64(*byte))
-        && !placeholder::is_placeholder_secret(characters)
         && if named == Named::No {
             looks_random(characters)
         } else {
             let entropy = entropy::shannon(characters);
             entropy >= MIN_NAMED_ENTROPY || (entropy >= MIN_ENTROPY && !is_words(characters))
         }
+        && !placeholder::is_placeholder_secret(characters)
 }
 
 /// Whether these are base64 of the version byte 4 and a 32-byte signature.
@@ -205,8 +205,9 @@ fn is_smtp_password(characters: &[u8]) -> bool {
 }
 
 fn looks_random(characters: &[u8]) -> bool {
-    entropy::shannon(characters) >= MIN_ENTROPY
-        && entropy::changes_of_kind(characters) >= MIN_CHANGES
+    // What costs least comes first: most candidates are paths and hashes.
+    entropy::changes_of_kind(characters) >= MIN_CHANGES
+        && entropy::shannon(characters) >= MIN_ENTROPY
         && !is_words(characters)
 }
 
