@@ -209,7 +209,8 @@ static FOLLOWS: [u8; 256] = {
     table
 };
 
-/// What the byte behind that one may go on with.
+/// What the byte behind that one may go on with: all that [`glyph::read`],
+/// [`glyph::joint`] and [`glyph::comma`] take there.
 static BEHIND: [u8; 256] = {
     let bytes: [(&[u8], u8); 5] = [
         (b" \t\r\n\x0c\\()+.&|~<_#/`bruLf\"',", QUOTED),
