@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Shared;
 use super::coverage::is_zero;
 
 /// Users and holders told for one finding; all are counted.
@@ -9,7 +10,7 @@ const MAX_TOLD: usize = 20;
 
 /// What a file is to the host, where that says who takes the credential from
 /// it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlaceKind {
     SystemdUnit,
@@ -70,7 +71,7 @@ impl PlaceKind {
 }
 
 /// What takes its settings from a place, running or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum User {
     Unit {
@@ -107,18 +108,18 @@ impl User {
 }
 
 /// A process that has the credential in its environment or command line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Holder {
     pub pid: u32,
-    pub exe: Option<String>,
+    pub exe: Option<Shared<str>>,
     pub uid: Option<u32>,
-    pub unit: Option<String>,
-    pub container: Option<String>,
+    pub unit: Option<Shared<str>>,
+    pub container: Option<Shared<str>>,
 }
 
 /// The join of a finding with units, containers, accounts and processes: the
 /// first few of each, and how many there are.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Usage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place_kind: Option<PlaceKind>,

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Settings;
-use crate::finding::{Finding, Holder, SkipReason, SourceKind, Usage, User};
+use crate::finding::{Finding, Holder, Pool, Shared, SkipReason, SourceKind, Usage, User};
 use crate::host::{Root, process};
 use crate::source::mounts::Mounts;
 use definitions::Definitions;
@@ -20,9 +20,29 @@ use definitions::Definitions;
 /// a host has a few thousand. Any user's units can name any number of files.
 const MAX_LOOK_UPS: u64 = 1_000_000;
 
-/// Joins the findings of a scan. The host's units, containers and accounts
-/// are read only where a finding could be theirs.
-pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mounts) {
+/// Who uses the place of a finding.
+pub(super) struct Users {
+    usage: Option<Shared<Usage>>,
+    unit: Option<Shared<str>>,
+    container: Option<Shared<str>>,
+    /// It is in a process, and that is ours.
+    is_own: bool,
+}
+
+impl Users {
+    pub(super) fn join(self, finding: &mut Finding) {
+        if self.is_own {
+            finding.title = format!("{}, rolecall's own", finding.title).into();
+        }
+        finding.usage = self.usage;
+        finding.location.unit = self.unit;
+        finding.location.container = self.container;
+    }
+}
+
+/// Tells of each finding of a scan who uses its place. The host's units,
+/// containers and accounts are read only where a finding could be theirs.
+pub(super) fn join(findings: &[Finding], settings: &Settings, mounts: &Mounts) -> Vec<Users> {
     let holders = Holders::of(findings);
     let own = process::own_pid(&settings.root.join("proc"));
     let looked_up = AtomicU64::new(0);
@@ -51,15 +71,20 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mount
     } else {
         Definitions::read(root, mounts, &places)
     };
-    for finding in findings {
+    let mut names = Pool::default();
+    let mut usages = Pool::default();
+    let mut share = |usage: Usage| (usage != Usage::default()).then(|| usages.share(usage));
+    let tell = |finding: &Finding| {
         if finding.location.source == SourceKind::Process {
-            if finding.location.pid == own {
-                finding.title += ", rolecall's own";
-            }
             let container = finding.location.container.as_deref();
             let user = container.and_then(|id| definitions.containers.get(id));
-            finding.usage = Usage::new(None, user.map_or(&[], std::slice::from_ref), &[]);
-            continue;
+            let usage = Usage::new(None, user.map_or(&[], std::slice::from_ref), &[]);
+            return Users {
+                usage: share(usage),
+                unit: finding.location.unit.clone(),
+                container: finding.location.container.clone(),
+                is_own: finding.location.pid == own,
+            };
         }
         let (kind, users) = match place(finding) {
             Some(path) => definitions.users(root, path, finding.location.line),
@@ -74,10 +99,14 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mount
         let (mut held_by, others): (Vec<_>, Vec<_>) =
             holders.of_credential(finding).partition(is_near);
         held_by.extend(others);
-        finding.usage = Usage::new(kind, &users, &held_by);
-        finding.location.unit = unit.map(ToOwned::to_owned);
-        finding.location.container = container.map(ToOwned::to_owned);
-    }
+        Users {
+            usage: share(Usage::new(kind, &users, &held_by)),
+            unit: unit.map(|unit| names.share(unit)),
+            container: container.map(|container| names.share(container)),
+            is_own: false,
+        }
+    };
+    let users = findings.iter().map(tell).collect();
     if definitions.omitted.count > 0 {
         // The files themselves are counted by the walk.
         log::warn!(
@@ -86,6 +115,7 @@ pub(super) fn join(findings: &mut [Finding], settings: &Settings, mounts: &Mount
             definitions.omitted.examples.join(", ")
         );
     }
+    users
 }
 
 /// The path on the host of a file with a finding.

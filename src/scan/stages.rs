@@ -224,14 +224,18 @@ fn tell_usage(shared: &Arc<Shared>) {
         let findings = std::mem::take(&mut results.findings);
         results.findings = user_data::collapse(findings, &settings.instance);
     }
-    let own = Arc::clone(shared);
+    let findings = Arc::new(std::mem::take(&mut lock(&shared.results).findings));
+    let users = Arc::new(Mutex::new(Vec::new()));
+    let (own, own_findings, own_users) = (
+        Arc::clone(shared),
+        Arc::clone(&findings),
+        Arc::clone(&users),
+    );
     let work = move |member: &Member| {
-        // A copy, since a thread that is given up keeps what it has.
-        let mut findings = lock(&own.results).findings.clone();
-        join::join(&mut findings, &own.settings, &own.mounts);
-        let mut results = lock(&own.results);
+        let users = join::join(&own_findings, &own.settings, &own.mounts);
+        let mut told = lock(&own_users);
         if !member.is_given_up() {
-            results.findings = findings;
+            *told = users;
         }
     };
     crew::run(Crew::One, settings, work, &mut |stuck| {
@@ -242,6 +246,12 @@ fn tell_usage(shared: &Arc<Shared>) {
         }
         is_given_up
     });
+    // A thread that was given up keeps them, and we go on with a copy.
+    let mut findings = Arc::unwrap_or_clone(findings);
+    for (finding, users) in findings.iter_mut().zip(std::mem::take(&mut *lock(&users))) {
+        users.join(finding);
+    }
+    lock(&shared.results).findings = findings;
 }
 
 /// Takes what the threads found: one that was given up may still add to it.
@@ -263,7 +273,7 @@ fn conclude(shared: &Shared) -> Scan {
             place.line,
             place.column,
             place.pid,
-            finding.access_key_id.clone(),
+            finding.access_key_id,
         )
     };
     scan.findings.sort_by_cached_key(order);

@@ -5,12 +5,12 @@ use std::io;
 
 use gix_hash::ObjectId;
 
-use crate::finding::{Coverage, Location, SourceKind};
+use crate::finding::{Coverage, Location, Shared, SourceKind};
 use crate::source::{Blob, Content, Held, Holder, Origin, Visitor};
 
 /// What was found in one object, each with its member if the object is an
 /// archive.
-pub(super) type Findings = Vec<(Option<String>, Held)>;
+pub(super) type Findings = Vec<(Option<Shared<str>>, Held)>;
 
 /// Holds what an archive's reader tells at once.
 pub(super) struct Members<'w> {
@@ -52,7 +52,7 @@ impl Origin for Unplaced<'_> {
             None => self.shown.to_owned(),
         };
         Location {
-            path: Some(path),
+            path: Some(path.into()),
             ..Location::new(SourceKind::Archive)
         }
     }
