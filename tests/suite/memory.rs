@@ -121,12 +121,11 @@ fn long_names_in_git(host: &Host) {
         commit=$(git commit-tree -m m $(git mktree <../folder))
         git update-ref refs/heads/main $commit
         cd .. && rm -r keys names ids list folder";
-    let mut names = String::new();
+    let names: Vec<String> = (0..FILES).map(|number| format!("{number}\n")).collect();
     for number in 0..FILES {
         host.write(&format!("keys/{number}"), host.key_pair().env());
-        names += &format!("{number}\n");
     }
-    host.write("names", names);
+    host.write("names", names.concat());
     git(host, script);
 }
 

@@ -223,7 +223,7 @@ fn same_account(id: Option<&AccessKeyId>, instance: &Instance) -> Option<bool> {
 
 /// One shadowing in a few words, for a list.
 fn sentence(shadow: &Shadow, instance: &Instance, redact: bool) -> String {
-    let id = match shadow.key.id.clone() {
+    let id = match shadow.key.id {
         Some(id) if redact => id.masked().to_string(),
         Some(id) => id.to_string(),
         None => "a key that is not of AWS's form".into(),
@@ -269,7 +269,7 @@ fn finding(shadow: &Shadow, severity: Severity, role: &str, instance: &Instance)
         remediation: remediation(shadow, role).into(),
         usage: None,
         verified: None,
-        access_key_id: key.id.clone(),
+        access_key_id: key.id,
         location,
     }
 }
