@@ -6,6 +6,7 @@ mod controls;
 mod coverage;
 mod fingerprint;
 mod instance;
+mod pool;
 mod posture;
 mod provenance;
 mod record;
@@ -15,6 +16,8 @@ mod severity;
 mod usage;
 mod verified;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 pub use access_key_id::{AccessKeyId, Structure};
@@ -22,10 +25,11 @@ pub use controls::controls;
 pub use coverage::{Coverage, Skip, SkipReason};
 pub use fingerprint::{finding_id, secret_fingerprint};
 pub use instance::Instance;
+pub use pool::Pool;
 pub use posture::{PostureCheck, Verdict};
 pub use provenance::{FileFacts, GitState, Location, SourceKind};
 pub use record::{Record, SCHEMA_VERSION, Summary, Versioned};
-pub use remediation::{posture_remediation, remediation, user_data_remediation};
+pub use remediation::{Remediation, posture_remediation, remediation, user_data_remediation};
 pub use rule::Rule;
 pub use severity::{Confidence, Evidence, Mention, Severity, judge, judge_shadow};
 pub use usage::{Holder, PlaceKind, Usage, User};
@@ -41,7 +45,7 @@ pub struct Finding {
     pub severity: Severity,
     pub confidence: Confidence,
     /// One sentence, safe for a terminal.
-    pub title: String,
+    pub title: Arc<str>,
     pub access_key_id: Option<AccessKeyId>,
     /// Twelve digits, decoded from the access key ID without asking AWS.
     pub account_id: Option<String>,
@@ -58,15 +62,15 @@ pub struct Finding {
     pub location: Location,
     /// Other places of the same text, which are told with this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub also_in: Vec<String>,
+    pub also_in: Vec<Arc<str>>,
     /// How often this credential stands in this place.
     pub occurrences: u64,
-    pub file: Option<FileFacts>,
+    pub file: Option<Arc<FileFacts>>,
     pub controls: &'static [&'static str],
-    pub remediation: String,
+    pub remediation: Remediation,
     /// Last, because it is the longest: readers of log events see so many fields only.
     #[serde(flatten)]
-    pub usage: Usage,
+    pub usage: Option<Arc<Usage>>,
 }
 
 impl Finding {
@@ -82,9 +86,9 @@ impl Finding {
     /// The finding as it may be shown where access key IDs are to be masked.
     #[must_use]
     pub fn redacted(mut self) -> Self {
-        if let Some(id) = self.access_key_id.take() {
-            let masked = id.clone().masked();
-            self.remediation = self.remediation.replace(id.as_str(), masked.as_str());
+        if let Some(id) = self.access_key_id {
+            let masked = id.masked();
+            self.remediation = self.remediation.with_id(id, masked);
             self.access_key_id = Some(masked);
         }
         self
@@ -108,7 +112,7 @@ impl Finding {
                 in_process: false,
             }),
             confidence: Confidence::High,
-            title: format!("{}: {}", rule.title(), check.reason),
+            title: format!("{}: {}", rule.title(), check.reason).into(),
             access_key_id: None,
             account_id: None,
             same_account: None,
@@ -119,9 +123,9 @@ impl Finding {
             also_in: Vec::new(),
             occurrences: 1,
             file: None,
-            usage: Usage::default(),
+            usage: None,
             controls: check.controls,
-            remediation: posture_remediation(check, instance),
+            remediation: posture_remediation(check, instance).into(),
         })
     }
 }

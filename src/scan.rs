@@ -22,8 +22,8 @@ use crate::config::PathGlobs;
 use crate::deadline::Deadline;
 use crate::detect::{Detection, Match, Scanner};
 use crate::finding::{
-    AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Mention, Rule,
-    SkipReason, SourceKind, Usage, Verified, controls, finding_id, judge, remediation,
+    AccessKeyId, Coverage, Evidence, FileFacts, Finding, Instance, Location, Mention, Pool,
+    Remediation, Rule, SkipReason, SourceKind, Verified, controls, finding_id, judge,
     secret_fingerprint,
 };
 use crate::secret::Credentials;
@@ -44,6 +44,10 @@ const MAX_PAIRS: usize = 500;
 /// Findings told one by one in a run, of 2 kB each with their report; more
 /// are counted.
 const MAX_FINDINGS: usize = 10_000;
+
+/// Bytes of the names of their places, each place counted once. Who may name
+/// files can make names of 16 kB, and of archives within archives longer ones.
+const MAX_NAMES: usize = 4 * 1024 * 1024;
 
 /// Findings that another one may turn out to be a version of.
 const MAX_VERSIONS: usize = 100_000;
@@ -107,15 +111,27 @@ pub struct Scan {
     /// By [`Finding::credential`]; empty unless they were to be kept.
     pub pairs: HashMap<(String, String), Credentials>,
     /// Which of the findings is told for all versions of a file in git, or for
-    /// all members of one name, by id.
-    versions: HashMap<String, usize>,
+    /// all members of one name.
+    versions: HashMap<VersionKey, u32>,
+    titles: Pool<str>,
+    /// See [`MAX_NAMES`].
+    names: usize,
+}
+
+/// The id of a finding, in as little as it takes.
+type VersionKey = [u8; 16];
+
+fn version_key(finding: &Finding) -> VersionKey {
+    u128::from_str_radix(&finding.id, 16)
+        .unwrap_or_default()
+        .to_be_bytes()
 }
 
 impl Scan {
     /// Other versions of a finding that was set aside are not told either.
-    fn untold(&mut self, id: &str) {
-        if let Some(version) = self.versions.get_mut(id) {
-            *version = usize::MAX;
+    fn untold(&mut self, finding: &Finding) {
+        if let Some(version) = self.versions.get_mut(&version_key(finding)) {
+            *version = u32::MAX;
         }
     }
 
@@ -188,7 +204,7 @@ impl Holder for Examiner<'_> {
             reach: None,
             outcome: Ok(()),
         };
-        let detection = match content {
+        let mut detection = match content {
             Content::Bytes(bytes) => {
                 let all = 0..bytes.len();
                 let changed = Changed {
@@ -211,12 +227,13 @@ impl Holder for Examiner<'_> {
             return look;
         }
         self.found += 1;
-        self.matches_held += detection.matches.len();
-        if self.matches_held > MAX_FINDINGS {
-            let count = detection.matches.len() as u64;
-            coverage.skip_many(SkipReason::FindingLimit, count, "git");
+        let count = detection.matches.len();
+        if self.matches_held + count > MAX_FINDINGS {
+            coverage.skip_many(SkipReason::FindingLimit, count as u64, "git");
             return look;
         }
+        self.matches_held += count;
+        detection.matches.shrink_to_fit();
         look.held = Some(Held(self.held.len()));
         self.held.push(Some(detection));
         look
@@ -241,6 +258,11 @@ impl Holder for Examiner<'_> {
             self.matches_held -= detection.matches.len();
             self.report(detection, origin, coverage);
         }
+    }
+
+    fn forget(&mut self) {
+        self.held.clear();
+        self.matches_held = 0;
     }
 }
 
@@ -292,15 +314,17 @@ impl Examiner<'_> {
 
     fn report(&self, detection: Detection, origin: &dyn Origin, coverage: &mut Coverage) {
         let location = origin.location();
-        let place = location.path.clone().unwrap_or_default();
-        let facts = origin.facts();
+        let place = location.path.as_deref().unwrap_or_default();
+        // Those of the place, until they are counted.
+        let mut names = location.names();
+        let facts = origin.facts().map(Arc::new);
         let lines_before = origin.lines_before();
         if detection.excess > 0 {
-            coverage.skip_many(SkipReason::FindingLimit, detection.excess, place.as_str());
+            coverage.skip_many(SkipReason::FindingLimit, detection.excess, place);
         }
         if detection.undecoded > 0 {
             let count = detection.undecoded;
-            coverage.skip_many(SkipReason::DecodingLimit, count, place.as_str());
+            coverage.skip_many(SkipReason::DecodingLimit, count, place);
         }
         let mut results = lock(self.results);
         for found in detection.matches {
@@ -309,27 +333,34 @@ impl Examiner<'_> {
                 ..found
             };
             let pair = self.settings.keep_pairs.then(|| pair(&found)).flatten();
-            let mut finding = finding(found, &location, facts.as_ref(), self.settings);
+            let mut finding = finding(
+                found,
+                &location,
+                facts.as_ref(),
+                self.settings,
+                &mut results.titles,
+            );
             if matches!(location.source, SourceKind::Git | SourceKind::Archive) {
                 // Versions of one file in git are one place, told once, and so
                 // are members of one name, such as `tar --append` leaves.
                 if location.source == SourceKind::Git {
                     finding.occurrences = 1;
                 }
-                if let Some(version) = results.versions.get(&finding.id).copied() {
-                    if let Some(known) = results.findings.get_mut(version) {
+                let key = version_key(&finding);
+                if let Some(version) = results.versions.get(&key).copied() {
+                    if let Some(known) = results.findings.get_mut(version as usize) {
                         known.occurrences += finding.occurrences;
                     }
                     continue;
                 }
                 if results.versions.len() < MAX_VERSIONS {
-                    let place = results.findings.len();
-                    results.versions.insert(finding.id.clone(), place);
+                    let place = u32::try_from(results.findings.len()).unwrap_or(u32::MAX);
+                    results.versions.insert(key, place);
                 }
             }
             if self.settings.allow.allows(&finding) {
                 results.allowed += 1;
-                results.untold(&finding.id);
+                results.untold(&finding);
                 continue;
             }
             let finding = if self.settings.redact {
@@ -337,15 +368,16 @@ impl Examiner<'_> {
             } else {
                 finding
             };
-            if results.findings.len() < MAX_FINDINGS {
+            if results.findings.len() < MAX_FINDINGS && results.names + names <= MAX_NAMES {
+                results.names += std::mem::take(&mut names);
                 self.progress.findings.fetch_add(1, Ordering::Relaxed);
                 if let Some(pair) = pair {
                     results.keep_pair(&finding, pair);
                 }
                 results.findings.push(finding);
             } else {
-                results.untold(&finding.id);
-                coverage.skip(SkipReason::FindingLimit, place.as_str());
+                results.untold(&finding);
+                coverage.skip(SkipReason::FindingLimit, place);
             }
         }
     }
@@ -369,8 +401,9 @@ fn pair(found: &Match) -> Option<Credentials> {
 fn finding(
     found: Match,
     location: &Location,
-    facts: Option<&FileFacts>,
+    facts: Option<&Arc<FileFacts>>,
     settings: &Settings,
+    titles: &mut Pool<str>,
 ) -> Finding {
     let instance = &settings.instance;
     let id = found.access_key_id.as_ref().map(AccessKeyId::as_str);
@@ -401,12 +434,19 @@ fn finding(
         id.unwrap_or(""),
         secret_fingerprint.as_deref().unwrap_or(""),
     ];
+    let title = title(
+        &found,
+        location,
+        of_own_role,
+        canary,
+        facts.map(|facts| &**facts),
+    );
     Finding {
         id: finding_id(credential, location),
         rule: found.rule,
         severity,
         confidence: found.confidence,
-        title: title(&found, location, of_own_role, canary, facts),
+        title: titles.share(title),
         account_id: found.account_id,
         same_account,
         canary,
@@ -426,9 +466,9 @@ fn finding(
         also_in: Vec::new(),
         occurrences: found.occurrences,
         file: facts.cloned(),
-        usage: Usage::default(),
+        usage: None,
         controls: controls(found.rule),
-        remediation: remediation(found.rule, found.access_key_id.as_ref(), instance),
+        remediation: Remediation::OfKey(found.rule, found.access_key_id),
         access_key_id: found.access_key_id,
     }
 }

@@ -146,4 +146,7 @@ pub trait Holder: Visitor {
     /// Reports what was held back, now that its place is known. Each is told
     /// once, by the visitor that held it.
     fn tell(&mut self, held: Held, origin: &dyn Origin, coverage: &mut Coverage);
+
+    /// Lets go of what was held back and has no place to be told.
+    fn forget(&mut self) {}
 }

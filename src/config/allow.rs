@@ -68,7 +68,7 @@ impl Allow {
                 .location
                 .path
                 .as_ref()
-                .is_some_and(|found| path.is_match(found))
+                .is_some_and(|found| path.is_match(&**found))
         }) && agrees(self.rule.as_ref(), |rule| finding.rule == *rule)
     }
 
@@ -232,7 +232,7 @@ fn expires(raw: &Raw) -> Result<Timestamp, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Confidence, Location, Severity, SourceKind, Usage};
+    use crate::finding::{Confidence, Location, Severity, SourceKind};
 
     fn read(text: &str) -> Result<Allow, String> {
         let table = DeTable::parse(text).unwrap();
@@ -251,7 +251,7 @@ mod tests {
             rule: Rule::AccessKeyPair,
             severity: Severity::Critical,
             confidence: Confidence::High,
-            title: String::new(),
+            title: "".into(),
             access_key_id: AccessKeyId::parse(["AKIA", &"Q".repeat(16)].concat().as_bytes()),
             account_id: None,
             same_account: None,
@@ -265,9 +265,9 @@ mod tests {
             also_in: Vec::new(),
             occurrences: 1,
             file: None,
-            usage: Usage::default(),
+            usage: None,
             controls: &[],
-            remediation: String::new(),
+            remediation: String::new().into(),
         }
     }
 

@@ -399,7 +399,7 @@ fn follow(places: &mut HashMap<String, usize>, transition: &Transition<'_>) {
     match transition {
         Transition::Opened { finding, .. } => {
             if let Some(path) = &finding.location.path {
-                *places.entry(path.clone()).or_default() += 1;
+                *places.entry(path.to_string()).or_default() += 1;
             }
         }
         Transition::Changed { .. } => {}

@@ -65,9 +65,9 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
     let mut pairs = std::mem::take(&mut sightings.pairs);
     pairs.sort_by_key(|pair| pair.id.place.offset);
     for pair in pairs {
-        told.insert(pair.id.id.clone());
+        told.insert(pair.id.id);
         let fingerprint = crate::finding::secret_fingerprint(&pair.secret.value);
-        if told_pairs.insert((pair.id.id.clone(), fingerprint)) {
+        if told_pairs.insert((pair.id.id, fingerprint)) {
             matches.push(of_pair(pair, &sightings));
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn conclude(mut sightings: Sightings) -> Detection {
     let (mentions, kept): (Vec<_>, Vec<_>) =
         sightings.ids.iter().partition(|id| id.mention.is_some());
     for id in kept.into_iter().chain(mentions) {
-        if told.insert(id.id.clone()) {
+        if told.insert(id.id) {
             matches.push(of_id(id, &sightings, !tokens.is_empty()));
         }
     }
@@ -197,7 +197,7 @@ fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
         character: position.character,
         encoding: place.encoding,
         occurrences: sightings.seen.get(&id.id).copied().unwrap_or(1),
-        access_key_id: Some(id.id.clone()),
+        access_key_id: Some(id.id),
     }
 }
 

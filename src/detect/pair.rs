@@ -72,9 +72,9 @@ pub(super) fn pair(sightings: &mut Sightings) {
         if served.contains(&sighting.id) && !belongs(sighting, value) {
             continue;
         }
-        served.insert(sighting.id.clone());
+        served.insert(sighting.id);
         used.insert(value.value.expose().to_vec());
-        match known.entry((sighting.id.clone(), value.value.expose().to_vec())) {
+        match known.entry((sighting.id, value.value.expose().to_vec())) {
             Entry::Vacant(entry) => {
                 entry.insert(accepted.len());
                 accepted.push(Pair::new(sighting, value));

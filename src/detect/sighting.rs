@@ -180,7 +180,7 @@ impl Sightings {
                 self.ids.push(sighting);
             }
         } else if self.ids.len() < MAX_IDS {
-            self.seen.insert(sighting.id.clone(), 1);
+            self.seen.insert(sighting.id, 1);
             self.ids.push(sighting);
         } else {
             self.excess += 1;
@@ -247,7 +247,7 @@ impl Sightings {
             pair.id.place = moved(pair.id.place);
             pair.secret.place = moved(pair.secret.place);
             if self.pairs.len() < MAX_IDS {
-                *self.seen.entry(pair.id.id.clone()).or_default() += 1;
+                *self.seen.entry(pair.id.id).or_default() += 1;
                 self.pairs.push(pair);
             } else {
                 self.excess += 1;

@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Thinkst canary accounts: their keys are decoys that report their user.
 const CANARY_ACCOUNTS: [&str; 10] = [
@@ -44,9 +44,8 @@ pub enum Structure {
 }
 
 /// An access key ID as found, or masked for display.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct AccessKeyId(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccessKeyId([u8; AccessKeyId::LEN]);
 
 impl AccessKeyId {
     /// Characters of an ID, prefix included.
@@ -58,27 +57,28 @@ impl AccessKeyId {
 
     /// `None` unless `raw` is a credential-bearing prefix and 16 of `[A-Z0-9]`.
     pub fn parse(raw: &[u8]) -> Option<Self> {
+        let raw = *<&[u8; Self::LEN]>::try_from(raw).ok()?;
         let (prefix, tail) = raw.split_first_chunk::<4>()?;
-        let shaped = raw.len() == Self::LEN
-            && Self::PREFIXES.contains(&prefix)
+        let shaped = Self::PREFIXES.contains(&prefix)
             && tail
                 .iter()
                 .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        shaped.then(|| Self(String::from_utf8_lossy(raw).into_owned()))
+        shaped.then_some(Self(raw))
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        // All of them are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// Long-term keys belong to a user or to root and never expire.
     pub fn is_long_term(&self) -> bool {
-        self.0.starts_with("AKIA")
+        self.0.starts_with(b"AKIA")
     }
 
     /// Whether the ID could have been issued at all.
     pub fn structure(&self) -> Structure {
-        let tail = &self.0.as_bytes()[4..];
+        let tail = &self.0[4..];
         let base32 = tail.iter().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
         match (base32, tail.first(), tail.last()) {
             (true, Some(b'I' | b'J'), Some(b'A' | b'Q')) => Structure::Legacy,
@@ -103,20 +103,15 @@ impl AccessKeyId {
     /// The first eight and the last four characters, the rest as `*`: enough
     /// to recognise the key in the console, not enough to name it.
     #[must_use]
-    pub fn masked(self) -> Self {
-        let masked = self
-            .0
-            .chars()
-            .enumerate()
-            .map(|(i, c)| if (8..16).contains(&i) { '*' } else { c })
-            .collect();
-        Self(masked)
+    pub fn masked(mut self) -> Self {
+        self.0[8..16].fill(b'*');
+        self
     }
 
     fn decode_account(&self) -> Option<u64> {
         // Ten base32 characters hold the 48 bits of `z` and two more.
         let mut bits = 0u64;
-        for byte in self.0.as_bytes().get(4..14)? {
+        for byte in self.0.get(4..14)? {
             let value = match byte {
                 b'A'..=b'Z' => byte - b'A',
                 b'2'..=b'7' => byte - b'2' + 26,
@@ -130,9 +125,15 @@ impl AccessKeyId {
     }
 }
 
+impl Serialize for AccessKeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl fmt::Display for AccessKeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

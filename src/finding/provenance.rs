@@ -1,5 +1,7 @@
 //! Where a finding was made.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 /// The kind of place that bytes came from.
@@ -56,9 +58,9 @@ impl GitState {
 #[derive(Debug, Clone, Serialize)]
 pub struct Location {
     pub source: SourceKind,
-    pub path: Option<String>,
+    pub path: Option<Arc<str>>,
     /// Path inside an archive; `!` separates the archives on the way.
-    pub member: Option<String>,
+    pub member: Option<Arc<str>>,
     /// From 1; of the text that holds the credential, encoded or not.
     pub line: Option<u64>,
     /// From 1, in bytes.
@@ -68,18 +70,18 @@ pub struct Location {
     pub character: Option<u64>,
     /// Encodings around the credential, outermost first.
     pub encoding: Vec<&'static str>,
-    pub commit: Option<String>,
+    pub commit: Option<Arc<str>>,
     /// RFC 3339; when the commit was authored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub author_date: Option<String>,
+    pub author_date: Option<Arc<str>>,
     /// Where a repository still has it: the remedy differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git_state: Option<GitState>,
     pub pid: Option<u32>,
-    pub exe: Option<String>,
+    pub exe: Option<Arc<str>>,
     pub uid: Option<u32>,
-    pub unit: Option<String>,
-    pub container: Option<String>,
+    pub unit: Option<Arc<str>>,
+    pub container: Option<Arc<str>>,
 }
 
 impl Location {
@@ -102,6 +104,21 @@ impl Location {
             unit: None,
             container: None,
         }
+    }
+
+    /// Bytes of all that names the place.
+    pub fn names(&self) -> usize {
+        [
+            &self.path,
+            &self.member,
+            &self.exe,
+            &self.unit,
+            &self.container,
+        ]
+        .into_iter()
+        .flatten()
+        .map(|name| name.len())
+        .sum()
     }
 }
 

@@ -1,8 +1,54 @@
 //! What to do about a finding, in words that can be followed at night.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 
 use super::{AccessKeyId, Instance, PostureCheck, Rule};
+
+/// The remediation of a finding. That for a key is put into words when it is
+/// told: they are long, and hold the ID.
+#[derive(Debug, Clone)]
+pub enum Remediation {
+    /// For a rule that is about keys; no word of it depends on the instance.
+    OfKey(Rule, Option<AccessKeyId>),
+    Text(Box<str>),
+}
+
+impl Remediation {
+    /// The same with another ID.
+    #[must_use]
+    pub(super) fn with_id(self, id: AccessKeyId, other: AccessKeyId) -> Self {
+        match self {
+            Self::OfKey(rule, known) => Self::OfKey(rule, known.map(|_| other)),
+            Self::Text(text) => text.replace(id.as_str(), other.as_str()).into(),
+        }
+    }
+}
+
+impl From<String> for Remediation {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl fmt::Display for Remediation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfKey(rule, id) => {
+                f.write_str(&remediation(*rule, id.as_ref(), &Instance::default()))
+            }
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Serialize for Remediation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// The remediation for `rule`. Commands can be pasted; what is not known is a
 /// placeholder in angle brackets.

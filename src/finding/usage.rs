@@ -1,5 +1,7 @@
 //! Who uses the place of a credential, and who holds the credential.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::coverage::is_zero;
@@ -9,7 +11,7 @@ const MAX_TOLD: usize = 20;
 
 /// What a file is to the host, where that says who takes the credential from
 /// it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlaceKind {
     SystemdUnit,
@@ -70,7 +72,7 @@ impl PlaceKind {
 }
 
 /// What takes its settings from a place, running or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum User {
     Unit {
@@ -107,18 +109,18 @@ impl User {
 }
 
 /// A process that has the credential in its environment or command line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Holder {
     pub pid: u32,
-    pub exe: Option<String>,
+    pub exe: Option<Arc<str>>,
     pub uid: Option<u32>,
-    pub unit: Option<String>,
-    pub container: Option<String>,
+    pub unit: Option<Arc<str>>,
+    pub container: Option<Arc<str>>,
 }
 
 /// The join of a finding with units, containers, accounts and processes: the
 /// first few of each, and how many there are.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Usage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place_kind: Option<PlaceKind>,

@@ -139,7 +139,7 @@ fn result(finding: &Finding, report: &Report) -> Value {
         "message": {"text": format!(
             "{} {}",
             sentence(&finding.title),
-            sentence(&finding.remediation)
+            sentence(&finding.remediation.to_string())
         )},
         "locations": [place::location(finding, &report.instance)],
         "partialFingerprints": fingerprints,

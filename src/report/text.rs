@@ -33,6 +33,8 @@ impl Exporter for Text {
         for credential in &credentials {
             text.push('\n');
             credential_block(&mut text, credential);
+            out.write_all(text.as_bytes())?;
+            text.clear();
         }
         for finding in posture_findings(report) {
             text.push('\n');
@@ -42,7 +44,7 @@ impl Exporter for Text {
                 finding.severity.name().to_uppercase(),
                 finding.rule,
                 sanitize::line(&finding.title),
-                sanitize::line(&finding.remediation)
+                sanitize::line(&finding.remediation.to_string())
             );
         }
         coverage_block(&mut text, report);
@@ -68,13 +70,13 @@ fn head(report: &Report, credentials: &[Credential<'_>]) -> String {
         text.push_str(&clip(&line, HEAD_LINE * 2));
         text.push('\n');
     }
-    let mut lines: Vec<String> = Vec::new();
-    lines.extend(credentials.iter().map(credential_line));
-    lines.extend(
+    let count = credentials.len() + posture_findings(report).count();
+    let lines = credentials.iter().map(credential_line);
+    let lines = lines.chain(
         posture_findings(report)
             .map(|finding| format!("{:<8} {}", finding.severity.name(), finding.title)),
     );
-    push_list(&mut text, &lines, HEAD_LISTS);
+    push_list(&mut text, lines, count, HEAD_LISTS);
     let gaps = gaps(report);
     if !gaps.is_empty() {
         text.push_str(&clip(
@@ -90,13 +92,14 @@ fn head(report: &Report, credentials: &[Credential<'_>]) -> String {
     text
 }
 
-fn push_list(text: &mut String, lines: &[String], budget: usize) {
+/// Lists `count` lines, as far as there is room. They are made one by one.
+fn push_list(text: &mut String, lines: impl Iterator<Item = String>, count: usize, budget: usize) {
     let mut used = 0;
-    for (index, line) in lines.iter().enumerate() {
-        let line = clip(&sanitize::line(line), HEAD_LINE);
+    for (index, line) in lines.enumerate() {
+        let line = clip(&sanitize::line(&line), HEAD_LINE);
         used += line.chars().count() + 3;
         if used > budget {
-            let _ = writeln!(text, "  … and {} more", lines.len() - index);
+            let _ = writeln!(text, "  … and {} more", count - index);
             return;
         }
         let _ = writeln!(text, "  {line}");

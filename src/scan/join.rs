@@ -9,25 +9,78 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Settings;
+use super::{Scan, Settings};
 use crate::detect::Detector;
-use crate::finding::{Finding, Holder, SkipReason, SourceKind, Usage, User};
+use crate::finding::{Finding, Holder, Pool, SkipReason, SourceKind, Usage, User};
 use crate::host::{Root, process};
 use crate::source::mounts::Mounts;
+use apart::Whole;
 use definitions::Definitions;
-
-pub(super) use apart::Joined;
 
 /// Files and directories looked up to learn who uses what: some seconds, where
 /// a host has a few thousand. Any user's units can name any number of files.
 const MAX_LOOK_UPS: u64 = 1_000_000;
 
-/// Joins the findings of a scan. The host's units, containers and accounts
-/// are read only where a finding could be theirs.
+/// What the findings of a scan are joined with.
+#[derive(Default)]
+pub(super) struct Joined {
+    /// For each finding.
+    users: Vec<Users>,
+    whole: Whole,
+}
+
+impl Joined {
+    /// Joins them, and adds them to the scan that they are of.
+    pub(super) fn apply(self, mut findings: Vec<Finding>, scan: &mut Scan) {
+        let mut aside = HashSet::new();
+        for (at, whole) in self.whole.places {
+            match whole {
+                Some(whole) => findings[at] = whole,
+                None => {
+                    aside.insert(at);
+                }
+            }
+        }
+        for (finding, users) in findings.iter_mut().zip(self.users) {
+            users.join(finding);
+        }
+        for (at, pair) in self.whole.pairs {
+            scan.keep_pair(&findings[at], pair);
+        }
+        scan.allowed += aside.len() as u64;
+        let told = findings.into_iter().enumerate();
+        let told = told.filter(|(at, _)| !aside.contains(at));
+        scan.findings = told.map(|(_, finding)| finding).collect();
+    }
+}
+
+/// Who uses the place of a finding.
+struct Users {
+    usage: Option<Arc<Usage>>,
+    unit: Option<Arc<str>>,
+    container: Option<Arc<str>>,
+    /// It is in a process, and that is ours.
+    is_own: bool,
+}
+
+impl Users {
+    fn join(self, finding: &mut Finding) {
+        if self.is_own {
+            finding.title = format!("{}, rolecall's own", finding.title).into();
+        }
+        finding.usage = self.usage;
+        finding.location.unit = self.unit;
+        finding.location.container = self.container;
+    }
+}
+
+/// Tells of each finding of a scan who uses its place. The host's units,
+/// containers and accounts are read only where a finding could be theirs.
 pub(super) fn join(
-    findings: &mut Vec<Finding>,
+    findings: &[Finding],
     settings: &Settings,
     mounts: &Mounts,
     detector: &Detector,
@@ -61,16 +114,21 @@ pub(super) fn join(
         let with_keys = findings.iter().any(apart::is_half);
         Definitions::read(root, mounts, &places, with_keys)
     };
-    let joined = apart::make_whole(findings, &definitions.keys, root, settings, detector);
-    for finding in findings {
+    let whole = apart::make_whole(findings, &definitions.keys, root, settings, detector);
+    let mut names = Pool::default();
+    let mut usages = Pool::default();
+    let mut share = |usage: Usage| (usage != Usage::default()).then(|| usages.share(usage));
+    let tell = |finding: &Finding| {
         if finding.location.source == SourceKind::Process {
-            if finding.location.pid == own {
-                finding.title += ", rolecall's own";
-            }
             let container = finding.location.container.as_deref();
             let user = container.and_then(|id| definitions.containers.get(id));
-            finding.usage = Usage::new(None, user.map_or(&[], std::slice::from_ref), &[]);
-            continue;
+            let usage = Usage::new(None, user.map_or(&[], std::slice::from_ref), &[]);
+            return Users {
+                usage: share(usage),
+                unit: finding.location.unit.clone(),
+                container: finding.location.container.clone(),
+                is_own: finding.location.pid == own,
+            };
         }
         let (kind, users) = match place(finding) {
             Some(path) => definitions.users(root, path, finding.location.line),
@@ -85,10 +143,21 @@ pub(super) fn join(
         let (mut held_by, others): (Vec<_>, Vec<_>) =
             holders.of_credential(finding).partition(is_near);
         held_by.extend(others);
-        finding.usage = Usage::new(kind, &users, &held_by);
-        finding.location.unit = unit.map(ToOwned::to_owned);
-        finding.location.container = container.map(ToOwned::to_owned);
-    }
+        Users {
+            usage: share(Usage::new(kind, &users, &held_by)),
+            unit: unit.map(|unit| names.share(unit)),
+            container: container.map(|container| names.share(container)),
+            is_own: false,
+        }
+    };
+    let now = |(at, finding)| {
+        whole
+            .places
+            .get(&at)
+            .and_then(Option::as_ref)
+            .unwrap_or(finding)
+    };
+    let users = findings.iter().enumerate().map(now).map(tell).collect();
     if definitions.omitted.count > 0 {
         // The files themselves are counted by the walk.
         log::warn!(
@@ -97,7 +166,7 @@ pub(super) fn join(
             definitions.omitted.examples.join(", ")
         );
     }
-    joined
+    Joined { users, whole }
 }
 
 /// The path on the host of a file with a finding.

@@ -224,18 +224,18 @@ fn tell_usage(shared: &Arc<Shared>) {
         let findings = std::mem::take(&mut results.findings);
         results.findings = user_data::collapse(findings, &settings.instance);
     }
-    let own = Arc::clone(shared);
+    let findings = Arc::new(std::mem::take(&mut lock(&shared.results).findings));
+    let joined = Arc::new(Mutex::new(join::Joined::default()));
+    let (own, own_findings, own_joined) = (
+        Arc::clone(shared),
+        Arc::clone(&findings),
+        Arc::clone(&joined),
+    );
     let work = move |member: &Member| {
-        // A copy, since a thread that is given up keeps what it has.
-        let mut findings = lock(&own.results).findings.clone();
-        let joined = join::join(&mut findings, &own.settings, &own.mounts, &own.detector);
-        let mut results = lock(&own.results);
+        let joined = join::join(&own_findings, &own.settings, &own.mounts, &own.detector);
+        let mut told = lock(&own_joined);
         if !member.is_given_up() {
-            results.findings = findings;
-            results.allowed += joined.allowed;
-            for (finding, pair) in joined.pairs {
-                results.keep_pair(&finding, pair);
-            }
+            *told = joined;
         }
     };
     crew::run(Crew::One, settings, work, &mut |stuck| {
@@ -246,6 +246,10 @@ fn tell_usage(shared: &Arc<Shared>) {
         }
         is_given_up
     });
+    // A thread that was given up keeps them, and we go on with a copy.
+    let findings = Arc::unwrap_or_clone(findings);
+    let joined = std::mem::take(&mut *lock(&joined));
+    joined.apply(findings, &mut lock(&shared.results));
 }
 
 /// Takes what the threads found: one that was given up may still add to it.
@@ -267,7 +271,7 @@ fn conclude(shared: &Shared) -> Scan {
             place.line,
             place.column,
             place.pid,
-            finding.access_key_id.clone(),
+            finding.access_key_id,
         )
     };
     scan.findings.sort_by_cached_key(order);

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::finding::{Finding, Instance, SourceKind, user_data_remediation};
 use crate::source::user_data::is_copy;
@@ -47,7 +48,8 @@ pub(super) fn collapse(findings: Vec<Finding>, instance: &Instance) -> Vec<Findi
                 "{}; then {}",
                 user_data_remediation(instance),
                 finding.remediation
-            ),
+            )
+            .into(),
             ..finding
         });
     }
@@ -67,7 +69,7 @@ fn is_in_user_data(finding: &Finding) -> bool {
 /// gravest, then the one that is described best.
 fn rank(finding: &Finding) -> impl Ord + use<> {
     let place = &finding.location;
-    let path = place.path.clone().unwrap_or_default();
+    let path = place.path.clone().unwrap_or_else(|| "".into());
     let form = BEST.iter().position(|form| path.contains(form));
     (
         place.source != SourceKind::UserData,
@@ -98,11 +100,11 @@ fn covers(finding: &Finding, other: &Finding) -> bool {
 }
 
 /// A copy is named by its path, a part of the user-data by its name.
-fn place(finding: &Finding) -> String {
+fn place(finding: &Finding) -> Arc<str> {
     let place = &finding.location;
-    let path = place.path.clone().unwrap_or_default();
+    let path = place.path.clone().unwrap_or_else(|| "".into());
     match &place.member {
-        Some(member) if place.source == SourceKind::UserData => format!("{path}!{member}"),
+        Some(member) if place.source == SourceKind::UserData => format!("{path}!{member}").into(),
         _ => path,
     }
 }

@@ -431,7 +431,7 @@ mod tests {
             unit: None,
             container: None,
         };
-        finding.usage = Usage::new(None, &vec![user; 30], &[&holder; 30]);
+        finding.usage = Some(Usage::new(None, &vec![user; 30], &[&holder; 30]).into());
         let body = Event::opened(&finding, &instance(), 5).body;
         let at = |name: &str| body.find(&format!("\"{name}\":")).expect("a member");
         let lists = ["used_by", "used_by_total", "held_by", "held_by_total"];

@@ -176,10 +176,10 @@ impl Origin for ProcessOrigin<'_> {
         Location {
             path: Some(self.part.into()),
             pid: Some(self.process.pid()),
-            exe: identity.exe,
+            exe: identity.exe.map(Into::into),
             uid: identity.uid,
-            unit: identity.unit,
-            container: identity.container,
+            unit: identity.unit.map(Into::into),
+            container: identity.container.map(Into::into),
             ..Location::new(SourceKind::Process)
         }
     }
@@ -200,7 +200,10 @@ mod tests {
             blob.content.read_to_end(&mut bytes)?;
             coverage.bytes += bytes.len() as u64;
             coverage.scanned += 1;
-            self.0.push((blob.origin.location().path, bytes));
+            self.0.push((
+                blob.origin.location().path.map(|path| path.to_string()),
+                bytes,
+            ));
             self.1();
             Ok(())
         }

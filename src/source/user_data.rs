@@ -268,8 +268,8 @@ impl Origin for Part<'_> {
     fn location(&self) -> Location {
         let whole = self.whole.location();
         let member = match &whole.member {
-            Some(outer) => format!("{outer}!{}", self.name),
-            None => self.name.clone(),
+            Some(outer) => format!("{outer}!{}", self.name).into(),
+            None => self.name.as_str().into(),
         };
         Location {
             member: Some(member),

@@ -10,9 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rolecall::finding::{
-    Confidence, Finding, Location, Rule, Severity, SourceKind, Usage, finding_id,
-};
+use rolecall::finding::{Confidence, Finding, Location, Rule, Severity, SourceKind, finding_id};
 use rolecall::ledger::{
     Changes, Class, Entry, Error, Fate, Ledger, Limits, Notice, Open, Pass, Standing, Transition,
 };
@@ -43,9 +41,9 @@ fn finding(path: &str) -> Finding {
         also_in: Vec::new(),
         occurrences: 1,
         file: None,
-        usage: Usage::default(),
+        usage: None,
         controls: &[],
-        remediation: "remove it".into(),
+        remediation: "remove it".to_owned().into(),
     }
 }
 

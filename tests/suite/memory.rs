@@ -81,6 +81,10 @@ fn many_keys(host: &Host) {
         done
         git gc -q && rm ../large";
     host.write("large", "a line of text\n".repeat(300_000) + &large);
+    git(host, script);
+}
+
+fn git(host: &Host, script: &str) {
     let mut git = Command::new("sh");
     git.args(["-ec", script]).current_dir(host.root());
     for role in ["AUTHOR", "COMMITTER"] {
@@ -100,6 +104,47 @@ fn a_scan_takes_no_more_memory_than_it_may() {
     sparse.set_len(4 << 30).unwrap();
     let zeros = gzip(&vec![0; 32 << 20]);
     fs::write(host.path("bomb.gz.gz"), gzip(&zeros.repeat(64))).unwrap();
+    let (status, peak) = measured(&host.root());
+    assert_eq!(status, "1", "keys are found");
+    assert!(peak <= MOST, "{peak} kB");
+}
+
+/// Objects below a folder whose name would fill the memory if each kept it.
+fn long_names_in_git(host: &Host) {
+    const FILES: usize = 200;
+    let script = "git init -q -b main n && cd n
+        while read -r name; do git hash-object -w \"../keys/$name\"; done <../names >../ids
+        paste ../ids ../names | sed 's/^/100644 blob /' >../list
+        files=$(git mktree <../list)
+        name=$(head -c 1000000 /dev/zero | tr '\\0' n)
+        printf '040000 tree %s\\t%s\\n' $files $name >../folder
+        commit=$(git commit-tree -m m $(git mktree <../folder))
+        git update-ref refs/heads/main $commit
+        cd .. && rm -r keys names ids list folder";
+    let names: Vec<String> = (0..FILES).map(|number| format!("{number}\n")).collect();
+    for number in 0..FILES {
+        host.write(&format!("keys/{number}"), host.key_pair().env());
+    }
+    host.write("names", names.concat());
+    git(host, script);
+}
+
+#[test]
+fn a_scan_takes_no_more_memory_for_long_names() {
+    give_way();
+    let host = Host::new();
+    // As many findings as are told, in places with names of 4 kB.
+    let below = vec!["d".repeat(250); 15].join("/");
+    let mut text = String::new();
+    for number in 0..12_000 {
+        text += &host.key_pair().env();
+        if number % 6 == 5 {
+            let folder = &below[..below.len() - number / 50];
+            host.write(&format!("{folder}/{number}.env"), &text);
+            text.clear();
+        }
+    }
+    long_names_in_git(&host);
     let (status, peak) = measured(&host.root());
     assert_eq!(status, "1", "keys are found");
     assert!(peak <= MOST, "{peak} kB");

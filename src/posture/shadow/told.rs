@@ -9,8 +9,8 @@ use super::endpoint::Override;
 use super::resolve::Setting;
 use super::survey::{Holder, Shadow, Survey};
 use crate::finding::{
-    AccessKeyId, Finding, Instance, Location, PostureCheck, Rule, Severity, SourceKind, Usage,
-    Verdict, controls, finding_id, judge_shadow,
+    AccessKeyId, Finding, Instance, Location, PostureCheck, Rule, Severity, SourceKind, Verdict,
+    controls, finding_id, judge_shadow,
 };
 use crate::host::Place;
 use crate::sanitize;
@@ -223,7 +223,7 @@ fn same_account(id: Option<&AccessKeyId>, instance: &Instance) -> Option<bool> {
 
 /// One shadowing in a few words, for a list.
 fn sentence(shadow: &Shadow, instance: &Instance, redact: bool) -> String {
-    let id = match shadow.key.id.clone() {
+    let id = match shadow.key.id {
         Some(id) if redact => id.masked().to_string(),
         Some(id) => id.to_string(),
         None => "a key that is not of AWS's form".into(),
@@ -257,7 +257,7 @@ fn finding(shadow: &Shadow, severity: Severity, role: &str, instance: &Instance)
         rule: Rule::RoleShadowed,
         severity,
         confidence: shadow.confidence,
-        title: title(shadow, role, instance, canary),
+        title: title(shadow, role, instance, canary).into(),
         same_account: same_account(key.id.as_ref(), instance),
         account_id,
         canary,
@@ -266,10 +266,10 @@ fn finding(shadow: &Shadow, severity: Severity, role: &str, instance: &Instance)
         occurrences: shadow.pids.len().max(1) as u64,
         file: None,
         controls: controls(Rule::RoleShadowed),
-        remediation: remediation(shadow, role),
-        usage: Usage::default(),
+        remediation: remediation(shadow, role).into(),
+        usage: None,
         verified: None,
-        access_key_id: key.id.clone(),
+        access_key_id: key.id,
         location,
     }
 }
@@ -279,7 +279,7 @@ fn location(shadow: &Shadow) -> Location {
         Setting::File { place, .. } | Setting::Variable(_, Some(place)) => Some(place),
         Setting::Variable(_, None) | Setting::Property(_) => None,
     };
-    let path = place.map(|place| shown(&place.path));
+    let path = place.map(|place| shown(&place.path).into());
     let line = place.map(|place| place.line);
     match &shadow.holder {
         Holder::Process(identity) => Location {
@@ -288,20 +288,20 @@ fn location(shadow: &Shadow) -> Location {
                     Setting::Property(_) => "cmdline",
                     _ => "environ",
                 };
-                Some(part.to_owned())
+                Some(part.into())
             }),
             line,
             pid: shadow.pids.first().copied(),
-            exe: identity.exe.clone(),
+            exe: identity.exe.clone().map(Into::into),
             uid: identity.uid,
-            unit: identity.unit.clone(),
-            container: identity.container.clone(),
+            unit: identity.unit.clone().map(Into::into),
+            container: identity.container.clone().map(Into::into),
             ..Location::new(SourceKind::Process)
         },
         Holder::Unit(unit) => Location {
             path,
             line,
-            unit: Some(unit.clone()),
+            unit: Some(unit.as_str().into()),
             ..Location::new(SourceKind::File)
         },
         Holder::Account { uid, .. } => Location {

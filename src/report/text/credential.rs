@@ -106,8 +106,8 @@ pub(super) fn credential_block(text: &mut String, credential: &Credential<'_>) {
         list(text, &uses);
     }
     // Where it is used is what has to be changed first.
-    let fix = &uses.first().unwrap_or(&worst).remediation;
-    let _ = writeln!(text, "  fix: {}", sanitize::line(fix));
+    let fix = uses.first().unwrap_or(&worst).remediation.to_string();
+    let _ = writeln!(text, "  fix: {}", sanitize::line(&fix));
 }
 
 fn list(text: &mut String, lines: &[String]) {
@@ -223,7 +223,7 @@ fn user(user: &User) -> String {
 
 /// The place in one line, safe for a terminal.
 fn place(location: &Location) -> String {
-    let mut text = location.path.clone().unwrap_or_default();
+    let mut text = location.path.as_deref().unwrap_or_default().to_owned();
     if let Some(member) = &location.member {
         let _ = write!(text, "!{member}");
     }
@@ -257,9 +257,9 @@ fn place_with_facts(finding: &Finding) -> String {
         facts.push(format!("also in {first}{more}"));
     }
     if let (Some(unit), Some(_)) = (&location.unit, location.pid) {
-        facts.push(unit.clone());
+        facts.push(unit.to_string());
     }
-    facts.extend(usage(&finding.usage));
+    facts.extend(finding.usage.as_deref().and_then(usage));
     if let Some(file) = &finding.file {
         facts.push(format!("mode {}, uid {}", file.mode, file.uid));
         match file.baked_into_image {

@@ -2,13 +2,13 @@
 //! in the other, such as a unit and its environment file. The detector sees
 //! one file at a time; here each of the two becomes a place of the whole key.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::definitions::shown;
 use crate::detect::{Detector, Match};
 use crate::finding::{
-    AccessKeyId, Finding, Location, Rule, SourceKind, finding_id, secret_fingerprint,
+    AccessKeyId, Finding, Location, Pool, Rule, SourceKind, finding_id, secret_fingerprint,
 };
 use crate::host::unit::Unit;
 use crate::host::{Assignment, Omitted, Root};
@@ -31,13 +31,14 @@ pub(super) struct Key {
     secret_file: PathBuf,
 }
 
-/// What came of it beside the findings.
+/// What findings are once the halves of a key are together.
 #[derive(Debug, Default)]
-pub(in crate::scan) struct Joined {
-    /// Findings that the allow list sets aside now that they are whole.
-    pub(in crate::scan) allowed: u64,
-    /// What signs, each with its finding.
-    pub(in crate::scan) pairs: Vec<(Finding, Credentials)>,
+pub(super) struct Whole {
+    /// By their place among the findings; `None` for those that the allow
+    /// list sets aside now that they are whole.
+    pub(super) places: HashMap<usize, Option<Finding>>,
+    /// What signs, each with the place of its finding.
+    pub(super) pairs: Vec<(usize, Credentials)>,
 }
 
 impl Key {
@@ -147,18 +148,17 @@ pub(super) fn is_half(finding: &Finding) -> bool {
         }
 }
 
-/// Puts whole keys in the place of the halves among `findings` that units put
-/// together. The file of the other half may be one that this scan did not
+/// Makes whole keys of the halves among `findings` that units put together. The file of the other half may be one that this scan did not
 /// come to: it is read for it, so that a scan of one of them tells the same
 /// as a scan of both.
 pub(super) fn make_whole(
-    findings: &mut Vec<Finding>,
+    findings: &[Finding],
     keys: &[Key],
     root: Root<'_>,
     settings: &Settings,
     detector: &Detector,
-) -> Joined {
-    let mut joined = Joined::default();
+) -> Whole {
+    let mut together = Whole::default();
     let of_findings = findings.iter().enumerate();
     let mut halves: HashMap<String, usize> = of_findings
         .filter(|(_, finding)| is_half(finding))
@@ -170,21 +170,18 @@ pub(super) fn make_whole(
         detector,
         read: HashMap::new(),
     };
-    let mut aside = HashSet::new();
     for (key, whole) in belonging(keys, detector) {
         for (own, other) in [(Half::Id, Half::Secret), (Half::Secret, Half::Id)] {
             let id = key.lone_id(own);
             let Some(at) = halves.get(&id).copied() else {
                 continue;
             };
-            let (Some(partner), Some(half)) = (files.finding(key, other), findings.get_mut(at))
-            else {
+            let (Some(partner), Some(half)) = (files.finding(key, other), findings.get(at)) else {
                 continue;
             };
             let told = made_whole(half, whole.clone(), settings);
             if settings.allow.allows(&told) {
-                joined.allowed += 1;
-                aside.insert(at);
+                together.places.insert(at, None);
             } else if settings.allow.allows(&partner) {
                 // Whoever accepts one place does not ask for more of another.
                 continue;
@@ -197,16 +194,14 @@ pub(super) fn make_whole(
                 if settings.keep_pairs
                     && let Some(pair) = pair(&whole)
                 {
-                    joined.pairs.push((told.clone(), pair));
+                    together.pairs.push((at, pair));
                 }
-                *half = told;
+                together.places.insert(at, Some(told));
             }
             halves.remove(&id);
         }
     }
-    let mut at = 0..;
-    findings.retain(|_| at.next().is_none_or(|at| !aside.contains(&at)));
-    joined
+    together
 }
 
 /// The finding as it would be if the other half stood beside it.
@@ -217,7 +212,13 @@ fn made_whole(half: &Finding, whole: Match, settings: &Settings) -> Finding {
     };
     Finding {
         location: half.location.clone(),
-        ..finding(found, &half.location, half.file.as_ref(), settings)
+        ..finding(
+            found,
+            &half.location,
+            half.file.as_ref(),
+            settings,
+            &mut Pool::default(),
+        )
     }
 }
 
@@ -268,13 +269,19 @@ impl Files<'_> {
             text.map_or_else(|_| Vec::new(), |text| self.detector.scan(&text).matches)
         });
         let found = matches.iter().find(|found| key.is_in(found, half))?;
-        Some(finding(found.clone(), &location(file), None, self.settings))
+        Some(finding(
+            found.clone(),
+            &location(file),
+            None,
+            self.settings,
+            &mut Pool::default(),
+        ))
     }
 }
 
 fn location(file: &Path) -> Location {
     Location {
-        path: Some(shown(file)),
+        path: Some(shown(file).into()),
         ..Location::new(SourceKind::File)
     }
 }
@@ -354,7 +361,7 @@ mod tests {
         let whole = |id: Option<&Key>, secret: Option<&Key>| {
             let whole = ours.judge(&Detector::new(4)).expect("a key");
             Match {
-                access_key_id: id.map(|key| key.id.clone()),
+                access_key_id: id.map(|key| key.id),
                 secret: secret.map(|key| key.secret.clone()),
                 ..whole
             }

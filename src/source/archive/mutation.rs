@@ -28,7 +28,10 @@ impl Visitor for Keeper {
         let mut bytes = Vec::new();
         let read = blob.content.read_to_end(&mut bytes);
         coverage.bytes += bytes.len() as u64;
-        self.seen.push((blob.origin.location().member, bytes));
+        self.seen.push((
+            blob.origin.location().member.map(|name| name.to_string()),
+            bytes,
+        ));
         read.map(|_| ())
     }
 

@@ -44,14 +44,15 @@ impl<'a> Place<'a> {
     /// As an example of what was left out.
     pub(super) fn show(&self) -> String {
         let file = self.file.location();
-        joined(file.path, joined(file.member, self.path())).unwrap_or_default()
+        let member = joined(file.member.as_deref(), self.path());
+        joined(file.path.as_deref(), member).unwrap_or_default()
     }
 }
 
-fn joined(outer: Option<String>, inner: Option<String>) -> Option<String> {
+fn joined(outer: Option<&str>, inner: Option<String>) -> Option<String> {
     match (outer, inner) {
         (Some(outer), Some(inner)) => Some(format!("{outer}!{inner}")),
-        (outer, inner) => outer.or(inner),
+        (outer, inner) => inner.or_else(|| outer.map(ToOwned::to_owned)),
     }
 }
 
@@ -64,7 +65,7 @@ impl Origin for Place<'_> {
         };
         Location {
             source,
-            member: joined(file.member.clone(), self.path()),
+            member: joined(file.member.as_deref(), self.path()).map(Into::into),
             ..file
         }
     }

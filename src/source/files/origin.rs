@@ -22,7 +22,7 @@ pub(super) struct FileOrigin<'a> {
 impl Origin for FileOrigin<'_> {
     fn location(&self) -> Location {
         Location {
-            path: Some(show(&self.files.on_host(self.path))),
+            path: Some(show(&self.files.on_host(self.path)).into()),
             ..Location::new(SourceKind::File)
         }
     }

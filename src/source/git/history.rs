@@ -32,6 +32,10 @@ const MAX_COMPARED: u64 = 64 * 1024 * 1024;
 /// Folders within folders.
 const MAX_DEPTH: usize = 256;
 
+/// Bytes kept of a path: no host has longer ones, and a folder's name is
+/// repeated in the paths of all that is in it.
+const MAX_PATH: usize = 4096;
+
 /// Where an object is.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
@@ -405,6 +409,7 @@ fn spell(path: &mut Vec<u8>, name: &[u8]) {
         path.push(b'/');
     }
     path.extend_from_slice(name);
+    path.truncate(MAX_PATH);
 }
 
 fn first_bits(id: &oid) -> usize {
@@ -439,6 +444,9 @@ pub(super) fn is_in_worktree(worktree: &Path, path: &[u8], id: ObjectId) -> Opti
     use rustix::fs::{Mode, OFlags, ResolveFlags};
     use rustix::io::Errno;
 
+    if path.len() >= MAX_PATH {
+        return None;
+    }
     // Names in trees come from strangers: no link is followed.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;

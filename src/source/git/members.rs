@@ -2,6 +2,7 @@
 //! the objects themselves, until their place in the history is known.
 
 use std::io;
+use std::sync::Arc;
 
 use gix_hash::ObjectId;
 
@@ -10,7 +11,7 @@ use crate::source::{Blob, Content, Held, Holder, Origin, Visitor};
 
 /// What was found in one object, each with its member if the object is an
 /// archive.
-pub(super) type Findings = Vec<(Option<String>, Held)>;
+pub(super) type Findings = Vec<(Option<Arc<str>>, Held)>;
 
 /// Holds what an archive's reader tells at once.
 pub(super) struct Members<'w> {
@@ -52,7 +53,7 @@ impl Origin for Unplaced<'_> {
             None => self.shown.to_owned(),
         };
         Location {
-            path: Some(path),
+            path: Some(path.into()),
             ..Location::new(SourceKind::Archive)
         }
     }

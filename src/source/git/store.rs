@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use gix_hash::ObjectId;
 use gix_object::Kind;
@@ -58,6 +58,7 @@ impl<'a, 'v> Group<'a, 'v> {
         let shown = show(&files.on_host(place));
         for worker in &mut *workers {
             worker.hits.clear();
+            worker.visitor.forget();
             worker.commits.clear();
             worker.loose.clear();
             worker.shown.clone_from(&shown);
@@ -342,16 +343,20 @@ impl<'a, 'v> Group<'a, 'v> {
                 commit.map(|(id, _)| id),
             )
         });
+        let shown: Vec<Arc<str>> = repositories
+            .iter()
+            .map(|repository| repository.shown.as_str().into())
+            .collect();
         for (worker, hit, place) in told {
-            let repository = &repositories[place.repository.unwrap_or(0)];
+            let repository = &shown[place.repository.unwrap_or(0)];
             let Worker {
                 visitor, coverage, ..
             } = &mut self.workers[worker];
-            let object = location(&repository.shown, &hit, &place);
+            let object = location(repository, &hit, &place);
             for (inside, held) in hit.held {
                 let mut location = object.clone();
                 location.member = match (location.member, inside) {
-                    (Some(outer), Some(inside)) => Some(format!("{outer}!{inside}")),
+                    (Some(outer), Some(inside)) => Some(format!("{outer}!{inside}").into()),
                     (outer, inside) => outer.or(inside),
                 };
                 visitor.tell(held, &ObjectOrigin(location), coverage);
@@ -439,7 +444,7 @@ fn in_worktree(mut place: Place, id: ObjectId, repositories: &[GitDir]) -> Place
     place
 }
 
-fn location(repository: &str, hit: &Hit, place: &Place) -> Location {
+fn location(repository: &Arc<str>, hit: &Hit, place: &Place) -> Location {
     let member = match (&place.path, &hit.tag) {
         (Some(path), _) => Some(sanitize::bytes(path)),
         (None, Some((name, _))) => Some(format!("refs/tags/{name}")),
@@ -452,10 +457,10 @@ fn location(repository: &str, hit: &Hit, place: &Place) -> Location {
     let commit = place.commit.map(|(id, _)| id);
     let commit = commit.or_else(|| (hit.kind == Kind::Commit).then_some(hit.id));
     Location {
-        path: Some(repository.to_owned()),
-        member,
-        commit: commit.map(|id| id.to_string()),
-        author_date: date.map(|date| date.to_string()),
+        path: Some(repository.clone()),
+        member: member.map(Into::into),
+        commit: commit.map(|id| id.to_string().into()),
+        author_date: date.map(|date| date.to_string().into()),
         git_state: place.state,
         ..Location::new(SourceKind::Git)
     }

@@ -3,6 +3,9 @@
 
 use gix_hash::ObjectId;
 
+/// Bytes kept of the name of a tag.
+const MAX_TAG: usize = 4096;
+
 /// What is told of a commit.
 #[derive(Debug, Clone)]
 pub(super) struct Commit {
@@ -40,7 +43,9 @@ pub(super) fn commit(bytes: &[u8]) -> Option<Commit> {
 pub(super) fn tag(bytes: &[u8]) -> Option<(String, ObjectId)> {
     let value = |name: &[u8]| head(bytes).find_map(|line| line.strip_prefix(name));
     let target = ObjectId::from_hex(value(b"object ")?).ok()?;
-    Some((crate::sanitize::bytes(value(b"tag ")?), target))
+    let name = value(b"tag ")?;
+    let name = &name[..name.len().min(MAX_TAG)];
+    Some((crate::sanitize::bytes(name), target))
 }
 
 /// The lines up to the first empty one.
