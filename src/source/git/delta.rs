@@ -32,40 +32,18 @@ pub(super) fn made_size(delta: &[u8], limit: usize) -> io::Result<usize> {
     bounded(size, limit)
 }
 
-/// Makes the object of `base` and `delta` in `output`, whose content goes;
-/// refuses one of more than `limit` bytes.
-pub(super) fn apply(
-    base: &[u8],
-    delta: &[u8],
-    limit: usize,
-    output: &mut Vec<u8>,
-) -> io::Result<()> {
-    clear_for(delta, limit, output)?;
-    each_piece(base, delta, |piece, _| output.extend_from_slice(piece))
+/// Makes the object of `base` and `delta` in `output`, which is as long as it.
+pub(super) fn apply(base: &[u8], delta: &[u8], output: &mut [u8]) -> io::Result<()> {
+    each_piece(base, delta, output.len(), |start, piece| {
+        piece.put(output, start);
+    })
 }
 
 /// As [`apply`], and gives `changes` what of the object is not of the base, in
 /// order and with what lies close together joined; an empty range stands
-/// where two copied pieces meet.
-pub(super) fn apply_noting(
-    base: &[u8],
-    delta: &[u8],
-    limit: usize,
-    output: &mut Vec<u8>,
-    changes: &mut Vec<Range<usize>>,
-) -> io::Result<()> {
-    clear_for(delta, limit, output)?;
-    changes.clear();
-    each_piece(base, delta, |piece, is_new| {
-        let start = output.len();
-        output.extend_from_slice(piece);
-        note(changes, start..if is_new { output.len() } else { start });
-    })
-}
-
-/// As [`apply_noting`], but makes only so many bytes of the object as `near`
-/// tells at its start, at its end, and on each side of its changes; what else
-/// `output`, which is as long as the object, holds stays as it is.
+/// where two copied pieces meet. Only so many bytes of the object as `near`
+/// tells are made at its start, at its end, and on each side of its changes;
+/// what else `output` holds stays as it is.
 pub(super) fn apply_near(
     base: &[u8],
     delta: &[u8],
@@ -74,67 +52,91 @@ pub(super) fn apply_near(
     changes: &mut Vec<Range<usize>>,
 ) -> io::Result<()> {
     changes.clear();
-    let mut start = 0;
-    each_piece(base, delta, |piece, is_new| {
-        let end = start + piece.len();
-        let made = &mut output[start..end];
-        match piece.len().checked_sub(near) {
+    each_piece(base, delta, output.len(), |start, piece| {
+        let end = start + piece.length;
+        match piece.length.checked_sub(near) {
             Some(last) if last > near => {
-                made[..near].copy_from_slice(&piece[..near]);
-                made[last..].copy_from_slice(&piece[last..]);
+                output[start..start + near].copy_from_slice(&piece.bytes[..near]);
+                output[start + last..end].copy_from_slice(&piece.bytes[last..piece.length]);
             }
-            _ => made.copy_from_slice(piece),
+            _ => piece.put(output, start),
         }
-        note(changes, start..if is_new { end } else { start });
-        start = end;
+        let change = start..if piece.is_new { end } else { start };
+        match changes.last_mut() {
+            Some(last) if start <= last.end + JOINED => last.end = change.end,
+            _ => changes.push(change),
+        }
     })
 }
 
-/// Adds a piece that was inserted, or the edge of one that was copied.
-fn note(changes: &mut Vec<Range<usize>>, piece: Range<usize>) {
-    match changes.last_mut() {
-        Some(last) if piece.start <= last.end + JOINED => last.end = piece.end,
-        _ => changes.push(piece),
+/// A piece of an object.
+struct Piece<'a> {
+    /// What begins with it.
+    bytes: &'a [u8],
+    length: usize,
+    /// Inserted, and not copied from the base.
+    is_new: bool,
+}
+
+impl Piece<'_> {
+    /// Puts it into `output`; what it covers behind its end comes later.
+    fn put(&self, output: &mut [u8], start: usize) {
+        // Most are short, and this many are copied at once.
+        const SHORT: usize = 64;
+        if self.length <= SHORT
+            && let Some(bytes) = self.bytes.first_chunk::<SHORT>()
+            && let Some(room) = output[start..].first_chunk_mut::<SHORT>()
+        {
+            *room = *bytes;
+        } else {
+            output[start..start + self.length].copy_from_slice(&self.bytes[..self.length]);
+        }
     }
 }
 
-fn clear_for(delta: &[u8], limit: usize, output: &mut Vec<u8>) -> io::Result<()> {
-    output.clear();
-    output.reserve(made_size(delta, limit)?);
-    Ok(())
-}
-
-/// Gives `take` the pieces that make the object, in order, and whether each is
-/// inserted; together they are not longer than the delta says.
-fn each_piece(base: &[u8], delta: &[u8], mut take: impl FnMut(&[u8], bool)) -> io::Result<()> {
-    let (base_size, size, mut rest) = sizes(delta)?;
-    if base_size != base.len() as u64 {
+/// Gives `take` the pieces that make an object of `size` bytes, in order, each
+/// with where it begins.
+fn each_piece(
+    base: &[u8],
+    delta: &[u8],
+    size: usize,
+    mut take: impl FnMut(usize, &Piece<'_>),
+) -> io::Result<()> {
+    let (base_size, made_size, mut rest) = sizes(delta)?;
+    if base_size != base.len() as u64 || made_size != size as u64 {
         return Err(invalid("a delta for another base"));
     }
-    let mut missing = size;
+    let early = || invalid("a delta that ends early");
+    let mut start = 0;
     while let Some((&command, tail)) = rest.split_first() {
         let is_new = command & 0x80 == 0;
-        let piece = if is_new {
-            let (piece, tail) = tail
-                .split_at_checked(usize::from(command))
-                .filter(|_| command != 0)
-                .ok_or_else(|| invalid("a delta that ends early"))?;
-            rest = tail;
-            piece
+        let (bytes, length) = if is_new {
+            let length = usize::from(command);
+            if length == 0 || length > tail.len() {
+                return Err(early());
+            }
+            rest = &tail[length..];
+            (tail, length)
         } else {
-            let (from, length, tail) =
-                copied(command, tail).ok_or_else(|| invalid("a delta that ends early"))?;
+            let (from, length, tail) = copied(command, tail).ok_or_else(early)?;
             let length = if length == 0 { 0x1_0000 } else { length };
             rest = tail;
-            base.get(from..from + length)
-                .ok_or_else(|| invalid("a delta that copies from nowhere"))?
+            let bytes = base.get(from..).filter(|bytes| length <= bytes.len());
+            let bytes = bytes.ok_or_else(|| invalid("a delta that copies from nowhere"))?;
+            (bytes, length)
         };
-        missing = missing
-            .checked_sub(piece.len() as u64)
-            .ok_or_else(|| invalid("a delta that makes more than it says"))?;
-        take(piece, is_new);
+        if length > size - start {
+            return Err(invalid("a delta that makes more than it says"));
+        }
+        let piece = Piece {
+            bytes,
+            length,
+            is_new,
+        };
+        take(start, &piece);
+        start += length;
     }
-    if missing > 0 {
+    if start < size {
         return Err(invalid("a delta that makes less than it says"));
     }
     Ok(())
@@ -161,8 +163,8 @@ mod tests {
     use super::*;
 
     fn made(base: &[u8], delta: &[u8]) -> io::Result<Vec<u8>> {
-        let mut output = Vec::new();
-        apply(base, delta, 1024, &mut output).map(|()| output)
+        let mut output = vec![0; made_size(delta, 1024)?];
+        apply(base, delta, &mut output).map(|()| output)
     }
 
     #[test]
@@ -215,9 +217,12 @@ mod tests {
                 }
             }
             let delta = [&size(base.len())[..], &size(made), &pieces].concat();
-            let (mut whole, mut changes) = (Vec::new(), Vec::new());
-            apply_noting(&base, &delta, 16_000, &mut whole, &mut changes).expect("a delta");
-            let (mut partly, mut same) = (vec![0; made], Vec::new());
+            let (mut whole, mut partly) = (vec![0; made], vec![0; made]);
+            apply(&base, &delta, &mut whole).expect("a delta");
+            let (mut all, mut changes) = (vec![0; made], Vec::new());
+            apply_near(&base, &delta, usize::MAX, &mut all, &mut changes).expect("a delta");
+            assert_eq!(all, whole);
+            let mut same = Vec::new();
             apply_near(&base, &delta, NEAR, &mut partly, &mut same).expect("a delta");
             assert_eq!(same, changes);
             let is_near = |at: usize| {

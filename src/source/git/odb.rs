@@ -132,8 +132,8 @@ impl Odb {
             let delta = sized(&mut self.delta, size);
             let file = &self.packs[pack].pack;
             file.inflate(&entry, None, &mut self.inflater, &mut self.windows, delta)?;
-            let mut made = Vec::new();
-            delta::apply(&bytes, delta, MAX_OBJECT, &mut made)?;
+            let mut made = vec![0; delta::made_size(delta, MAX_OBJECT)?];
+            delta::apply(&bytes, delta, &mut made)?;
             (_, bytes) = self.keep(pack, entry.pack_offset(), kind, made);
         }
         Ok((kind, bytes))

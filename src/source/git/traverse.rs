@@ -282,8 +282,10 @@ impl<'a> Traversal<'a> {
                 &mut buffers.windows,
                 instructions,
             )?;
-            let mut made = buffers.take(delta::made_size(instructions, MAX_HELD)?);
-            delta::apply(&bytes, instructions, MAX_HELD, &mut made)?;
+            let size = delta::made_size(instructions, MAX_HELD)?;
+            let mut made = buffers.take(size);
+            delta::apply(&bytes, instructions, sized(&mut made, size))?;
+            made.truncate(size);
             buffers.recycle(std::mem::replace(&mut bytes, made));
             buffers.delta = delta;
         }
@@ -316,11 +318,11 @@ impl<'a> Traversal<'a> {
         let made = if passes {
             None
         } else {
-            let mut object = worker
-                .buffers
-                .take(delta::made_size(instructions, MAX_HELD)?);
-            let changes = &mut worker.buffers.changes;
-            delta::apply_noting(base, instructions, MAX_HELD, &mut object, changes)?;
+            let size = delta::made_size(instructions, MAX_HELD)?;
+            let mut object = worker.buffers.take(size);
+            let (made, changes) = (sized(&mut object, size), &mut worker.buffers.changes);
+            delta::apply_near(base, instructions, usize::MAX, made, changes)?;
+            object.truncate(size);
             Some(object)
         };
         worker.buffers.delta = delta;

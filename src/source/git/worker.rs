@@ -75,7 +75,7 @@ pub(super) struct Buffers {
     pub(super) inflater: Inflater,
     pub(super) windows: Windows,
     pub(super) delta: Vec<u8>,
-    /// What a delta changed: see [`delta::apply_noting`](super::delta::apply_noting).
+    /// What a delta changed: see [`delta::apply_near`].
     pub(super) changes: Vec<Range<usize>>,
     pub(super) object: Vec<u8>,
     /// Of bases that are no longer needed.
