@@ -42,12 +42,15 @@ pub(super) struct Indexed {
 
 pub(super) type Object = (Kind, Rc<Vec<u8>>);
 
+/// By pack and offset.
+type Kept = HashMap<(usize, u64), Object, foldhash::fast::FixedState>;
+
 pub(super) struct Odb {
     pub(super) packs: Vec<Indexed>,
     /// Folders with loose objects.
     pub(super) stores: Vec<PathBuf>,
-    young: HashMap<(usize, u64), Object>,
-    old: HashMap<(usize, u64), Object>,
+    young: Kept,
+    old: Kept,
     kept: usize,
     inflater: Inflater,
     windows: Windows,
@@ -63,8 +66,8 @@ impl Odb {
         Self {
             packs,
             stores,
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: Kept::default(),
+            old: Kept::default(),
             kept: 0,
             inflater: Inflater::new(),
             windows: Windows::new(),
