@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 
 use super::crew::{self, Crew, Member};
-use super::{Examiner, Progress, Scan, Settings, join, priority, user_data};
+use super::examiner::Examiner;
+use super::{Progress, Scan, Settings, join, priority, user_data};
 use crate::detect::{Detector, Scanner};
 use crate::finding::{Coverage, Finding, Instance, SkipReason, SourceKind};
 use crate::heap;
@@ -285,16 +286,13 @@ impl Shared {
     }
 
     fn examiner<'a>(&'a self, member: &'a Member) -> Examiner<'a> {
-        Examiner {
-            settings: &self.settings,
-            progress: &self.progress,
-            scanner: Scanner::new(&self.detector),
-            results: &self.results,
+        Examiner::new(
+            &self.settings,
+            &self.progress,
+            Scanner::new(&self.detector),
+            &self.results,
             member,
-            held: Vec::new(),
-            matches_held: 0,
-            found: 0,
-        }
+        )
     }
 
     fn with_files<T>(&self, work: impl FnOnce(&Files<'_>) -> T) -> T {

@@ -12,7 +12,8 @@ use crate::finding::{
 };
 use crate::host::unit::Unit;
 use crate::host::{Assignment, Omitted, Root};
-use crate::scan::{Settings, finding, pair};
+use crate::scan::Settings;
+use crate::scan::finding::{finding, pair};
 use crate::secret::{Credentials, Secret};
 use crate::source::user_data::is_copy;
 
