@@ -10,6 +10,7 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
@@ -95,9 +96,31 @@ impl Holder for Keeper {
         }
     }
 
+    fn passes(&mut self, changed: Changed<'_>, coverage: &mut Coverage) -> bool {
+        let Changed { bytes, changes, .. } = changed;
+        let near = |at: usize| {
+            let is_near = |change: &Range<usize>| {
+                change.start.saturating_sub(Changed::NEAR) <= at && at < change.end + Changed::NEAR
+            };
+            at < Changed::NEAR || at + Changed::NEAR >= bytes.len() || changes.iter().any(is_near)
+        };
+        let is_new = |at: usize| changes.iter().any(|change| change.contains(&at));
+        let mut marks = (0..bytes.len())
+            .filter(|at| bytes[*at] == MARK && near(*at))
+            .peekable();
+        let passes = marks.peek().is_none();
+        assert!(marks.all(is_new));
+        coverage.scanned += u64::from(passes);
+        passes
+    }
+
     fn tell(&mut self, held: Held, origin: &dyn Origin, _: &mut Coverage) {
         assert!(std::mem::take(&mut self.held[held.0]), "told twice");
         let _ = origin.location();
+    }
+
+    fn forget(&mut self) {
+        self.held.clear();
     }
 }
 
