@@ -103,6 +103,7 @@ impl<'a> Input<'a> {
         Self::new(Source::Section(section), size)
     }
 
+    /// Bytes that are in memory, and to be read in order like a stream's.
     pub(super) fn held(bytes: Vec<u8>) -> Self {
         Self {
             end: bytes.len(),
@@ -189,7 +190,7 @@ impl<'a> Input<'a> {
     pub(super) fn peek_all(&mut self) -> io::Result<Option<&[u8]>> {
         let left = match &self.source {
             Source::Section(section) => section.len.saturating_sub(self.at()),
-            // One byte more tells whether it ends there.
+            // Fewer bytes than asked for tell that it ends there.
             Source::Stream(_) | Source::Nothing => BUFFER as u64,
         };
         let most = usize::try_from(left).unwrap_or(usize::MAX);
