@@ -51,8 +51,10 @@ struct Keeper {
 }
 
 impl Visitor for Keeper {
-    fn visit(&mut self, blob: Blob<'_>, _: &mut Coverage) -> io::Result<()> {
-        io::copy(blob.content, &mut io::sink()).map(drop)
+    fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> io::Result<()> {
+        io::copy(blob.content, &mut io::sink())?;
+        coverage.scanned += 1;
+        Ok(())
     }
 
     fn is_over(&self) -> bool {
