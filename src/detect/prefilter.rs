@@ -8,6 +8,8 @@
 //!
 //! Everything dearer looks only at windows around what this pass reports.
 
+use std::ops::Range;
+
 use aho_corasick::packed;
 
 /// What a literal that was hit may be part of.
@@ -123,15 +125,17 @@ const LONGEST: usize = 16;
 /// Bytes of a literal that can stand on the other side of an edge.
 pub(super) const OVERLAP: usize = LONGEST - 1;
 
-/// Distance of two probes up to a place in the blob. The starts of files are a
-/// small part of all bytes, and hold most of the secrets.
-const STRIDES: [(u64, usize); 3] = [(4 * 1024, 24), (64 * 1024, 92), (u64::MAX, LONGEST_STRIDE)];
+/// Up to a place in the blob, the distance of two probes, and how many
+/// characters of base64 one has to see at once: a text of their sum has them
+/// behind one of the probes. The starts of files are a small part of all bytes,
+/// and hold most of the secrets.
+const STRIDES: [(u64, usize, usize); 3] = [
+    (4 * 1024, 24, MIN_TEXT - 24 + 1),
+    (64 * 1024, 96, 9),
+    (u64::MAX, LONGEST_STRIDE, 9),
+];
 
-const LONGEST_STRIDE: usize = 508;
-
-/// Characters of base64 that a probe has to see at once: as many as a text of
-/// [`MIN_TEXT`] surely has behind one of the probes of the shortest stride.
-const PROBE_LEN: usize = MIN_TEXT + 1 - STRIDES[0].1;
+const LONGEST_STRIDE: usize = 512;
 
 /// Characters below which a text is not decoded for its look: an access key
 /// ID in base64 in base64 has 36, padding left out.
@@ -174,36 +178,43 @@ impl Prefilter {
 /// that are longer than the stride. `base` is where `bytes` stand in the blob.
 pub(super) fn probe(bytes: &[u8], from: usize, to: usize, base: u64, hits: &mut Vec<Hit>) {
     let mut start = from;
-    for (end, stride) in STRIDES {
+    for (end, stride, seen) in STRIDES {
         let end = usize::try_from(end.saturating_sub(base)).unwrap_or(usize::MAX);
         let end = end.min(to);
         if start < end {
-            probe_every(stride, bytes, start, end, hits);
+            probe_every((stride, seen), bytes, start..end, hits);
             start = end;
         }
     }
 }
 
 /// A text that is as long as a probe needs reaches one this far from any of its
-/// bytes before `at`.
+/// bytes before `at`: of a longer stride, where the next one is.
 pub(super) fn probe_reach(at: usize) -> usize {
-    let is_before = |(end, _): &&(u64, usize)| at as u64 <= *end;
-    let stride = STRIDES.iter().find(is_before);
-    stride.map_or(LONGEST_STRIDE, |(_, stride)| *stride) + PROBE_LEN
+    let mut reaches = STRIDES
+        .map(|(end, stride, seen)| (end, stride + seen))
+        .into_iter();
+    let fits = reaches.find(|(end, reach)| (at + reach) as u64 <= *end);
+    fits.map_or(LONGEST_STRIDE, |(_, reach)| reach)
 }
 
 /// Bytes from a change to the furthest one that decides what the probes near it
 /// report.
-pub(super) const PROBED: usize = LONGEST_STRIDE + 2 * PROBE_LEN + MIN_TEXT;
+pub(super) const PROBED: usize = LONGEST_STRIDE + 3 * MIN_TEXT;
 
-fn probe_every(stride: usize, bytes: &[u8], from: usize, to: usize, hits: &mut Vec<Hit>) {
-    let last = to.min(bytes.len().saturating_sub(PROBE_LEN));
-    let mut at = from.next_multiple_of(stride);
+fn probe_every(
+    (stride, seen): (usize, usize),
+    bytes: &[u8],
+    range: Range<usize>,
+    hits: &mut Vec<Hit>,
+) {
+    let last = range.end.min((bytes.len() + 1).saturating_sub(seen));
+    let mut at = range.start.next_multiple_of(stride);
     while at < last {
         let here = at;
         at += stride;
         // Without a branch a byte: where words end cannot be predicted.
-        let seen = &bytes[here..here + PROBE_LEN];
+        let seen = &bytes[here..here + seen];
         if !seen.iter().fold(true, |all, byte| all & (kind(*byte) != 0)) {
             continue;
         }
@@ -297,6 +308,34 @@ mod tests {
                         assert!(right, "{encoded}: {hits:?}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_long_enough_for_its_place_is_reported() {
+        let text = b"4Bc+".repeat(200);
+        let is_reported = |at: usize, len: usize, range: Range<usize>| {
+            let bytes = [&vec![b' '; at][..], &text[..len]].concat();
+            let mut hits = Vec::new();
+            probe(
+                &bytes,
+                range.start,
+                range.end.min(bytes.len()),
+                0,
+                &mut hits,
+            );
+            !hits.is_empty()
+        };
+        for (places, len) in [(0..4060, 36), (4060..65_400, 104), (65_400..66_500, 520)] {
+            for at in places.step_by(7) {
+                assert!(is_reported(at, len, 0..usize::MAX), "{at}");
+                // Where it begins, something changed.
+                let reach = probe_reach(at + 5);
+                assert!(
+                    is_reported(at, len, at.saturating_sub(reach)..at + 5 + reach),
+                    "{at}"
+                );
             }
         }
     }

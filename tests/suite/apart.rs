@@ -183,9 +183,9 @@ fn a_secret_that_two_units_give_to_different_ids_stays_alone() {
 }
 
 #[test]
-fn instances_and_users_units_take_their_keys_from_two_files_as_well() {
+fn instances_take_their_keys_from_two_files_as_well_and_users_units_count_for_nothing() {
     let names = Host::new();
-    let [pair, of_user] = [(); 2].map(|()| names.key_pair());
+    let [pair, of_root, of_user] = [(); 3].map(|()| names.key_pair());
     let host = Host::new();
     let system = "etc/systemd/system/worker@.service";
     host.write(system, unit(&pair.id, "EnvironmentFile=/etc/%i.env\n"));
@@ -193,12 +193,14 @@ fn instances_and_users_units_take_their_keys_from_two_files_as_well() {
     host.write("etc/one.env", secret(&pair));
     host.write("etc/passwd", "bob:x:1001:1001::/home/bob:/bin/sh\n");
     let user = "home/bob/.config/systemd/user/mine.service";
-    host.write(user, unit(&of_user.id, "EnvironmentFile=%h/mine.env\n"));
-    host.write("home/bob/mine.env", secret(&of_user));
+    host.write(user, unit(&of_user.id, "EnvironmentFile=/root/its.env\n"));
+    host.write("root/its.env", secret(&of_root));
     let ran = scan(&host);
-    for path in [system, "etc/one.env", user, "home/bob/mine.env"] {
+    for path in [system, "etc/one.env"] {
         assert_eq!(rule_at(&ran, path), "aws.access-key-pair", "{path}");
     }
+    assert_eq!(rule_at(&ran, user), "aws.access-key-id");
+    assert_eq!(rule_at(&ran, "root/its.env"), "aws.secret-access-key");
 }
 
 #[test]

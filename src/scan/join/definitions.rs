@@ -107,7 +107,7 @@ pub(super) struct Definitions {
     /// By the ID that processes have.
     pub(super) containers: HashMap<String, User>,
     accounts: Vec<Account>,
-    /// Those that units give their processes, where somebody asks.
+    /// Those that the system's units give their processes, where somebody asks.
     pub(super) keys: Vec<Key>,
     with_keys: bool,
     pub(super) omitted: Omitted,
@@ -257,7 +257,9 @@ impl Definitions {
             for path in unit.files_in_commands(root) {
                 self.add(&path, PlaceKind::UnitCommandFile, &user, places);
             }
-            if self.with_keys {
+            // What an account's own units say of files that are not its own
+            // is no reason to tell another key of them.
+            if self.with_keys && matches!(manager, Manager::System) {
                 self.keys.extend(Key::of(&unit, root));
             }
         }

@@ -186,21 +186,20 @@ impl<'a> Input<'a> {
         Ok(&self.buffer[self.start..end])
     }
 
-    /// All that is left, without reading it, if that is little.
+    /// All that is left, without reading it, if that is little. A stream is
+    /// left alone: it may be damaged behind what has to be read first.
     pub(super) fn peek_all(&mut self) -> io::Result<Option<&[u8]>> {
         let left = match &self.source {
             Source::Section(section) => section.len.saturating_sub(self.at()),
-            // Fewer bytes than asked for tell that it ends there.
-            Source::Stream(_) | Source::Nothing => BUFFER as u64,
+            Source::Nothing => (self.end - self.start) as u64,
+            Source::Stream(_) => return Ok(None),
         };
-        let most = usize::try_from(left).unwrap_or(usize::MAX);
-        if most > BUFFER {
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        if left > BUFFER {
             return Ok(None);
         }
-        let is_known = self.as_section().is_some();
-        let len = self.peek(most)?.len();
-        let is_all = self.failure.is_none() && (is_known || len < most);
-        Ok(is_all.then(|| &self.buffer[self.start..self.start + len]))
+        let bytes = self.peek(left)?;
+        Ok((bytes.len() == left).then_some(bytes))
     }
 
     /// Reads exactly `N` bytes, or fails.

@@ -41,7 +41,7 @@ pub(super) fn apply(base: &[u8], delta: &[u8], output: &mut [u8]) -> io::Result<
 
 /// As [`apply`], and gives `changes` what of the object is not of the base, in
 /// order and with what lies close together joined; an empty range stands
-/// where two copied pieces meet. Only so many bytes of the object as `near`
+/// where two copied pieces meet, and where the end of the base is cut off. Only so many bytes of the object as `near`
 /// tells are made at its start, at its end, and on each side of its changes;
 /// what else `output` holds stays as it is.
 pub(super) fn apply_near(
@@ -52,7 +52,9 @@ pub(super) fn apply_near(
     changes: &mut Vec<Range<usize>>,
 ) -> io::Result<()> {
     changes.clear();
-    each_piece(base, delta, output.len(), |start, piece| {
+    let size = output.len();
+    let mut is_cut = false;
+    each_piece(base, delta, size, |start, piece| {
         let end = start + piece.length;
         match piece.length.checked_sub(near) {
             Some(last) if last > near => {
@@ -61,12 +63,21 @@ pub(super) fn apply_near(
             }
             _ => piece.put(output, start),
         }
-        let change = start..if piece.is_new { end } else { start };
-        match changes.last_mut() {
-            Some(last) if start <= last.end + JOINED => last.end = change.end,
-            _ => changes.push(change),
-        }
-    })
+        note(changes, start..if piece.is_new { end } else { start });
+        is_cut = !piece.is_new && piece.length < piece.bytes.len();
+    })?;
+    if is_cut {
+        // What followed in the base is gone.
+        note(changes, size..size);
+    }
+    Ok(())
+}
+
+fn note(changes: &mut Vec<Range<usize>>, change: Range<usize>) {
+    match changes.last_mut() {
+        Some(last) if change.start <= last.end + JOINED => last.end = change.end,
+        _ => changes.push(change),
+    }
 }
 
 /// A piece of an object.
@@ -171,6 +182,20 @@ mod tests {
     fn copies_and_insertions_make_the_object() {
         let delta = b"\x06\x07\x91\x02\x03\x02--\x90\x02";
         assert_eq!(made(b"abcdef", delta).expect("a delta"), b"cde--ab");
+    }
+
+    #[test]
+    fn what_is_cut_off_at_the_end_is_a_change() {
+        let base = [b'x'; 300];
+        for (delta, end) in [
+            (&b"\xac\x02\xc8\x01\x90\xc8"[..], Some(200..200)),
+            (b"\xac\x02\xc8\x01\x91\x64\xc8", None),
+        ] {
+            let (mut output, mut changes) = ([0; 200], Vec::new());
+            apply_near(&base, delta, usize::MAX, &mut output, &mut changes).expect("a delta");
+            assert_eq!(changes.first(), Some(&(0..0)));
+            assert_eq!(changes.get(1).cloned(), end);
+        }
     }
 
     #[test]
