@@ -88,13 +88,13 @@ impl Scanner<'_> {
     }
 
     fn search_near(&mut self, bytes: &[u8], changes: &[Range<usize>], reach: usize) {
-        for range in grown(changes, bytes.len(), |_| reach) {
+        for range in grown(changes, reach, bytes.len()) {
             self.search(bytes, range);
         }
     }
 
     fn probe_near(&mut self, bytes: &[u8], changes: &[Range<usize>]) {
-        for range in grown(changes, bytes.len(), prefilter::probe_reach) {
+        for range in grown(changes, prefilter::PROBE_REACH, bytes.len()) {
             prefilter::probe(bytes, range.start, range.end, 0, &mut self.hits);
         }
     }
@@ -148,17 +148,13 @@ fn has_nul(bytes: &[u8], changes: &[Range<usize>]) -> bool {
     changes.iter().any(has_nul)
 }
 
-/// The ranges with as many bytes more on each side as `by` tells for their end,
-/// those that then meet as one.
+/// The ranges with `by` bytes more on each side, those that then meet as one.
 fn grown(
     ranges: &[Range<usize>],
+    by: usize,
     len: usize,
-    by: impl Fn(usize) -> usize,
-) -> impl Iterator<Item = Range<usize>> {
-    let grow = move |range: &Range<usize>| {
-        let by = by(range.end);
-        range.start.saturating_sub(by)..len.min(range.end + by)
-    };
+) -> impl Iterator<Item = Range<usize>> + '_ {
+    let grow = move |range: &Range<usize>| range.start.saturating_sub(by)..len.min(range.end + by);
     let mut rest = ranges.iter().map(grow).peekable();
     std::iter::from_fn(move || {
         let mut range = rest.next()?;
