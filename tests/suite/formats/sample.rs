@@ -157,19 +157,22 @@ impl Sample {
         told("changed", 1);
         fs::remove_file(&file).unwrap();
         told("resolved", 1);
-        host.write("srv/comes-and-goes.env", pair.env());
-        told("opened", 2);
-        self.statuses.push_str(&home.status(&[]).stdout);
-        // Another sweep has something to leave out, and knows of files from the
-        // one before; a sign of life knows how long the finding was open.
-        run(Command::new("mkfifo").arg(host.path("srv/fifo")));
-        for word in ["\"unchanged\":", "\"TimeToResolve\":"] {
+        let says = |word: &str| {
             wait(word, || {
                 let received = logs.events(GROUP, INSTANCE);
                 let has = |stored: &Stored| stored.message.contains(word);
                 received.iter().any(has).then_some(())
             });
-        }
+        };
+        // A sign of life knows how long a finding was open that is not open again.
+        says("\"TimeToResolve\":");
+        host.write("srv/comes-and-goes.env", pair.env());
+        told("opened", 2);
+        self.statuses.push_str(&home.status(&[]).stdout);
+        // Another sweep has something to leave out, and knows of files from the
+        // one before.
+        run(Command::new("mkfifo").arg(host.path("srv/fifo")));
+        says("\"unchanged\":");
         assert_eq!(daemon.stop(), Some(0));
         self.statuses.push_str(&stopped(&home));
         self.receive(&logs);
