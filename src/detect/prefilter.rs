@@ -132,10 +132,10 @@ pub(super) const OVERLAP: usize = LONGEST - 1;
 const STRIDES: [(u64, usize, usize); 3] = [
     (4 * 1024, 24, MIN_TEXT - 24 + 1),
     (64 * 1024, 96, 9),
-    (u64::MAX, LONGEST_STRIDE, 9),
+    LONGEST_STRIDE,
 ];
 
-const LONGEST_STRIDE: usize = 512;
+const LONGEST_STRIDE: (u64, usize, usize) = (u64::MAX, 512, 9);
 
 /// Characters below which a text is not decoded for its look: an access key
 /// ID in base64 in base64 has 36, padding left out.
@@ -191,7 +191,7 @@ pub(super) fn probe(bytes: &[u8], from: usize, to: usize, base: u64, hits: &mut 
 /// A text that is as long as a probe needs reaches one this far from any of its
 /// bytes. The longest distance holds for all places: of a text that goes on
 /// beside a change, a part may look encoded that is not near it.
-pub(super) const PROBE_REACH: usize = LONGEST_STRIDE + 9;
+pub(super) const PROBE_REACH: usize = LONGEST_STRIDE.1 + LONGEST_STRIDE.2;
 
 /// Bytes from a change to the furthest one that decides what the probes near it
 /// report.

@@ -149,9 +149,9 @@ pub(super) fn is_half(finding: &Finding) -> bool {
         }
 }
 
-/// Makes whole keys of the halves among `findings` that units put together. The file of the other half may be one that this scan did not
-/// come to: it is read for it, so that a scan of one of them tells the same
-/// as a scan of both.
+/// Makes whole keys of the halves among `findings` that units put together.
+/// The file of the other half may be one that this scan did not come to: it is
+/// read for it, so that a scan of one of them tells the same as a scan of both.
 pub(super) fn make_whole(
     findings: &[Finding],
     keys: &[Key],
