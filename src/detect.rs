@@ -8,10 +8,12 @@
 //! belongs together. Memory is one window a [`Scanner`], however long the text.
 
 mod access_key;
+mod block;
 mod changes;
 mod encoding;
 mod entropy;
 mod glyph;
+mod known;
 mod layer;
 mod matches;
 mod name;
@@ -25,6 +27,7 @@ mod token;
 mod window;
 
 pub use encoding::Encoding;
+pub use known::{Known, Spot};
 pub use matches::{Detection, Match};
 pub use window::Scanner;
 

@@ -15,6 +15,7 @@ pub mod user_data;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 
 use crate::finding::{Coverage, FileFacts, Location};
 pub use memory::{FileState, Memory};
@@ -65,9 +66,26 @@ pub struct Changed<'a> {
     /// What is not of the other one, ascending; empty ranges stand where two
     /// pieces meet.
     pub changes: &'a [Range<usize>],
-    /// The [`reach`](Look::reach) of the other one.
-    pub reach: usize,
+    /// What is known of the rest.
+    pub known: Known<&'a [Spot]>,
 }
+
+/// A place in a content, and what is there in the terms of the visitor.
+pub type Spot = (usize, u8);
+
+/// What a look at a content tells of what is made from it by changes.
+#[derive(Debug, Clone, Copy)]
+pub enum Known<S = Rc<[Spot]>> {
+    /// That there is nothing to be found that is further from a change than
+    /// `reach` bytes.
+    Nothing { reach: usize },
+    /// What has to be looked at besides the changes: places of the content,
+    /// ascending, at where they are now.
+    Spots(S),
+}
+
+/// Where there are more of them, all of a content has to be looked at.
+pub const MAX_SPOTS: usize = 4096;
 
 impl Changed<'_> {
     /// Bytes at the start and end of a content, and beyond the reach of its
@@ -89,7 +107,7 @@ impl std::fmt::Debug for Changed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Changed")
             .field("changes", &self.changes)
-            .field("reach", &self.reach)
+            .field("known", &self.known)
             .finish_non_exhaustive()
     }
 }
@@ -103,9 +121,8 @@ pub struct Held(pub usize);
 pub struct Look {
     /// `None` if nothing was found.
     pub held: Option<Held>,
-    /// How far from its changes one has to look in what is made from this
-    /// content, in bytes; `None` for all of it.
-    pub reach: Option<usize>,
+    /// `None` if all of what is made from this content has to be looked at.
+    pub known: Option<Known>,
     /// How the read ended; what was found before a failure counts.
     pub outcome: std::io::Result<()>,
 }

@@ -22,7 +22,7 @@ use rolecall::source::archive::Settings;
 use rolecall::source::files::{Files, Queue, Walked};
 use rolecall::source::mounts::Mounts;
 use rolecall::source::repositories::Repositories;
-use rolecall::source::{Blob, Changed, Content, Held, Holder, Look, Origin, Visitor, git};
+use rolecall::source::{Blob, Changed, Content, Held, Holder, Known, Look, Origin, Visitor, git};
 
 /// Where the store is written; in memory, if the system has such a place.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -66,23 +66,44 @@ impl Visitor for Keeper {
     }
 }
 
+/// What is known of a content in which each mark is worth a look.
+fn marked(bytes: &[u8]) -> Known {
+    let marks = (0..bytes.len()).filter(|at| bytes[*at] == MARK);
+    let spots: Vec<_> = marks.map(|at| (at, MARK)).collect();
+    if spots.is_empty() {
+        Known::Nothing { reach: 0 }
+    } else {
+        Known::Spots(spots.into())
+    }
+}
+
 impl Holder for Keeper {
     fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look {
         coverage.scanned += 1;
-        let mut reach = None;
+        let mut known = None;
         let read = match content {
             Content::Bytes(bytes) => {
-                reach = (!bytes.contains(&MARK)).then_some(0);
+                known = Some(marked(bytes));
                 Ok(bytes.len() as u64)
             }
-            Content::Changed(Changed { bytes, changes, .. }) => {
+            Content::Changed(changed) => {
+                let Changed { bytes, changes, .. } = changed;
+                let spots = match changed.known {
+                    Known::Nothing { .. } => &[],
+                    Known::Spots(spots) => spots,
+                };
+                assert!(spots.is_sorted());
+                assert!(spots.iter().all(|(at, _)| bytes[*at] == MARK));
                 let mut seen = 0;
-                for change in changes {
-                    assert!(!bytes[seen..change.start].contains(&MARK));
+                let all = bytes.len()..bytes.len();
+                for change in changes.iter().chain([&all]) {
+                    let marks = (seen..change.start).filter(|at| bytes[*at] == MARK);
+                    for at in marks {
+                        assert!(spots.binary_search(&(at, MARK)).is_ok());
+                    }
                     seen = change.end;
                 }
-                assert!(!bytes[seen..].contains(&MARK));
-                reach = (!bytes.contains(&MARK)).then_some(0);
+                known = Some(marked(bytes));
                 Ok(bytes.len() as u64)
             }
             Content::Stream(content) => io::copy(content, &mut io::sink()),
@@ -93,7 +114,7 @@ impl Holder for Keeper {
         }
         Look {
             held: odd.then(|| Held(self.held.len() - 1)),
-            reach,
+            known,
             outcome: read.map(drop),
         }
     }

@@ -6,10 +6,12 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::encoding::base64;
+use super::known::{self, Known};
 use super::layer::Marks;
 use super::matches::Detection;
 use super::name;
 use super::prefilter::{self, Anchor, Hit};
+use super::run::Runs;
 use super::sighting::Sightings;
 use super::window::{Scanner, TEXT_HEAD, WINDOW, is_text};
 
@@ -29,9 +31,8 @@ impl Scanner<'_> {
     /// worth more than a glance.
     pub const LOOKED_AT: usize = 1024;
 
-    /// What is in a blob that is in memory, looked at where it is, and how far
-    /// from its changes one has to look in the next version of it; `None` for
-    /// all of that.
+    /// What is in a blob that is in memory, looked at where it is, and what that
+    /// tells of the next version of it; `None` if all of that is to be looked at.
     ///
     /// What is further than `reach` bytes from `changes`, ranges which ascend,
     /// was looked at in an earlier version, and means nothing.
@@ -40,7 +41,7 @@ impl Scanner<'_> {
         bytes: &[u8],
         changes: &[Range<usize>],
         reach: usize,
-    ) -> (Detection, Option<usize>) {
+    ) -> (Detection, Option<Known>) {
         let reach = reach.max(prefilter::OVERLAP);
         let is_all = matches!(changes, [change] if *change == (0..bytes.len()));
         self.search_near(bytes, changes, reach);
@@ -52,14 +53,17 @@ impl Scanner<'_> {
         }
         if self.hits.is_empty() {
             // In what is no text nothing was probed.
-            return (Detection::default(), is_text.then_some(reach));
+            return (
+                Detection::default(),
+                is_text.then_some(Known::Nothing { reach }),
+            );
         }
         if is_all {
             return self.examine_all(bytes, is_probed);
         }
         if is_text && self.is_near(bytes) && !has_nul(bytes, changes) && self.is_nothing(bytes) {
             let reach = if is_marked { NEAR } else { reach };
-            return (Detection::default(), Some(reach));
+            return (Detection::default(), Some(Known::Nothing { reach }));
         }
         self.hits.clear();
         self.search(bytes, 0..bytes.len());
@@ -87,7 +91,7 @@ impl Scanner<'_> {
         means_nothing && !has_nul(bytes, changes)
     }
 
-    fn search_near(&mut self, bytes: &[u8], changes: &[Range<usize>], reach: usize) {
+    pub(super) fn search_near(&mut self, bytes: &[u8], changes: &[Range<usize>], reach: usize) {
         for range in grown(changes, reach, bytes.len()) {
             self.search(bytes, range);
         }
@@ -101,18 +105,29 @@ impl Scanner<'_> {
 
     /// Follows the hits, which are all that the literals gave, and with those
     /// of the probes if it `is_probed`.
-    fn examine_all(&mut self, bytes: &[u8], is_probed: bool) -> (Detection, Option<usize>) {
+    fn examine_all(&mut self, bytes: &[u8], is_probed: bool) -> (Detection, Option<Known>) {
         let is_near = self.is_near(bytes);
-        let detection = if bytes.len() > WINDOW {
+        let reach = if is_probed { prefilter::OVERLAP } else { NEAR };
+        let (detection, known) = if bytes.len() > WINDOW {
             self.hits.clear();
             self.feed(bytes);
-            self.finish()
+            (self.finish(), None)
         } else {
-            self.follow_all(bytes, is_probed)
+            let literals = known::literals(&self.hits);
+            if !is_probed && is_text(bytes) {
+                prefilter::probe(bytes, 0, bytes.len(), 0, &mut self.hits);
+            }
+            let (detection, starts) = self.follow_all(bytes, || Runs::new(bytes, 0, bytes.len()));
+            // What follows an ID may mean something else with a NUL near it.
+            let starts = starts.filter(|_| memchr(0, bytes).is_none());
+            (
+                detection,
+                starts.and_then(|starts| known::of(literals, starts)),
+            )
         };
-        let reach = if is_probed { prefilter::OVERLAP } else { NEAR };
         let means_nothing = is_near && detection.is_empty() && is_text(bytes);
-        (detection, means_nothing.then_some(reach))
+        let known = known.or(means_nothing.then_some(Known::Nothing { reach }));
+        (detection, known)
     }
 
     /// Whether what is near the hits decides what they mean.
@@ -143,13 +158,13 @@ impl Scanner<'_> {
 }
 
 /// Whether a NUL came in, which makes other data of the text around it.
-fn has_nul(bytes: &[u8], changes: &[Range<usize>]) -> bool {
+pub(super) fn has_nul(bytes: &[u8], changes: &[Range<usize>]) -> bool {
     let has_nul = |change: &Range<usize>| memchr(0, &bytes[change.clone()]).is_some();
     changes.iter().any(has_nul)
 }
 
 /// The ranges with `by` bytes more on each side, those that then meet as one.
-fn grown(
+pub(super) fn grown(
     ranges: &[Range<usize>],
     by: usize,
     len: usize,
@@ -199,9 +214,11 @@ mod tests {
             let whole = format!("{before}{added}{}", lines(&mut pick, 30));
             let changes = before.len()..before.len() + added.len();
             let mut scanner = Scanner::new(&detector);
-            let (of_all, reach) = scanner.examine(whole.as_bytes(), from_ref(&(0..whole.len())), 0);
-            assert_eq!(reach, None, "{whole}");
-            let (of_change, reach) = scanner.examine(whole.as_bytes(), from_ref(&changes), 0);
+            let means_nothing = |known| matches!(known, Some(Known::Nothing { .. }));
+            let (of_all, known) = scanner.examine(whole.as_bytes(), from_ref(&(0..whole.len())), 0);
+            assert!(!means_nothing(known), "{whole}");
+            let (of_change, known) = scanner.examine(whole.as_bytes(), from_ref(&changes), 0);
+            assert!(!means_nothing(known), "{whole}");
             let ids = |detection: &Detection| -> Vec<String> {
                 let ids = detection
                     .matches
@@ -211,11 +228,10 @@ mod tests {
             };
             assert_eq!(ids(&of_all), [id], "{whole}");
             assert_eq!(ids(&of_change), ids(&of_all), "{whole}");
-            assert_eq!(reach, None, "{whole}");
             assert!(!scanner.passes(whole.as_bytes(), &[changes], 0), "{whole}");
-            let (nothing, reach) =
+            let (nothing, known) =
                 scanner.examine(before.as_bytes(), from_ref(&(0..before.len())), 0);
-            assert!(nothing.is_empty() && reach.is_some(), "{before}");
+            assert!(nothing.is_empty() && means_nothing(known), "{before}");
         }
     }
 
@@ -246,9 +262,9 @@ mod tests {
         let (mut passed, mut found) = (0, 0);
         for round in 0..2_000 {
             let before = text(round % 701, false);
-            let (nothing, reach) =
+            let (nothing, known) =
                 scanner.examine(before.as_bytes(), from_ref(&(0..before.len())), 0);
-            let Some(reach) = reach.filter(|_| nothing.is_empty()) else {
+            let Some(Known::Nothing { reach }) = known.filter(|_| nothing.is_empty()) else {
                 continue;
             };
             let lines: Vec<usize> = before.match_indices('\n').map(|(at, _)| at + 1).collect();

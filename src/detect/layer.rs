@@ -4,6 +4,7 @@
 use super::encoding::{self, Allowance, Decoded, Encoding};
 use super::name::{self, Value};
 use super::prefilter::{self, Anchor, Hit};
+use super::run::Runs;
 use super::sighting::{IdSighting, Named, SecretSighting, Sightings, Standalone};
 use super::{Detector, access_key, pair, placeholder, secret, token};
 
@@ -169,7 +170,7 @@ impl Detector {
             self.follow(hit, bytes, 0, depth, &mut marks, &mut out);
         }
         if !out.ids.is_empty() {
-            secret::collect(bytes, 0, bytes.len(), 0, &mut out);
+            secret::collect(Runs::new(bytes, 0, bytes.len()), 0, &mut out);
         }
         pair::pair(&mut out);
         // A candidate without a name meant nothing but to the IDs here.

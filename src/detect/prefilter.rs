@@ -11,6 +11,9 @@
 use std::ops::Range;
 
 use aho_corasick::packed;
+use wide::u8x16;
+
+use super::block::{self, BLOCK};
 
 /// What a literal that was hit may be part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +114,7 @@ const LITERALS: [[(&[u8], Anchor); 4]; BUCKETS] = [
 const BUCKETS: usize = 8;
 
 /// The literals in the order of the searcher's pattern numbers.
-fn literals() -> impl Iterator<Item = (&'static [u8], Anchor)> {
+pub(super) fn literals() -> impl Iterator<Item = (&'static [u8], Anchor)> {
     (0..LITERALS.as_flattened().len()).map(literal)
 }
 
@@ -136,6 +139,8 @@ const STRIDES: [(u64, usize, usize); 3] = [
 ];
 
 const LONGEST_STRIDE: (u64, usize, usize) = (u64::MAX, 512, 9);
+
+const _: () = assert!(STRIDES[0].2 <= BLOCK && LONGEST_STRIDE.2 <= BLOCK);
 
 /// Characters below which a text is not decoded for its look: an access key
 /// ID in base64 in base64 has 36, padding left out.
@@ -208,9 +213,11 @@ fn probe_every(
     while at < last {
         let here = at;
         at += stride;
-        // Without a branch a byte: where words end cannot be predicted.
-        let seen = &bytes[here..here + seen];
-        if !seen.iter().fold(true, |all, byte| all & (kind(*byte) != 0)) {
+        let is_text = match bytes[here..].first_chunk() {
+            Some(block) => begins_as_text(*block, seen),
+            None => bytes[here..here + seen].iter().all(|b| kind(*b) != 0),
+        };
+        if !is_text {
             continue;
         }
         let (mut len, mut kinds) = (0, 0);
@@ -240,6 +247,13 @@ fn probe_every(
             }
         }
     }
+}
+
+/// Whether the first `count` bytes of a block have a [`kind`].
+fn begins_as_text(bytes: [u8; BLOCK], count: usize) -> bool {
+    let block = u8x16::new(bytes);
+    let texts = block::base64(block) | block::any_of(block, [b'\n', b'\r']);
+    texts.to_bitmask().trailing_ones() as usize >= count
 }
 
 const LETTER: u8 = 1;

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 
 use super::encoding::{self, Encoding};
-use super::run::{LEN, MAX_ENCODED, Run, Runs, SMTP_LEN};
+use super::run::{LEN, MAX_ENCODED, Run, SMTP_LEN};
 use super::sighting::{Named, Place, SecretSighting, Sightings};
 use super::{entropy, glyph, name, placeholder};
 use crate::finding::AccessKeyId;
@@ -32,11 +32,14 @@ const MIN_NAMED_ENTROPY: f64 = 4.4;
 /// taken for a secret, were it not for the lines above it.
 const MIN_LINE_ABOVE: usize = 48;
 
+/// Bytes before a run in which the line above it is looked for.
+const ABOVE: usize = 256;
+
 /// Whether the line above the one that begins at `start` is long base64.
 fn ends_base64(bytes: &[u8], start: usize) -> bool {
-    let above = bytes[..start].trim_ascii_end();
-    above.len() < start
-        && memchr::memchr(b'\n', &bytes[above.len()..start]).is_some()
+    let near = &bytes[start.saturating_sub(ABOVE)..start];
+    let above = near.trim_ascii_end();
+    memchr::memchr(b'\n', &near[above.len()..]).is_some()
         && above
             .iter()
             .rev()
@@ -235,25 +238,25 @@ fn is_binary(bytes: &[u8], at: usize) -> bool {
     memchr::memchr(0, around).is_some()
 }
 
-/// Adds every value in `bytes[from..to]` that could be the secret of an ID
-/// seen in the same text, named or not. Returns where to go on behind `to`.
-pub(super) fn collect(
-    bytes: &[u8],
-    from: usize,
-    to: usize,
+/// Adds each of the runs that could be the secret of an ID seen in the same
+/// text, named or not; `base` is where their bytes stand in it. Returns where
+/// these runs start.
+pub(super) fn collect<'a>(
+    runs: impl Iterator<Item = Run<'a>>,
     base: u64,
     out: &mut Sightings,
-) -> usize {
-    let mut runs = Runs::new(bytes, from, to);
-    for run in &mut runs {
+) -> Vec<usize> {
+    let mut starts = Vec::new();
+    for run in runs {
         if let Some(mut sighting) = run.secret(Named::No).or_else(|| run.smtp_password()) {
             sighting.place = sighting.place.moved(base);
-            sighting.in_binary = is_binary(bytes, run.start);
-            sighting.foreign = name::is_of_another(bytes, run.start);
+            sighting.in_binary = is_binary(run.bytes, run.start);
+            sighting.foreign = name::is_of_another(run.bytes, run.start);
             out.push_secret(sighting);
+            starts.push(run.start);
         }
     }
-    runs.at()
+    starts
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::layer::Marks;
 use super::matches::{self, Detection};
 use super::prefilter::{self, Hit};
+use super::run::{Run, Runs};
 use super::sighting::{Place, Position, Sightings};
 use super::{Detector, pair, secret};
 
@@ -156,15 +157,20 @@ impl<'d> Scanner<'d> {
         self.conclude()
     }
 
-    /// Follows the hits in a blob that is in memory and no longer than the
-    /// window. If it `is_probed`, those of the probes are among them.
-    pub(super) fn follow_all(&mut self, bytes: &[u8], is_probed: bool) -> Detection {
-        if is_probed {
-            self.probed = bytes.len();
-        }
+    /// Follows the hits, those of the probes among them, in a blob that is in
+    /// memory and no longer than the window. The `runs` are all that may be
+    /// secrets; tells where those start that are, if an ID was seen.
+    pub(super) fn follow_all<'a, R: Iterator<Item = Run<'a>>>(
+        &mut self,
+        bytes: &'a [u8],
+        runs: impl FnOnce() -> R,
+    ) -> (Detection, Option<Vec<usize>>) {
         self.sightings.allowance.earn(bytes.len());
-        self.follow_hits(bytes, bytes.len());
-        self.conclude()
+        self.follow_before(bytes, bytes.len());
+        let has_id = !self.sightings.ids.is_empty();
+        let starts = has_id.then(|| secret::collect(runs(), 0, &mut self.sightings));
+        self.place_sightings(bytes);
+        (self.conclude(), starts)
     }
 
     fn conclude(&mut self) -> Detection {
@@ -192,7 +198,8 @@ impl<'d> Scanner<'d> {
         self.buffer = buffer;
     }
 
-    /// Follows the hits that start before `limit`.
+    /// Follows the hits that start before `limit`, and collects candidates for
+    /// secrets up to there if an ID was seen.
     fn follow_hits(&mut self, bytes: &[u8], limit: usize) {
         if self.base == 0 {
             self.is_text = is_text(bytes);
@@ -205,6 +212,17 @@ impl<'d> Scanner<'d> {
         if self.hits.is_empty() && self.sightings.ids.is_empty() {
             return;
         }
+        self.follow_before(bytes, limit);
+        if !self.sightings.ids.is_empty() {
+            let mut runs = Runs::new(bytes, self.collected, limit);
+            secret::collect(&mut runs, self.base, &mut self.sightings);
+            self.collected = runs.at();
+        }
+        self.place_sightings(bytes);
+    }
+
+    /// Looks closer at the hits that start before `limit`.
+    fn follow_before(&mut self, bytes: &[u8], limit: usize) {
         // The literal search and the probes each report in order.
         self.hits.sort_by_key(|hit| hit.at);
         let ready = self.hits.partition_point(|hit| hit.at < limit);
@@ -218,11 +236,6 @@ impl<'d> Scanner<'d> {
                 &mut self.sightings,
             );
         }
-        if !self.sightings.ids.is_empty() {
-            self.collected =
-                secret::collect(bytes, self.collected, limit, self.base, &mut self.sightings);
-        }
-        self.place_sightings(bytes);
     }
 
     /// Gives the sightings in the window their lines.

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use super::crew::Member;
 use super::finding::{finding, pair};
 use super::{Progress, Scan, Settings, version_key};
-use crate::detect::{Detection, Match, Scanner};
+use crate::detect::{Detection, Known, Match, Scanner};
 use crate::finding::{Coverage, SkipReason, SourceKind};
 use crate::source::files::lock;
-use crate::source::{Blob, Changed, Content, Held, Holder, Look, Origin, Visitor};
+use crate::source::{self, Blob, Changed, Content, Held, Holder, Look, Origin, Visitor};
 
 /// Findings told one by one in a run, of 2 kB each with their report; more
 /// are counted.
@@ -28,6 +28,7 @@ const MAX_VERSIONS: usize = 100_000;
 
 // What is there of a content that is not wholly made is what is looked at.
 const _: () = assert!(Scanner::LOOKED_AT <= Changed::NEAR);
+const _: () = assert!(Scanner::MAX_SPOTS <= source::MAX_SPOTS);
 
 /// A thread's own scanner.
 pub(super) struct Examiner<'a> {
@@ -99,7 +100,7 @@ impl Holder for Examiner<'_> {
     fn hold(&mut self, content: Content<'_>, coverage: &mut Coverage) -> Look {
         let mut look = Look {
             held: None,
-            reach: None,
+            known: None,
             outcome: Ok(()),
         };
         let mut detection = match content {
@@ -108,7 +109,7 @@ impl Holder for Examiner<'_> {
                 let changed = Changed {
                     bytes,
                     changes: from_ref(&all),
-                    reach: 0,
+                    known: source::Known::Nothing { reach: 0 },
                 };
                 self.examine(changed, &mut look, coverage)
             }
@@ -141,9 +142,12 @@ impl Holder for Examiner<'_> {
         let Changed {
             bytes,
             changes,
-            reach,
+            known,
         } = changed;
-        let passes = self.scanner.passes(bytes, changes, reach);
+        let passes = match known {
+            source::Known::Nothing { reach } => self.scanner.passes(bytes, changes, reach),
+            source::Known::Spots(_) => false,
+        };
         if passes {
             self.count_bytes(bytes.len(), coverage);
             self.count(coverage);
@@ -186,11 +190,17 @@ impl Examiner<'_> {
         let Changed {
             bytes,
             changes,
-            reach,
+            known,
         } = changed;
         self.count_bytes(bytes.len(), coverage);
-        let (detection, reach) = self.scanner.examine(bytes, changes, reach);
-        look.reach = reach;
+        let (detection, known) = match known {
+            source::Known::Nothing { reach } => self.scanner.examine(bytes, changes, reach),
+            source::Known::Spots(spots) => self.scanner.examine_again(bytes, changes, spots),
+        };
+        look.known = known.map(|known| match known {
+            Known::Nothing { reach } => source::Known::Nothing { reach },
+            Known::Spots(spots) => source::Known::Spots(spots.into()),
+        });
         detection
     }
 

@@ -9,6 +9,7 @@
 //! run, a repository's configuration is not read, and nothing is written.
 
 mod alternates;
+mod blocks;
 mod delta;
 mod forest;
 mod history;
@@ -25,7 +26,6 @@ mod store;
 mod text;
 mod traverse;
 mod tree;
-mod windows;
 mod worker;
 
 use std::path::PathBuf;

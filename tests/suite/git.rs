@@ -8,6 +8,7 @@ mod repository;
 use std::fs;
 use std::process::Command;
 
+use gix_hash::ObjectId;
 use repository::{Key, Place, Repository, Scan, scan, scan_with};
 
 const HISTORY: &str = "in-history-only";
@@ -398,6 +399,26 @@ fn what_a_damaged_pack_still_holds_is_read() {
     fs::remove_file(pack.with_extension("idx")).expect("removed");
     let bare = scan(&repository.path.join(".git"));
     assert_eq!((told(&bare), bare.skipped("git-corrupt")), (keys.len(), 0));
+}
+
+#[test]
+fn an_index_with_a_wrong_id_leads_to_no_wrong_place() {
+    let (_place, repository, key) = versions(1);
+    let index = repository.pack().with_extension("idx");
+    let id = ObjectId::from_hex(repository.git(&["rev-parse", "HEAD:big.ini"]).as_bytes());
+    let id = id.expect("an id");
+    damage(&index, |bytes| {
+        let at = memchr::memmem::find(bytes, id.as_bytes()).expect("an entry");
+        // The order of the ids stays.
+        bytes[at + id.as_bytes().len() - 1] ^= 1;
+    });
+    let path = repository.path.join(".git");
+    let found = scan(&path);
+    let head = repository.head();
+    assert_eq!(
+        found.told(&key),
+        [(Some("big.ini"), Some(head.as_str()), TREE)]
+    );
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! The search for the runs that are long enough to be a secret. Once a text
 //! has an ID, all of it is searched: this is most of what such a text costs.
 
+use wide::u8x16;
+
 use super::{LEN, Run, is_first_in_list, is_part, read_run, word_end, word_start};
+use crate::detect::block::{BLOCK, Bits, any_of, base64};
 use crate::detect::glyph;
 
 /// The runs in a part of a text that have at least the characters of a secret,
@@ -101,17 +104,15 @@ impl<'a> Runs<'a> {
                 at += 1;
                 continue;
             };
-            for eight in marks(around).chunks_exact(8) {
-                let mut left = eight.try_into().map_or(0, u64::from_le_bytes);
-                while left != 0 {
-                    let end = at + (left.trailing_zeros() / u8::BITS) as usize;
-                    if let Some(start) = self.going_on(end) {
-                        return start;
-                    }
-                    left &= left - 1;
+            let mut left = marks(around);
+            while left != 0 {
+                let end = at + left.trailing_zeros() as usize;
+                if let Some(start) = self.going_on(end) {
+                    return start;
                 }
-                at += 8;
+                left &= left - 1;
             }
+            at += BLOCK;
         }
         usize::MAX
     }
@@ -132,7 +133,7 @@ impl<'a> Runs<'a> {
         let is_listed = || glyph::comma(bytes, end).is_some();
         let start = || word_start(bytes, self.at, end);
         let goes_on = if follows & ESCAPED == 0 {
-            is_joined() || (is_first_in_list(bytes, start()) && is_listed())
+            (next != b',' && is_joined()) || (is_listed() && is_first_in_list(bytes, start()))
         } else {
             glyph::read(bytes, end).is_some() || (is_word && is_joined())
         };
@@ -166,29 +167,17 @@ impl<'a> Iterator for Runs<'a> {
     }
 }
 
-/// Bytes that are compared at a time.
-const BLOCK: usize = 32;
-
-/// Where, in a block with a byte on either side of it, a word may go on: a 1
-/// for each such byte, and 0 for the rest. Without a branch, and with the
-/// alphabet spelled out, so that many bytes are compared at once.
-fn marks(around: &[u8; BLOCK + 2]) -> [u8; BLOCK] {
-    let is = |byte: u8, one: u8| u8::from(byte == one);
-    let is_plain = |byte: u8| {
-        let is_letter = u8::from((byte | 0x20).wrapping_sub(b'a') < 26);
-        let is_digit_or_slash = u8::from(byte.wrapping_sub(b'/') < 11);
-        is_letter | is_digit_or_slash | is(byte, b'+')
+/// Where, in a block with a byte on either side of it, a word may go on.
+fn marks(around: &[u8; BLOCK + 2]) -> Bits {
+    let from = |start: usize| {
+        let bytes = around[start..].first_chunk::<BLOCK>();
+        u8x16::new(*bytes.expect("a block and what is around it"))
     };
-    let is_quote = |byte: u8| is(byte, b'"') | is(byte, b'\'') | is(byte, b'`');
-    let is_escape = |byte: u8| is(byte, b'\\') | is(byte, b'%') | is(byte, b'&');
-    let ends_line = |byte: u8| is(byte, b'\n') | is(byte, b'\r');
-    let mut marks = [0; BLOCK];
-    for at in 0..BLOCK {
-        let (before, byte, next) = (around[at], around[at + 1], around[at + 2]);
-        let is_broken = is(byte, b'=') & ends_line(next);
-        marks[at] = is_escape(byte) | ((is_quote(byte) | is_broken) & is_plain(before));
-    }
-    marks
+    let (before, here, next) = (from(0), from(1), from(2));
+    let is_escape = any_of(here, [b'\\', b'%', b'&']);
+    let is_quote = any_of(here, [b'"', b'\'', b'`']);
+    let is_broken = any_of(here, [b'=']) & any_of(next, [b'\n', b'\r']);
+    (is_escape | ((is_quote | is_broken) & base64(before))).to_bitmask()
 }
 
 const QUOTED: u8 = 1;

@@ -4,6 +4,10 @@ use std::io;
 use std::ops::Range;
 
 use super::inflate::{bounded, invalid};
+use crate::source::{MAX_SPOTS, Spot};
+
+/// Deltas in a chain; git makes 4095 at most.
+pub(super) const MAX_CHAIN: usize = 10_000;
 
 /// Bytes between two changes that are looked at as one.
 const JOINED: usize = 64;
@@ -40,10 +44,10 @@ pub(super) fn apply(base: &[u8], delta: &[u8], output: &mut [u8]) -> io::Result<
 }
 
 /// As [`apply`], and gives `changes` what of the object is not of the base, in
-/// order and with what lies close together joined; an empty range stands
-/// where two copied pieces meet, and where the end of the base is cut off. Only so many bytes of the object as `near`
-/// tells are made at its start, at its end, and on each side of its changes;
-/// what else `output` holds stays as it is.
+/// order and with what lies close together joined; an empty range stands where
+/// two copied pieces meet, and where the end of the base is cut off. Only so many
+/// bytes of the object as `near` tells are made at its start, at its end, and on
+/// each side of its changes; what else `output` holds stays as it is.
 pub(super) fn apply_near(
     base: &[u8],
     delta: &[u8],
@@ -71,6 +75,34 @@ pub(super) fn apply_near(
         note(changes, size..size);
     }
     Ok(())
+}
+
+/// Where the `spots` of `base` are in the object of `size` bytes that the delta
+/// makes, as far as they are in what it copies; one more than
+/// [`MAX_SPOTS`] of them if there are more.
+pub(super) fn move_spots(
+    spots: &[Spot],
+    base: &[u8],
+    delta: &[u8],
+    size: usize,
+    moved: &mut Vec<Spot>,
+) -> io::Result<()> {
+    moved.clear();
+    each_piece(base, delta, size, |start, piece| {
+        if piece.is_new {
+            return;
+        }
+        let from = base.len() - piece.bytes.len();
+        let first = spots.partition_point(|(at, _)| *at < from);
+        let copied = spots[first..].iter();
+        let copied = copied.take_while(|(at, _)| *at < from + piece.length);
+        let room = MAX_SPOTS + 1 - moved.len();
+        moved.extend(
+            copied
+                .take(room)
+                .map(|(at, kind)| (start + (at - from), *kind)),
+        );
+    })
 }
 
 fn note(changes: &mut Vec<Range<usize>>, change: Range<usize>) {

@@ -8,6 +8,7 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 use gix_pack::data::entry::Header;
 
+use super::blocks::Blocks;
 use super::index::Index;
 use super::inflate::invalid;
 use super::pack::Pack;
@@ -34,7 +35,12 @@ pub(super) struct Forest {
 }
 
 impl Forest {
-    pub(super) fn build(pack: &Pack, index: Option<&Index>, mut offsets: Vec<u64>) -> Self {
+    pub(super) fn build(
+        pack: &Pack,
+        index: Option<&Index>,
+        mut offsets: Vec<u64>,
+        blocks: &mut Blocks,
+    ) -> Self {
         offsets.sort_unstable();
         offsets.dedup();
         let count = offsets.len();
@@ -51,7 +57,7 @@ impl Forest {
         let mut by_id = false;
         // Backwards, so that children come out in the order of the pack.
         let offsets = std::mem::take(&mut forest.offsets);
-        pack.each_head(&offsets, |node, entry| {
+        pack.each_head(&offsets, blocks, |node, entry| {
             let offset = offsets[node];
             let node = u32::try_from(node).unwrap_or(NONE);
             let placed = entry.and_then(|entry| {

@@ -2,14 +2,18 @@
 //! the pack was read.
 
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{self, AtomicU64};
 
 use gix_hash::{Kind, ObjectId, oid};
 
 use super::inflate::invalid;
+use super::pack::Pack;
 use super::seen::short;
 use crate::source::files::open_regular;
 
@@ -61,6 +65,10 @@ pub(super) struct IndexFile {
     /// Offsets that take more than 31 bits.
     large: u64,
     held: Option<Held>,
+    length: u64,
+    /// Bytes of the objects whose ids were asked for.
+    asked: AtomicU64,
+    sound: OnceLock<bool>,
 }
 
 /// What is searched, in memory.
@@ -116,7 +124,66 @@ impl IndexFile {
             fan_out,
             large,
             held: None,
+            length,
+            asked: AtomicU64::new(0),
+            sound: OnceLock::new(),
         })
+    }
+
+    /// Whether to take an id from it rather than to make it of the bytes of an
+    /// object: as soon as that costs more than to see that it is sound.
+    pub(super) fn is_worth_it(&self, bytes: u64, pack: &Pack) -> bool {
+        let asked = bytes + self.asked.fetch_add(bytes, atomic::Ordering::Relaxed);
+        let is_sound = || self.check(pack).unwrap_or(false);
+        asked > self.length && *self.sound.get_or_init(is_sound)
+    }
+
+    /// Whether it is of this pack and as it was written: it ends with the hash
+    /// that the pack ends with, and with its own.
+    fn check(&self, pack: &Pack) -> io::Result<bool> {
+        let hash_length = self.id_length();
+        let mut trailer = vec![0; 2 * hash_length];
+        let end = self.length - hash_length as u64;
+        self.file
+            .read_exact_at(&mut trailer, end - hash_length as u64)?;
+        let (of_pack, own) = trailer.split_at(hash_length);
+        if pack.trailer()? != of_pack {
+            return Ok(false);
+        }
+        let mut hasher = gix_hash::hasher(self.hash);
+        let mut buffer = vec![0; CHUNK];
+        let mut at = 0;
+        while at < end {
+            let count = CHUNK.min(usize::try_from(end - at).unwrap_or(CHUNK));
+            self.file.read_exact_at(&mut buffer[..count], at)?;
+            hasher.update(&buffer[..count]);
+            at += count as u64;
+        }
+        let hash = hasher.try_finalize();
+        Ok(hash.is_ok_and(|hash| hash.as_bytes() == own))
+    }
+
+    /// The ids of the objects that begin at these offsets, as far as they can
+    /// be read. If two have the same, one of them has none.
+    pub(super) fn ids_at(&self, wanted: &HashSet<u64>) -> HashMap<u64, ObjectId> {
+        let (mut rows, mut row) = (HashMap::new(), 0_u32);
+        let (start, step) = self.small_offsets();
+        let _ = self.table(start, step, 4, |bytes| {
+            let offset = self.full_offset(u64::from(be32(bytes))).ok();
+            rows.extend(offset.filter(|at| wanted.contains(at)).map(|at| (row, at)));
+            row += 1;
+        });
+        let (mut ids, mut row, mut last) = (HashMap::new(), 0, None);
+        let _ = self.each_id(|id| {
+            if let Some(offset) = rows.get(&row)
+                && last.as_deref() != Some(id)
+            {
+                ids.insert(*offset, id.to_owned());
+                last = Some(id.to_owned());
+            }
+            row += 1;
+        });
+        ids
     }
 
     fn id_length(&self) -> usize {
@@ -222,7 +289,8 @@ impl IndexFile {
         Ok((!is_large).then_some(held))
     }
 
-    fn find(&self, id: &oid) -> io::Result<Option<u64>> {
+    /// Where in the pack the object is.
+    pub(super) fn find(&self, id: &oid) -> io::Result<Option<u64>> {
         if id.kind() != self.hash {
             return Ok(None);
         }

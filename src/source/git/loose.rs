@@ -186,7 +186,7 @@ fn object<R: Read>(
         bytes.clear();
         let read = stream.by_ref().take(size + 1).read_to_end(&mut bytes);
         // Also what there is of an object that was cut short.
-        worker.object(kind, Content::Bytes(&bytes), hash);
+        worker.object(kind, Content::Bytes(&bytes), hash, None);
         if read.is_ok() {
             let id = gix_object::compute_hash(hash, kind, &bytes).ok();
             if id.is_some() && id == named {

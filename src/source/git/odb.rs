@@ -11,11 +11,11 @@ use gix_hash::{ObjectId, oid};
 use gix_object::Kind;
 use gix_pack::data::entry::Header;
 
-use super::delta;
+use super::blocks::Blocks;
+use super::delta::{self, MAX_CHAIN};
 use super::index::Index;
 use super::inflate::{Inflater, Inflating, bounded, invalid};
 use super::pack::{Pack, sized};
-use super::windows::Windows;
 use crate::source::files::open_regular;
 
 /// The largest object looked at; commits and trees are far smaller.
@@ -26,13 +26,6 @@ const MAX_KEPT: usize = 2 * 1024 * 1024;
 
 /// Bytes of ids and offsets that are held; the rest is searched on disk.
 const MAX_INDEX: usize = 16 * 1024 * 1024;
-
-/// Bytes of an entry that are read with its head: most commits and trees are
-/// smaller.
-const READ_AHEAD: u64 = 1024;
-
-/// Deltas in a chain; git makes 4095 at most.
-const MAX_CHAIN: usize = 10_000;
 
 /// A pack and where its objects are.
 pub(super) struct Indexed {
@@ -53,7 +46,7 @@ pub(super) struct Odb {
     old: Kept,
     kept: usize,
     inflater: Inflater,
-    windows: Windows,
+    blocks: Blocks,
     delta: Vec<u8>,
 }
 
@@ -70,7 +63,7 @@ impl Odb {
             old: Kept::default(),
             kept: 0,
             inflater: Inflater::new(),
-            windows: Windows::new(),
+            blocks: Blocks::new(),
             delta: Vec::new(),
         }
     }
@@ -106,7 +99,7 @@ impl Odb {
                 return Err(invalid("a chain of deltas without an end"));
             }
             let Indexed { pack: file, index } = &self.packs[pack];
-            let entry = file.entry(at, at + READ_AHEAD, &mut self.windows)?;
+            let entry = file.entry(at, &mut self.blocks)?;
             let base = match entry.header {
                 Header::OfsDelta { base_distance } => {
                     Header::verified_base_pack_offset(at, base_distance)
@@ -121,7 +114,7 @@ impl Odb {
                         &entry,
                         None,
                         &mut self.inflater,
-                        &mut self.windows,
+                        &mut self.blocks,
                         &mut bytes,
                     )?;
                     break self.keep(pack, at, kind, bytes);
@@ -134,7 +127,7 @@ impl Odb {
             let size = bounded(entry.decompressed_size, MAX_OBJECT)?;
             let delta = sized(&mut self.delta, size);
             let file = &self.packs[pack].pack;
-            file.inflate(&entry, None, &mut self.inflater, &mut self.windows, delta)?;
+            file.inflate(&entry, None, &mut self.inflater, &mut self.blocks, delta)?;
             let mut made = vec![0; delta::made_size(delta, MAX_OBJECT)?];
             delta::apply(&bytes, delta, &mut made)?;
             (_, bytes) = self.keep(pack, entry.pack_offset(), kind, made);

@@ -10,17 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gix_pack::data::Entry;
 
+use super::blocks::Blocks;
 use super::inflate::{Inflater, Inflating, invalid};
-use super::windows::Windows;
 
 /// A pack begins with its magic number, version and object count.
 const HEADER: u64 = 12;
 
 /// The longest head of an entry: a size, and the id or distance of its base.
-const ENTRY_HEAD: usize = 64;
+const ENTRY_HEAD: u64 = 64;
 
-/// The largest entry that is read together with its head, and that is not read
-/// as a stream where its end is not known.
+/// The largest entry that is not read as a stream where its end is not known.
 const MAX_AT_ONCE: u64 = 64 * 1024;
 
 pub(super) struct Pack {
@@ -62,20 +61,25 @@ impl Pack {
         })
     }
 
+    /// The hash of all of it, as it tells it.
+    pub(super) fn trailer(&self) -> io::Result<Vec<u8>> {
+        let mut trailer = vec![0; self.hash.len_in_bytes()];
+        self.file
+            .read_exact_at(&mut trailer, self.start + self.end)?;
+        Ok(trailer)
+    }
+
     pub(super) const fn end(&self) -> u64 {
         self.end
     }
 
-    /// The head of the entry at `offset`. One of the windows then has it up
-    /// to `end`, unless it is large.
-    pub(super) fn entry(&self, offset: u64, end: u64, windows: &mut Windows) -> io::Result<Entry> {
+    /// The head of the entry at `offset`.
+    pub(super) fn entry(&self, offset: u64, blocks: &mut Blocks) -> io::Result<Entry> {
         if !(HEADER..self.end).contains(&offset) {
             return Err(invalid("an offset outside of the pack"));
         }
-        let head = offset + ENTRY_HEAD as u64;
-        let longest = offset + MAX_AT_ONCE;
-        let entry = windows.get(self, offset..end.clamp(head, longest))?;
-        Entry::from_bytes(entry, offset, self.hash).map_err(|error| invalid(error.to_string()))
+        let head = blocks.get(self, offset..offset + ENTRY_HEAD)?;
+        Entry::from_bytes(head, offset, self.hash).map_err(|error| invalid(error.to_string()))
     }
 
     /// Inflates an entry, which ends at `end` at the latest, if that is known.
@@ -84,7 +88,7 @@ impl Pack {
         entry: &Entry,
         end: Option<u64>,
         inflater: &mut Inflater,
-        windows: &mut Windows,
+        blocks: &mut Blocks,
         output: &mut [u8],
     ) -> io::Result<()> {
         if end.is_none() && entry.decompressed_size > MAX_AT_ONCE {
@@ -97,7 +101,7 @@ impl Pack {
             .data_offset
             .saturating_add(longest_stream(entry.decompressed_size));
         let end = longest.min(end.unwrap_or(self.end));
-        inflater.fill(windows.get(self, entry.data_offset..end)?, output)
+        inflater.fill(blocks.get(self, entry.data_offset..end)?, output)
     }
 
     /// The heads of the entries at `offsets`, which ascend, from the last to
@@ -105,11 +109,11 @@ impl Pack {
     pub(super) fn each_head(
         &self,
         offsets: &[u64],
+        blocks: &mut Blocks,
         mut take: impl FnMut(usize, io::Result<Entry>),
     ) {
-        let mut windows = Windows::new();
         for (at, &offset) in offsets.iter().enumerate().rev() {
-            take(at, self.entry(offset, offset, &mut windows));
+            take(at, self.entry(offset, blocks));
         }
     }
 
@@ -128,9 +132,9 @@ impl Pack {
     ) -> (Vec<u64>, io::Result<()>) {
         let mut offsets = Vec::new();
         let mut offset = HEADER;
-        let mut windows = Windows::new();
+        let mut blocks = Blocks::new();
         for _ in 0..self.count {
-            let entry = self.entry(offset, offset, &mut windows);
+            let entry = self.entry(offset, &mut blocks);
             let next = entry.and_then(|entry| {
                 let mut stream = self.stream(&entry);
                 let made = stream.drain(entry.decompressed_size)?;

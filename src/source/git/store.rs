@@ -1,7 +1,7 @@
 //! The stores that share objects, read as one: loose objects first, then pack
 //! after pack, and at the end the places of what was found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use super::odb::{Indexed, Odb};
 use super::pack::Pack;
 use super::refs::GitDir;
 use super::seen::{self, Seen};
-use super::traverse::{Losses, Traversal};
+use super::traverse::{Ids, Losses, Traversal};
 use super::worker::{Buffers, Hit, Worker};
 use crate::finding::{GitState, Location, SkipReason, SourceKind};
 use crate::sanitize;
@@ -58,6 +58,7 @@ impl<'a, 'v> Group<'a, 'v> {
         let shown = show(&files.on_host(place));
         for worker in &mut *workers {
             worker.hits.clear();
+            worker.unnamed.clear();
             worker.visitor.forget();
             worker.commits.clear();
             worker.loose.clear();
@@ -190,7 +191,8 @@ impl<'a, 'v> Group<'a, 'v> {
 
     fn objects(&mut self, pack: Pack, index: Option<Index>, offsets: Vec<u64>) {
         let known = self.known(index.as_ref(), &offsets);
-        let mut forest = Forest::build(&pack, index.as_ref(), offsets);
+        let blocks = &mut self.workers[0].buffers.blocks;
+        let mut forest = Forest::build(&pack, index.as_ref(), offsets, blocks);
         for offset in known {
             forest.mark_known(offset);
         }
@@ -206,7 +208,10 @@ impl<'a, 'v> Group<'a, 'v> {
             &forest,
             &losses,
             &large,
-            index.is_none().then_some(&ids),
+            match &index {
+                Some(Index::File(file)) => Ids::Index(file),
+                _ => Ids::Made(&ids),
+            },
             &waiting,
         );
         let threads = 1 + forest.len() / WORTH_A_THREAD;
@@ -236,6 +241,9 @@ impl<'a, 'v> Group<'a, 'v> {
             ids.sort_unstable();
             Index::Table(ids)
         });
+        if let Index::File(file) = &index {
+            self.name(file);
+        }
         if corrupt == 0 && !is_over {
             self.add_seen(&index);
         }
@@ -244,6 +252,23 @@ impl<'a, 'v> Group<'a, 'v> {
                 pack,
                 index: Some(index),
             });
+        }
+    }
+
+    /// Gives what was found in the pack of this index its ids.
+    fn name(&mut self, index: &IndexFile) {
+        let unnamed = self.workers.iter().flat_map(|worker| &worker.unnamed);
+        let wanted: HashSet<u64> = unnamed.map(|(offset, _)| *offset).collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let ids = index.ids_at(&wanted);
+        for worker in &mut *self.workers {
+            let named = worker.unnamed.drain(..).map(|(offset, hit)| Hit {
+                id: ids.get(&offset).copied(),
+                ..hit
+            });
+            worker.hits.extend(named);
         }
     }
 
@@ -316,19 +341,20 @@ impl<'a, 'v> Group<'a, 'v> {
             worker.buffers = Buffers::new();
         }
         hits.sort_by_key(|(_, hit)| hit.id);
-        hits.dedup_by_key(|(_, hit)| hit.id);
+        hits.dedup_by(|(_, hit), (_, before)| hit.id.is_some() && hit.id == before.id);
         drop(self.seen);
         let mut odb = Odb::new(self.packs, self.stores);
         let places = {
             let is_over = || self.workers[0].visitor.is_over();
-            let wanted = hits.iter().map(|(_, hit)| hit.id);
+            let wanted = hits.iter().filter_map(|(_, hit)| hit.id);
             History::resolve(&mut odb, repositories, wanted, &commits, &is_over)
         };
         let mut told: Vec<_> = hits
             .into_iter()
             .map(|(worker, hit)| {
-                let place = places.get(&hit.id).cloned().unwrap_or_default();
-                let place = in_worktree(place, hit.id, repositories);
+                let place = hit.id.and_then(|id| Some((id, places.get(&id)?.clone())));
+                let place = place.map(|(id, place)| in_worktree(place, id, repositories));
+                let place = place.unwrap_or_default();
                 (worker, hit, place)
             })
             .collect();
@@ -448,14 +474,16 @@ fn location(repository: &Arc<str>, hit: &Hit, place: &Place) -> Location {
     let member = match (&place.path, &hit.tag) {
         (Some(path), _) => Some(sanitize::bytes(path)),
         (None, Some((name, _))) => Some(format!("refs/tags/{name}")),
-        // Nothing names it but its own id.
-        (None, None) if hit.kind == Kind::Blob => Some(format!("blob {}", hit.id)),
-        (None, None) => None,
+        (None, None) => {
+            // Nothing names it but its own id.
+            let id = hit.id.filter(|_| hit.kind == Kind::Blob);
+            id.map(|id| format!("blob {id}"))
+        }
     };
     let date = place.commit.and_then(|(_, authored)| authored);
     let date = date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let commit = place.commit.map(|(id, _)| id);
-    let commit = commit.or_else(|| (hit.kind == Kind::Commit).then_some(hit.id));
+    let commit = commit.or_else(|| hit.id.filter(|_| hit.kind == Kind::Commit));
     Location {
         path: Some(repository.clone()),
         member: member.map(Into::into),

@@ -16,13 +16,14 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 use gix_pack::data::Entry;
 
-use super::delta;
+use super::delta::{self, MAX_CHAIN};
 use super::forest::{Forest, NONE};
+use super::index::IndexFile;
 use super::inflate::{bounded, invalid};
 use super::pack::{Pack, sized};
 use super::worker::{Buffers, CommitAt, Worker};
 use crate::source::files::lock;
-use crate::source::{Changed, Content};
+use crate::source::{Changed, Content, Known, MAX_SPOTS};
 
 /// The largest object held in memory. Larger ones are read as a stream, which
 /// cannot be done with a delta or its base.
@@ -38,6 +39,10 @@ pub(super) const MAX_STREAMED: u64 = 16 * 1024 * 1024 * 1024;
 /// and made again.
 const MAX_BASES: usize = 4 * 1024 * 1024;
 
+/// How often an object may be made again to be a base: packs that git writes
+/// need it for one of a thousand.
+const MAX_AGAIN: u64 = 16;
+
 /// Roots that a thread takes at a time.
 const BATCH: usize = 16;
 
@@ -49,6 +54,20 @@ pub(super) struct Losses {
     pub(super) is_over: AtomicBool,
 }
 
+/// Where the ids of the objects are.
+#[derive(Clone, Copy)]
+pub(super) enum Ids<'a> {
+    Index(&'a IndexFile),
+    /// Made of the objects as they are read, and collected here.
+    Made(&'a Mutex<Vec<(ObjectId, u64)>>),
+}
+
+impl Ids<'_> {
+    fn are_made(&self) -> bool {
+        matches!(self, Self::Made(_))
+    }
+}
+
 /// What the threads of one traversal share.
 pub(super) struct Traversal<'a> {
     pub(super) pack: &'a Pack,
@@ -58,11 +77,12 @@ pub(super) struct Traversal<'a> {
     pub(super) losses: &'a Losses,
     /// Held while a large object is in memory; by all traversals alike.
     pub(super) large: &'a Mutex<()>,
-    /// Filled, if the pack comes without an index.
-    pub(super) ids: Option<&'a Mutex<Vec<(ObjectId, u64)>>>,
+    pub(super) ids: Ids<'a>,
     /// Deltas that wait for an object of that id.
     pub(super) waiting: &'a Mutex<HashMap<ObjectId, Vec<u32>>>,
     next: AtomicUsize,
+    /// Deltas that were applied again, to make bases that were let go.
+    again: AtomicU64,
 }
 
 /// An entry to be made from its base.
@@ -71,8 +91,23 @@ struct Step {
     parent: u32,
     /// `None` if it was let go.
     base: Option<Rc<Vec<u8>>>,
-    /// The [`reach`](crate::source::Look::reach) of the base.
-    reach: Option<usize>,
+    /// Of the base.
+    known: Option<Known>,
+}
+
+impl Step {
+    /// Bytes that its base takes.
+    fn held(&self) -> usize {
+        let base = self.base.as_ref().map_or(0, |base| base.capacity());
+        base + spots_size(self.known.as_ref())
+    }
+}
+
+fn spots_size(known: Option<&Known>) -> usize {
+    match known {
+        Some(Known::Spots(spots)) => size_of_val(&spots[..]),
+        _ => 0,
+    }
 }
 
 impl<'a> Traversal<'a> {
@@ -82,7 +117,7 @@ impl<'a> Traversal<'a> {
         forest: &'a Forest,
         losses: &'a Losses,
         large: &'a Mutex<()>,
-        ids: Option<&'a Mutex<Vec<(ObjectId, u64)>>>,
+        ids: Ids<'a>,
         waiting: &'a Mutex<HashMap<ObjectId, Vec<u32>>>,
     ) -> Self {
         Self {
@@ -94,6 +129,7 @@ impl<'a> Traversal<'a> {
             ids,
             waiting,
             next: AtomicUsize::new(0),
+            again: AtomicU64::new(0),
         }
     }
 
@@ -110,7 +146,7 @@ impl<'a> Traversal<'a> {
                     self.losses.is_over.store(true, Ordering::Relaxed);
                     return;
                 }
-                if *kind == Kind::Tree && self.ids.is_none() {
+                if *kind == Kind::Tree && !self.ids.are_made() {
                     continue;
                 }
                 if let Err(error) = self.root(worker, *root, *kind) {
@@ -127,7 +163,7 @@ impl<'a> Traversal<'a> {
             node: *node,
             parent: NONE,
             base: Some(Rc::clone(&base)),
-            reach: None,
+            known: None,
         });
         self.below(worker, kind, steps.collect());
     }
@@ -141,13 +177,13 @@ impl<'a> Traversal<'a> {
         let _alone = (size > LARGE).then(|| lock(self.large));
         let mut object = worker.buffers.take(size);
         let whole = self.inflate(worker, node, &entry, sized(&mut object, size));
-        let mut reach = None;
+        let mut known = None;
         if whole.is_ok() {
-            reach = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
+            known = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
         }
         if whole.is_ok() && self.has_deltas(node, kind, &object[..size]) {
             object.truncate(size);
-            self.below(worker, kind, self.steps(node, kind, object, reach));
+            self.below(worker, kind, self.steps(node, kind, object, known.as_ref()));
         } else {
             worker.buffers.recycle(object);
         }
@@ -157,19 +193,19 @@ impl<'a> Traversal<'a> {
 
     /// Makes the deltas on the stack, and those of them.
     fn below(&self, worker: &mut Worker<'_>, kind: Kind, mut stack: Vec<Step>) {
-        let first = stack.first().and_then(|step| step.base.as_ref());
-        let mut held = first.map_or(0, |base| base.capacity());
+        let mut held = stack.first().map_or(0, Step::held);
         while let Some(step) = stack.pop() {
             if worker.visitor.is_over() {
                 self.losses.is_over.store(true, Ordering::Relaxed);
                 return;
             }
-            let (node, reach) = (step.node, step.reach);
+            let (node, known) = (step.node, step.known.clone());
+            let spots = spots_size(known.as_ref());
             let base = self.base(worker, step, &mut stack, &mut held);
             let made = base.and_then(|base| {
-                let object = self.make(worker, node, kind, &base, reach);
+                let object = self.make(worker, node, kind, &base, known.as_ref());
                 if let Some(bytes) = Rc::into_inner(base) {
-                    held = held.saturating_sub(bytes.capacity());
+                    held = held.saturating_sub(bytes.capacity() + spots);
                     worker.buffers.recycle(bytes);
                 }
                 object
@@ -183,23 +219,30 @@ impl<'a> Traversal<'a> {
                 }
             };
             let changes = std::mem::take(&mut worker.buffers.changes);
-            let content = match reach {
-                Some(reach) => Content::Changed(Changed {
+            let spots = std::mem::take(&mut worker.buffers.spots);
+            let made_from = |known| {
+                Content::Changed(Changed {
                     bytes: &object,
                     changes: &changes,
-                    reach,
-                }),
-                None => Content::Bytes(&object),
+                    known,
+                })
             };
-            let reach = self.visit(worker, node, kind, content);
-            worker.buffers.changes = changes;
+            let content = match known {
+                Some(Known::Nothing { reach }) => made_from(Known::Nothing { reach }),
+                Some(Known::Spots(_)) if spots.len() <= MAX_SPOTS => {
+                    made_from(Known::Spots(&spots))
+                }
+                _ => Content::Bytes(&object),
+            };
+            let known = self.visit(worker, node, kind, content);
+            (worker.buffers.changes, worker.buffers.spots) = (changes, spots);
             if !self.has_deltas(node, kind, &object) {
                 worker.buffers.recycle(object);
                 continue;
             }
-            held += object.capacity();
+            held += object.capacity() + spots_size(known.as_ref());
             let kept = stack.len();
-            stack.extend(self.steps(node, kind, object, reach));
+            stack.extend(self.steps(node, kind, object, known.as_ref()));
             // Those needed last are near the whole object: few deltas make
             // them again.
             for step in &mut stack[..kept] {
@@ -210,8 +253,9 @@ impl<'a> Traversal<'a> {
                 if step.parent == NONE {
                     continue;
                 }
+                let let_go = step.known.take_if(|known| matches!(known, Known::Spots(_)));
                 if let Some(bytes) = step.base.take().and_then(Rc::into_inner) {
-                    held = held.saturating_sub(bytes.capacity());
+                    held = held.saturating_sub(bytes.capacity() + spots_size(let_go.as_ref()));
                     worker.buffers.recycle(bytes);
                 }
             }
@@ -246,20 +290,30 @@ impl<'a> Traversal<'a> {
     fn chain(&self, worker: &mut Worker<'_>, offset: u64) -> io::Result<Vec<u8>> {
         use gix_pack::data::entry::Header;
 
-        let mut deltas = Vec::new();
-        let buffers = &mut worker.buffers;
-        let mut entry = self.pack.entry(offset, offset, &mut buffers.windows)?;
-        while let Header::OfsDelta { base_distance } = entry.header {
-            let base = Header::verified_base_pack_offset(entry.pack_offset(), base_distance)
-                .ok_or_else(|| invalid("a delta without its base"))?;
-            deltas.push(entry);
-            entry = self.pack.entry(base, base, &mut buffers.windows)?;
-        }
-        if entry.header.as_kind().is_none() {
-            // Told by id; packs on disk hardly ever have these, and none so
-            // large that their bases are let go.
+        let limit = MAX_AGAIN * self.forest.len() as u64;
+        if self.again.load(Ordering::Relaxed) > limit {
             return Err(super::inflate::too_large());
         }
+        let mut deltas = Vec::new();
+        let buffers = &mut worker.buffers;
+        let mut entry = self.pack.entry(offset, &mut buffers.blocks)?;
+        while entry.header.is_delta() {
+            let base = match (entry.header, self.ids) {
+                (Header::OfsDelta { base_distance }, _) => {
+                    Header::verified_base_pack_offset(entry.pack_offset(), base_distance)
+                }
+                (Header::RefDelta { base_id }, Ids::Index(index)) => index.find(&base_id)?,
+                // Without an index an id leads nowhere.
+                _ => return Err(super::inflate::too_large()),
+            };
+            let base = base.ok_or_else(|| invalid("a delta without its base"))?;
+            if deltas.len() > MAX_CHAIN {
+                return Err(invalid("a chain of deltas without an end"));
+            }
+            deltas.push(entry);
+            entry = self.pack.entry(base, &mut buffers.blocks)?;
+        }
+        self.again.fetch_add(deltas.len() as u64, Ordering::Relaxed);
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
         let mut bytes = buffers.take(size);
         let object = sized(&mut bytes, size);
@@ -267,7 +321,7 @@ impl<'a> Traversal<'a> {
             &entry,
             None,
             &mut buffers.inflater,
-            &mut buffers.windows,
+            &mut buffers.blocks,
             object,
         )?;
         bytes.truncate(size);
@@ -279,7 +333,7 @@ impl<'a> Traversal<'a> {
                 &entry,
                 None,
                 &mut buffers.inflater,
-                &mut buffers.windows,
+                &mut buffers.blocks,
                 instructions,
             )?;
             let size = delta::made_size(instructions, MAX_HELD)?;
@@ -300,9 +354,9 @@ impl<'a> Traversal<'a> {
         node: u32,
         kind: Kind,
         base: &[u8],
-        reach: Option<usize>,
+        known: Option<&Known>,
     ) -> io::Result<Option<Vec<u8>>> {
-        let is_last = kind == Kind::Blob && self.ids.is_none() && !self.forest.has_children(node);
+        let is_last = kind == Kind::Blob && !self.ids.are_made() && !self.forest.has_children(node);
         if is_last && self.forest.is_known(node) {
             return Ok(None);
         }
@@ -311,9 +365,11 @@ impl<'a> Traversal<'a> {
         let mut delta = std::mem::take(&mut worker.buffers.delta);
         let instructions = sized(&mut delta, size);
         self.inflate(worker, node, &entry, instructions)?;
-        let passes = match reach.filter(|_| is_last) {
-            Some(reach) => worker.passes(base, instructions, reach)?,
-            None => false,
+        let passes = match known {
+            Some(Known::Nothing { reach }) if is_last => {
+                worker.passes(base, instructions, *reach)?
+            }
+            _ => false,
         };
         let made = if passes {
             None
@@ -322,6 +378,10 @@ impl<'a> Traversal<'a> {
             let mut object = worker.buffers.take(size);
             let (made, changes) = (sized(&mut object, size), &mut worker.buffers.changes);
             delta::apply_near(base, instructions, usize::MAX, made, changes)?;
+            if let Some(Known::Spots(spots)) = known {
+                let moved = &mut worker.buffers.spots;
+                delta::move_spots(spots, base, instructions, size, moved)?;
+            }
             object.truncate(size);
             Some(object)
         };
@@ -330,8 +390,8 @@ impl<'a> Traversal<'a> {
     }
 
     fn entry(&self, worker: &mut Worker<'_>, node: u32) -> io::Result<Entry> {
-        let (offset, end) = (self.forest.offset(node), self.forest.end(node, self.pack));
-        self.pack.entry(offset, end, &mut worker.buffers.windows)
+        let offset = self.forest.offset(node);
+        self.pack.entry(offset, &mut worker.buffers.blocks)
     }
 
     fn inflate(
@@ -343,10 +403,10 @@ impl<'a> Traversal<'a> {
     ) -> io::Result<()> {
         let end = self.forest.end(node, self.pack);
         let Buffers {
-            inflater, windows, ..
+            inflater, blocks, ..
         } = &mut worker.buffers;
         self.pack
-            .inflate(entry, Some(end), inflater, windows, output)
+            .inflate(entry, Some(end), inflater, blocks, output)
     }
 
     fn stream(
@@ -370,14 +430,14 @@ impl<'a> Traversal<'a> {
         Ok(())
     }
 
-    /// Looks into an object and tells its [`reach`](crate::source::Look::reach).
+    /// Looks into an object and tells what is known of it.
     fn visit(
         &self,
         worker: &mut Worker<'_>,
         node: u32,
         kind: Kind,
         content: Content<'_>,
-    ) -> Option<usize> {
+    ) -> Option<Known> {
         let offset = self.forest.offset(node);
         if kind == Kind::Commit {
             let pack = self.number;
@@ -386,13 +446,17 @@ impl<'a> Traversal<'a> {
         if self.forest.is_known(node) {
             return None;
         }
-        worker.object(kind, content, self.pack.hash)
+        let indexed = match self.ids {
+            Ids::Index(index) => Some((index, self.pack, offset)),
+            Ids::Made(_) => None,
+        };
+        worker.object(kind, content, self.pack.hash, indexed)
     }
 
     /// Whether anything is made from this object. Where ids are not known
     /// from an index, this is when they are.
     fn has_deltas(&self, node: u32, kind: Kind, bytes: &[u8]) -> bool {
-        let Some(ids) = self.ids else {
+        let Ids::Made(ids) = self.ids else {
             return self.forest.has_children(node);
         };
         let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, bytes) else {
@@ -403,9 +467,9 @@ impl<'a> Traversal<'a> {
     }
 
     /// What is to be made from an object, the last of it first.
-    fn steps(&self, node: u32, kind: Kind, base: Vec<u8>, reach: Option<usize>) -> Vec<Step> {
+    fn steps(&self, node: u32, kind: Kind, base: Vec<u8>, known: Option<&Known>) -> Vec<Step> {
         let mut children: Vec<u32> = self.forest.children(node).collect();
-        if self.ids.is_some()
+        if self.ids.are_made()
             && let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, &base)
         {
             children.extend(lock(self.waiting).remove(&id).unwrap_or_default());
@@ -418,7 +482,7 @@ impl<'a> Traversal<'a> {
             node: child,
             parent: node,
             base: Some(Rc::clone(&base)),
-            reach,
+            known: known.cloned(),
         };
         children.into_iter().rev().map(step).collect()
     }

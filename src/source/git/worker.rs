@@ -7,20 +7,23 @@ use std::ops::Range;
 use gix_hash::ObjectId;
 use gix_object::Kind;
 
+use super::blocks::Blocks;
 use super::delta;
+use super::index::IndexFile;
 use super::inflate::Inflater;
 use super::members::{Findings, Members, Unplaced};
-use super::pack::sized;
-use super::windows::Windows;
+use super::pack::{Pack, sized};
 use crate::finding::{Coverage, SourceKind};
 use crate::source::archive::{self, Outcome};
 use crate::source::repositories::begins_as_pack;
-use crate::source::{Changed, Content, Holder, Origin, Visitor};
+use crate::source::{Changed, Content, Holder, Known, Origin, Spot, Visitor};
 
 /// An object in which something was found.
 #[derive(Debug)]
 pub(super) struct Hit {
-    pub(super) id: ObjectId,
+    /// `None` if it cannot be told: an index that was sound cannot be read any
+    /// more, or the object is made to have the hash of another one.
+    pub(super) id: Option<ObjectId>,
     pub(super) kind: Kind,
     pub(super) held: Findings,
     /// The tag's own name and target, if it is one.
@@ -64,6 +67,9 @@ pub(super) struct Worker<'v> {
     /// What lies in archives.
     pub(super) archives: Coverage,
     pub(super) hits: Vec<Hit>,
+    /// Those whose ids the index of the pack at hand has, each with where in
+    /// the pack it begins.
+    pub(super) unnamed: Vec<(u64, Hit)>,
     pub(super) commits: Vec<CommitAt>,
     /// The loose objects it read: see [`Seen`](super::seen::Seen).
     pub(super) loose: Vec<u64>,
@@ -73,10 +79,12 @@ pub(super) struct Worker<'v> {
 /// Buffers that are used again and again.
 pub(super) struct Buffers {
     pub(super) inflater: Inflater,
-    pub(super) windows: Windows,
+    pub(super) blocks: Blocks,
     pub(super) delta: Vec<u8>,
     /// What a delta changed: see [`delta::apply_near`].
     pub(super) changes: Vec<Range<usize>>,
+    /// See [`delta::move_spots`].
+    pub(super) spots: Vec<Spot>,
     pub(super) object: Vec<u8>,
     /// Of bases that are no longer needed.
     pub(super) spare: Vec<Vec<u8>>,
@@ -86,9 +94,10 @@ impl Buffers {
     pub(super) fn new() -> Self {
         Self {
             inflater: Inflater::new(),
-            windows: Windows::new(),
+            blocks: Blocks::new(),
             delta: Vec::new(),
             changes: Vec::new(),
+            spots: Vec::new(),
             object: Vec::new(),
             spare: Vec::new(),
         }
@@ -121,7 +130,7 @@ impl Buffers {
 
     /// Gives back what a large object made grow.
     pub(super) fn shrink(&mut self) {
-        self.windows.shrink();
+        self.blocks.shrink();
         for buffer in [&mut self.delta, &mut self.object] {
             if buffer.capacity() > KEEP {
                 *buffer = Vec::new();
@@ -140,20 +149,23 @@ impl<'v> Worker<'v> {
             plain: Coverage::new(SourceKind::File),
             archives: Coverage::new(SourceKind::Archive),
             hits: Vec::new(),
+            unnamed: Vec::new(),
             commits: Vec::new(),
             loose: Vec::new(),
             buffers: Buffers::new(),
         }
     }
 
-    /// Looks into an object that is in memory; tells its
-    /// [`reach`](crate::source::Look::reach). Trees hold names only.
+    /// Looks into an object that is in memory; tells what is
+    /// [`known`](crate::source::Look::known) of it. Trees hold names only.
+    /// `indexed` is the index that has its id, and where in which pack it begins.
     pub(super) fn object(
         &mut self,
         kind: Kind,
         content: Content<'_>,
         hash: gix_hash::Kind,
-    ) -> Option<usize> {
+        indexed: Option<(&IndexFile, &Pack, u64)>,
+    ) -> Option<Known> {
         let (Content::Bytes(bytes) | Content::Changed(Changed { bytes, .. })) = content else {
             return None;
         };
@@ -167,7 +179,7 @@ impl<'v> Worker<'v> {
             && self.look_into(&mut held, &id, |settings, origin, visitor, coverage| {
                 archive::read_bytes(bytes, origin, settings, visitor, coverage)
             });
-        let mut reach = None;
+        let mut known = None;
         if is_read {
             self.coverage.scanned += 1;
             self.coverage.bytes += bytes.len() as u64;
@@ -176,24 +188,29 @@ impl<'v> Worker<'v> {
             // seen by whoever asks for it.
             let look = self.visitor.hold(content, &mut self.coverage);
             held.extend(look.held.map(|found| (None, found)));
-            reach = look.reach;
+            known = look.known;
         }
         if held.is_empty() {
-            return reach;
+            return known;
         }
-        let Some(id) = id() else {
-            return reach;
-        };
         let tag = (kind == Kind::Tag)
             .then(|| super::text::tag(bytes))
             .flatten();
-        self.hits.push(Hit {
-            id,
+        let mut hit = Hit {
+            id: None,
             kind,
             held,
             tag,
-        });
-        reach
+        };
+        let saved = bytes.len() as u64;
+        let indexed = indexed.filter(|(index, pack, _)| index.is_worth_it(saved, pack));
+        if let Some((_, _, offset)) = indexed {
+            self.unnamed.push((offset, hit));
+        } else {
+            hit.id = id();
+            self.hits.push(hit);
+        }
+        known
     }
 
     /// Whether what a delta changes in a blob is enough to see that it means
@@ -210,7 +227,7 @@ impl<'v> Worker<'v> {
         let changed = Changed {
             bytes,
             changes,
-            reach,
+            known: Known::Nothing { reach },
         };
         Ok(!is_archive(bytes) && self.visitor.passes(changed, &mut self.coverage))
     }
@@ -261,11 +278,9 @@ impl<'v> Worker<'v> {
             look.outcome
         };
         let rest = outcome.and_then(|()| io::copy(&mut content, &mut io::sink()));
-        if !held.is_empty()
-            && let Ok(id) = content.hasher.try_finalize()
-        {
+        if !held.is_empty() {
             self.hits.push(Hit {
-                id,
+                id: content.hasher.try_finalize().ok(),
                 kind,
                 held,
                 tag: None,
