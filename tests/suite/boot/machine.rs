@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -22,6 +23,7 @@ const TRY: &str = "for place in / /boot /dev /dev/mqueue /dev/shm /etc /etc/role
 pub(crate) struct Machine {
     container: Child,
     root: PathBuf,
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// A program of another user's; ended when dropped.
@@ -29,7 +31,12 @@ pub(crate) struct Workload(Child);
 
 impl Machine {
     /// Boots with this network namespace, until systemd has started all.
+    /// Waits until no other machine runs.
     pub(crate) fn boot(root: &Root, network: &str) -> Self {
+        // Without a manager on the outside, all machines have the same control
+        // groups: each systemd would find the other one's processes in its own.
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let root = root.path().to_owned();
         let container = Command::new("systemd-nspawn")
             .args(["--quiet", "--boot", "--register=no", "--keep-unit"])
@@ -47,7 +54,11 @@ impl Machine {
             .stderr(Stdio::null())
             .spawn()
             .expect("systemd-nspawn starts");
-        let machine = Self { container, root };
+        let machine = Self {
+            container,
+            root,
+            _alone: alone,
+        };
         wait("the end of the boot", || {
             let state = machine
                 .command(&["systemctl", "is-system-running"])
