@@ -16,6 +16,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::finding::{Coverage, FileFacts, Location};
 pub use memory::{FileState, Memory};
@@ -38,6 +39,11 @@ impl std::fmt::Debug for Blob<'_> {
 /// The provenance of a blob.
 pub trait Origin {
     fn location(&self) -> Location;
+
+    /// The member of the location alone: the rest may cost something.
+    fn member_path(&self) -> Option<Arc<str>> {
+        self.location().member
+    }
 
     /// Lines of the place that the blob leaves out at its start.
     fn lines_before(&self) -> u64 {

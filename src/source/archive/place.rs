@@ -1,5 +1,7 @@
 //! Where in an archive a blob is: the file, and the members on the way.
 
+use std::sync::Arc;
+
 use crate::finding::{FileFacts, Location, SourceKind};
 use crate::sanitize;
 use crate::source::Origin;
@@ -65,9 +67,13 @@ impl Origin for Place<'_> {
         };
         Location {
             source,
-            member: joined(file.member.as_deref(), self.path()).map(Into::into),
+            member: self.member_path(),
             ..file
         }
+    }
+
+    fn member_path(&self) -> Option<Arc<str>> {
+        joined(self.file.member_path().as_deref(), self.path()).map(Into::into)
     }
 
     fn facts(&self) -> Option<FileFacts> {

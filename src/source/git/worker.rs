@@ -312,8 +312,7 @@ impl<'v> Worker<'v> {
             holder: &mut *self.visitor,
             held,
         };
-        let shown = &self.shown;
-        let origin = Unplaced { shown, id };
+        let origin = Unplaced::new(&self.shown, id);
         let outcome = read(settings, &origin, &mut members, &mut self.archives);
         outcome.is_ok_and(|outcome| outcome == Outcome::Read)
     }
