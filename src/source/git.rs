@@ -10,6 +10,7 @@
 
 mod alternates;
 mod blocks;
+mod commits;
 mod delta;
 mod forest;
 mod history;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use lru::LruCache;
 
-use super::pack::Pack;
+use super::pack::{Pack, sized};
 
 /// Bytes of a pack that are read at a time.
 const BLOCK: u64 = 8 * 1024;
@@ -54,8 +54,8 @@ impl Blocks {
                 Ok(())
             })
         } else {
-            joined.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
-            let count = pack.read_at(&mut joined, range.start);
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            let count = pack.read_at(sized(&mut joined, length), range.start);
             count.map(|count| joined.truncate(count))
         };
         self.joined = joined;

@@ -10,13 +10,14 @@ use std::path::Path;
 
 use gix_hash::{ObjectId, oid};
 use gix_object::Kind;
+use smallvec::SmallVec;
 
+use super::commits::Commits;
 use super::odb::Odb;
 use super::refs::GitDir;
 use super::seen::short;
 use super::text::{self, Commit};
 use super::tree::{self, Entry};
-use super::worker::CommitAt;
 use crate::finding::GitState;
 use crate::sparing::Sparing;
 
@@ -51,6 +52,8 @@ pub(super) struct Place {
 /// The walk.
 pub(super) struct History<'a> {
     odb: &'a mut Odb,
+    /// Those that were read, by thread.
+    commits: Vec<Commits>,
     is_over: &'a dyn Fn() -> bool,
     places: HashMap<ObjectId, Place>,
     /// Objects without a commit yet.
@@ -87,7 +90,7 @@ impl Dated {
 /// A commit whose parents the walk has not all gone to.
 struct Open {
     dated: Dated,
-    parents: Vec<ObjectId>,
+    parents: SmallVec<[ObjectId; 2]>,
     /// How many of them it has gone to.
     seen: usize,
 }
@@ -99,7 +102,7 @@ impl<'a> History<'a> {
         odb: &'a mut Odb,
         repositories: &[GitDir],
         wanted: impl Iterator<Item = ObjectId>,
-        commits: &[CommitAt],
+        mut commits: Vec<Commits>,
         is_over: &'a dyn Fn() -> bool,
     ) -> HashMap<ObjectId, Place> {
         let places: HashMap<_, _> = wanted.map(|id| (id, Place::default())).collect();
@@ -107,8 +110,10 @@ impl<'a> History<'a> {
         for id in places.keys() {
             filter[first_bits(id)] = true;
         }
+        commits.iter_mut().for_each(Commits::sort);
         let mut history = Self {
             odb,
+            commits,
             is_over,
             missing: places.len(),
             places,
@@ -124,7 +129,7 @@ impl<'a> History<'a> {
         }
         if history.missing > 0 {
             let state = history.complete.then_some(GitState::Unreachable);
-            let left = history.unreachable(commits, &reached);
+            let left = history.unreachable(&reached);
             history.look_into(left, None, state);
         }
         if history.complete {
@@ -187,6 +192,10 @@ impl<'a> History<'a> {
             // Annotated tags may point to tags.
             let mut id = *tip;
             for _ in 0..16 {
+                if self.known(id).is_some() {
+                    next.push(id);
+                    break;
+                }
                 if self.places.contains_key(&id) && reached.insert(short(&id)) {
                     self.is_tag(id);
                 }
@@ -265,33 +274,34 @@ impl<'a> History<'a> {
     }
 
     /// The commits that were read and that nothing refers to.
-    fn unreachable(&mut self, commits: &[CommitAt], reached: &ShortIds) -> Vec<Dated> {
+    fn unreachable(&mut self, reached: &ShortIds) -> Vec<Dated> {
         let mut left = Vec::new();
-        for at in commits {
+        let loose = self.commits.iter().flat_map(Commits::loose_left);
+        for id in loose.filter(|id| !reached.contains(&short(id))) {
             if left.len() >= MAX_COMMITS || (self.is_over)() {
                 break;
             }
-            let (id, bytes) = match *at {
-                CommitAt::Loose(id) if reached.contains(&short(&id)) => continue,
-                CommitAt::Loose(id) => match self.odb.find(&id) {
-                    Some((_, bytes)) => (id, bytes),
-                    None => continue,
-                },
-                CommitAt::Pack { pack, offset } => {
-                    let pack = pack as usize;
-                    let Some(hash) = self.odb.packs.get(pack).map(|found| found.pack.hash) else {
-                        continue;
-                    };
-                    let Ok((kind, bytes)) = self.odb.in_pack(pack, offset) else {
-                        continue;
-                    };
-                    match gix_object::compute_hash(hash, kind, &bytes) {
-                        Ok(id) if !reached.contains(&short(&id)) => (id, bytes),
-                        _ => continue,
-                    }
-                }
+            let commit = self
+                .odb
+                .find(&id)
+                .and_then(|(_, bytes)| text::commit(&bytes));
+            left.extend(commit.map(|commit| Dated::new(id, &commit)));
+        }
+        for (pack, offset) in self.commits.iter().flat_map(Commits::packed_left) {
+            if left.len() >= MAX_COMMITS || (self.is_over)() {
+                break;
+            }
+            let pack = pack as usize;
+            let Some(hash) = self.odb.packs.get(pack).map(|found| found.pack.hash) else {
+                continue;
             };
-            if let Some(commit) = text::commit(&bytes) {
+            let Ok((kind, bytes)) = self.odb.in_pack(pack, offset) else {
+                continue;
+            };
+            if let Ok(id) = gix_object::compute_hash(hash, kind, &bytes)
+                && !reached.contains(&short(&id))
+                && let Some(commit) = text::commit(&bytes)
+            {
                 left.push(Dated::new(id, &commit));
             }
         }
@@ -395,7 +405,19 @@ impl<'a> History<'a> {
         }
     }
 
+    /// A commit that was read and kept.
+    fn known(&mut self, id: ObjectId) -> Option<Commit> {
+        let place = self.odb.place(&id);
+        self.commits.iter_mut().find_map(|commits| match place {
+            Some((pack, offset)) => commits.packed(pack, offset),
+            None => commits.loose(id),
+        })
+    }
+
     fn commit(&mut self, id: ObjectId) -> Option<Commit> {
+        if let Some(commit) = self.known(id) {
+            return Some(commit);
+        }
         match self.odb.find(&id)? {
             (Kind::Commit, bytes) => text::commit(&bytes),
             _ => None,

@@ -13,7 +13,7 @@ use gix_object::Kind;
 use super::inflate::{Inflating, invalid};
 use super::seen;
 use super::traverse::{MAX_HELD, MAX_STREAMED};
-use super::worker::{CommitAt, Worker};
+use super::worker::Worker;
 use crate::finding::SkipReason;
 use crate::source::Content;
 use crate::source::files::{Files, lock, open_regular, reason, show};
@@ -195,7 +195,7 @@ fn object<R: Read>(
             if kind == Kind::Commit
                 && let Some(id) = id
             {
-                worker.commit(CommitAt::Loose(id));
+                worker.commits.add_loose(id, &bytes);
             }
         }
         let whole = bytes.len() as u64 == size;

@@ -68,6 +68,14 @@ impl Odb {
         }
     }
 
+    /// The pack that has the object, and where in it that begins.
+    pub(super) fn place(&self, id: &oid) -> Option<(usize, u64)> {
+        self.packs.iter().enumerate().find_map(|(number, pack)| {
+            let offset = pack.index.as_ref()?.find(id)?;
+            Some((number, offset))
+        })
+    }
+
     /// The object, if it is on this host and can be read.
     pub(super) fn find(&mut self, id: &oid) -> Option<Object> {
         for pack in 0..self.packs.len() {

@@ -191,9 +191,12 @@ const fn longest_stream(size: u64) -> u64 {
 }
 
 /// The first `length` bytes of a buffer that is used again and again: it only
-/// grows, so that it is not cleared each time.
+/// grows, so that it is not cleared each time. What was in it is lost.
 pub(super) fn sized(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
-    if buffer.len() < length {
+    if buffer.capacity() < length {
+        // Pages that are new need not be cleared.
+        *buffer = vec![0; length];
+    } else if buffer.len() < length {
         buffer.resize(length, 0);
     }
     &mut buffer[..length]

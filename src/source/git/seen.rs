@@ -29,8 +29,6 @@ impl Seen {
 }
 
 pub(super) fn short(id: &oid) -> u64 {
-    id.as_bytes()
-        .iter()
-        .take(8)
-        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    let start = id.as_bytes().first_chunk();
+    start.map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use gix_hash::ObjectId;
 use gix_object::Kind;
 
+use super::commits::Commits;
 use super::forest::Forest;
 use super::history::{self, History, Place};
 use super::index::{Index, IndexFile};
@@ -60,7 +61,7 @@ impl<'a, 'v> Group<'a, 'v> {
             worker.hits.clear();
             worker.unnamed.clear();
             worker.visitor.forget();
-            worker.commits.clear();
+            worker.commits = Commits::default();
             worker.loose.clear();
             worker.shown.clone_from(&shown);
         }
@@ -337,7 +338,7 @@ impl<'a, 'v> Group<'a, 'v> {
         let mut commits = Vec::new();
         for (number, worker) in self.workers.iter_mut().enumerate() {
             hits.extend(worker.hits.drain(..).map(|hit| (number, hit)));
-            commits.append(&mut worker.commits);
+            commits.push(std::mem::take(&mut worker.commits));
             worker.buffers = Buffers::new();
         }
         hits.sort_by_key(|(_, hit)| hit.id);
@@ -347,7 +348,7 @@ impl<'a, 'v> Group<'a, 'v> {
         let places = {
             let is_over = || self.workers[0].visitor.is_over();
             let wanted = hits.iter().filter_map(|(_, hit)| hit.id);
-            History::resolve(&mut odb, repositories, wanted, &commits, &is_over)
+            History::resolve(&mut odb, repositories, wanted, commits, &is_over)
         };
         let mut told: Vec<_> = hits
             .into_iter()

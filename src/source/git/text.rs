@@ -2,6 +2,8 @@
 //! and what is told about a key is better half right than missing.
 
 use gix_hash::ObjectId;
+use memchr::memchr;
+use smallvec::SmallVec;
 
 /// Bytes kept of the name of a tag.
 const MAX_TAG: usize = 4096;
@@ -10,7 +12,7 @@ const MAX_TAG: usize = 4096;
 #[derive(Debug, Clone)]
 pub(super) struct Commit {
     pub(super) tree: ObjectId,
-    pub(super) parents: Vec<ObjectId>,
+    pub(super) parents: SmallVec<[ObjectId; 2]>,
     /// Seconds since 1970.
     pub(super) authored: Option<i64>,
     pub(super) committed: i64,
@@ -18,7 +20,7 @@ pub(super) struct Commit {
 
 pub(super) fn commit(bytes: &[u8]) -> Option<Commit> {
     let mut tree = None;
-    let mut parents = Vec::new();
+    let mut parents = SmallVec::new();
     let (mut authored, mut committed) = (None, None);
     for line in head(bytes) {
         if let Some(id) = line.strip_prefix(b"tree ") {
@@ -29,6 +31,8 @@ pub(super) fn commit(bytes: &[u8]) -> Option<Commit> {
             authored = authored.or_else(|| time(person));
         } else if let Some(person) = line.strip_prefix(b"committer ") {
             committed = committed.or_else(|| time(person));
+            // Behind it are signatures, of twenty lines and more.
+            break;
         }
     }
     Some(Commit {
@@ -50,9 +54,13 @@ pub(super) fn tag(bytes: &[u8]) -> Option<(String, ObjectId)> {
 
 /// The lines up to the first empty one.
 fn head(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes
-        .split(|byte| *byte == b'\n')
-        .take_while(|line| !line.is_empty())
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        (!line.is_empty()).then_some(line)
+    })
 }
 
 /// The seconds in `Name <address> 1700000000 +0100`.

@@ -21,7 +21,7 @@ use super::forest::{Forest, NONE};
 use super::index::IndexFile;
 use super::inflate::{bounded, invalid};
 use super::pack::{Pack, sized};
-use super::worker::{Buffers, CommitAt, Worker};
+use super::worker::{Buffers, Worker};
 use crate::source::files::lock;
 use crate::source::{Changed, Content, Known, MAX_SPOTS};
 
@@ -439,9 +439,10 @@ impl<'a> Traversal<'a> {
         content: Content<'_>,
     ) -> Option<Known> {
         let offset = self.forest.offset(node);
-        if kind == Kind::Commit {
-            let pack = self.number;
-            worker.commit(CommitAt::Pack { pack, offset });
+        if kind == Kind::Commit
+            && let Content::Bytes(bytes) | Content::Changed(Changed { bytes, .. }) = content
+        {
+            worker.commits.add_packed(self.number, offset, bytes);
         }
         if self.forest.is_known(node) {
             return None;

@@ -8,6 +8,7 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 
 use super::blocks::Blocks;
+use super::commits::Commits;
 use super::delta;
 use super::index::IndexFile;
 use super::inflate::Inflater;
@@ -30,13 +31,6 @@ pub(super) struct Hit {
     pub(super) tag: Option<(String, ObjectId)>,
 }
 
-/// Where a commit was read, for the walk over those that nothing refers to.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum CommitAt {
-    Pack { pack: u32, offset: u64 },
-    Loose(ObjectId),
-}
-
 /// The largest buffer that is kept for the next object.
 const KEEP: usize = 1024 * 1024;
 
@@ -51,9 +45,6 @@ const MAX_SPARES: usize = 12;
 /// Bytes that a buffer may have more than twice what is asked for: bases wait
 /// in them.
 const MAX_SLACK: usize = 16 * 1024;
-
-/// Commits remembered a thread.
-const MAX_COMMITS: usize = 500_000;
 
 pub(super) struct Worker<'v> {
     pub(super) visitor: Box<dyn Holder + 'v>,
@@ -70,7 +61,7 @@ pub(super) struct Worker<'v> {
     /// Those whose ids the index of the pack at hand has, each with where in
     /// the pack it begins.
     pub(super) unnamed: Vec<(u64, Hit)>,
-    pub(super) commits: Vec<CommitAt>,
+    pub(super) commits: Commits,
     /// The loose objects it read: see [`Seen`](super::seen::Seen).
     pub(super) loose: Vec<u64>,
     pub(super) buffers: Buffers,
@@ -112,7 +103,7 @@ impl Buffers {
         match spare {
             Some(at) => self.spare.swap_remove(at),
             // Versions of a file grow: the next one fits, too.
-            None => Vec::with_capacity(size + size / 8),
+            None => vec![0; size + size / 8],
         }
     }
 
@@ -150,7 +141,7 @@ impl<'v> Worker<'v> {
             archives: Coverage::new(SourceKind::Archive),
             hits: Vec::new(),
             unnamed: Vec::new(),
-            commits: Vec::new(),
+            commits: Commits::default(),
             loose: Vec::new(),
             buffers: Buffers::new(),
         }
@@ -315,12 +306,6 @@ impl<'v> Worker<'v> {
         let origin = Unplaced::new(&self.shown, id);
         let outcome = read(settings, &origin, &mut members, &mut self.archives);
         outcome.is_ok_and(|outcome| outcome == Outcome::Read)
-    }
-
-    pub(super) fn commit(&mut self, at: CommitAt) {
-        if self.commits.len() < MAX_COMMITS {
-            self.commits.push(at);
-        }
     }
 }
 
