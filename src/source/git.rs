@@ -28,6 +28,7 @@ mod text;
 mod traverse;
 mod tree;
 mod worker;
+mod worktree;
 
 use std::path::PathBuf;
 

@@ -2,11 +2,7 @@
 //! something was found, and none if there are none.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
 use gix_hash::{ObjectId, oid};
 use gix_object::Kind;
@@ -18,8 +14,8 @@ use super::refs::GitDir;
 use super::seen::short;
 use super::text::{self, Commit};
 use super::tree::{self, Entry};
+use super::worktree;
 use crate::finding::GitState;
-use crate::sparing::Sparing;
 
 /// Commits of one repository that are looked at.
 const MAX_COMMITS: usize = 200_000;
@@ -27,15 +23,12 @@ const MAX_COMMITS: usize = 200_000;
 /// Trees of one repository that are looked into.
 const MAX_TREES: usize = 1_000_000;
 
-/// The largest file of a working tree that is compared with an object.
-const MAX_COMPARED: u64 = 64 * 1024 * 1024;
-
 /// Folders within folders.
 const MAX_DEPTH: usize = 256;
 
 /// Bytes kept of a path: no host has longer ones, and a folder's name is
 /// repeated in the paths of all that is in it.
-const MAX_PATH: usize = 4096;
+pub(super) const MAX_PATH: usize = 4096;
 
 /// Where an object is.
 #[derive(Debug, Clone, Default)]
@@ -155,7 +148,7 @@ impl<'a> History<'a> {
                 // configuration says.
                 let is_there = worktree
                     .as_deref()
-                    .and_then(|worktree| is_in_worktree(worktree, &path, id))
+                    .and_then(|worktree| worktree::holds(worktree, &path, id))
                     .unwrap_or(true);
                 let is_known = place.state == Some(GitState::InWorkingTree);
                 let is_better = is_there && !is_known && place.repository == Some(number);
@@ -458,50 +451,4 @@ impl Hasher for Same {
     fn finish(&self) -> u64 {
         self.0
     }
-}
-
-/// Whether the file at `path` of a working tree is that very object; `None` if
-/// that cannot be told.
-pub(super) fn is_in_worktree(worktree: &Path, path: &[u8], id: ObjectId) -> Option<bool> {
-    use rustix::fs::{Mode, OFlags, ResolveFlags};
-    use rustix::io::Errno;
-
-    if path.len() >= MAX_PATH {
-        return None;
-    }
-    // Names in trees come from strangers: no link is followed.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let folder = match File::open(worktree) {
-        Ok(folder) => folder,
-        // Git forgets a linked tree that is gone when it is told to prune.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(false),
-        Err(_) => return None,
-    };
-    let path = std::ffi::OsStr::from_bytes(path);
-    let file = match rustix::fs::openat2(&folder, path, flags, Mode::empty(), resolve) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Some(false),
-        // Among others, before Linux 5.6.
-        Err(_) => return None,
-    };
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() {
-        return Some(false);
-    }
-    if meta.len() > MAX_COMPARED {
-        return None;
-    }
-    let mut hasher = gix_hash::hasher(id.kind());
-    hasher.update(&gix_object::encode::loose_header(Kind::Blob, meta.len()));
-    let content = Sparing::new(&file, meta.len());
-    let mut content = content.reader(0).take(meta.len());
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match content.read(&mut buffer).ok()? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
-        }
-    }
-    Some(hasher.try_finalize().is_ok_and(|found| found == id))
 }

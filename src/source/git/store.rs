@@ -13,7 +13,7 @@ use gix_object::Kind;
 
 use super::commits::Commits;
 use super::forest::Forest;
-use super::history::{self, History, Place};
+use super::history::{History, Place};
 use super::index::{Index, IndexFile};
 use super::loose::Store;
 use super::odb::{Indexed, Odb};
@@ -22,6 +22,7 @@ use super::refs::GitDir;
 use super::seen::{self, Seen};
 use super::traverse::{Ids, Losses, Traversal};
 use super::worker::{Buffers, Hit, Worker};
+use super::worktree;
 use crate::finding::{GitState, Location, SkipReason, SourceKind};
 use crate::sanitize;
 use crate::source::Origin;
@@ -354,7 +355,7 @@ impl<'a, 'v> Group<'a, 'v> {
             .into_iter()
             .map(|(worker, hit)| {
                 let place = hit.id.and_then(|id| Some((id, places.get(&id)?.clone())));
-                let place = place.map(|(id, place)| in_worktree(place, id, repositories));
+                let place = place.map(|(id, place)| worktree::place(place, id, repositories));
                 let place = place.unwrap_or_default();
                 (worker, hit, place)
             })
@@ -450,25 +451,6 @@ fn bundle_head(file: File) -> io::Result<(u64, gix_hash::Kind, Vec<ObjectId>)> {
             }
         }
     }
-}
-
-/// A file that was never committed, or is checked out from elsewhere, may
-/// still be there.
-fn in_worktree(mut place: Place, id: ObjectId, repositories: &[GitDir]) -> Place {
-    let Some(path) = &place.path else {
-        return place;
-    };
-    if place.state == Some(GitState::InWorkingTree) {
-        return place;
-    }
-    let mut worktrees = repositories
-        .iter()
-        .flat_map(|repository| &repository.heads)
-        .filter_map(|(_, worktree)| worktree.as_deref());
-    if worktrees.any(|worktree| history::is_in_worktree(worktree, path, id) == Some(true)) {
-        place.state = Some(GitState::InWorkingTree);
-    }
-    place
 }
 
 fn location(repository: &Arc<str>, hit: &Hit, place: &Place) -> Location {
