@@ -8,8 +8,9 @@ use super::text::{self, Commit};
 /// Commits remembered a thread.
 const MAX: usize = 500_000;
 
-/// Those of them of which it is kept what they say; the others are read again.
-const MAX_HEADS: usize = 16 * 1024;
+/// Bytes a thread keeps of what they say: some 17,000 commits. The others are
+/// read again.
+const MAX_HEADS: usize = 1024 * 1024;
 
 /// What was read by one thread.
 #[derive(Debug, Default)]
@@ -17,13 +18,13 @@ pub(super) struct Commits {
     loose: Vec<Met<ObjectId>>,
     /// By pack, and where in it they begin.
     packed: Vec<Met<(u32, u64)>>,
-    heads: Vec<Commit>,
+    heads: Heads,
 }
 
 #[derive(Debug)]
 struct Met<P> {
     place: P,
-    /// A number of `heads`; beyond them if it was not kept.
+    /// Where in the heads it begins; beyond them if it was not kept.
     head: u32,
     is_asked_for: bool,
 }
@@ -45,14 +46,7 @@ impl Commits {
         if self.loose.len() + self.packed.len() >= MAX {
             return None;
         }
-        let kept = self.heads.len();
-        if kept < MAX_HEADS
-            && let Some(commit) = text::commit(bytes)
-        {
-            self.heads.push(commit);
-            return u32::try_from(kept).ok();
-        }
-        Some(u32::MAX)
+        Some(self.heads.add(bytes).unwrap_or(u32::MAX))
     }
 
     /// Prepares for questions.
@@ -63,15 +57,13 @@ impl Commits {
 
     /// What a loose commit says, if that is kept.
     pub(super) fn loose(&mut self, id: ObjectId) -> Option<Commit> {
-        let head = ask(&mut self.loose, id)?;
-        self.heads.get(head).cloned()
+        self.heads.get(ask(&mut self.loose, id)?)
     }
 
     /// What a commit in a pack says, if that is kept.
     pub(super) fn packed(&mut self, pack: usize, offset: u64) -> Option<Commit> {
         let pack = u32::try_from(pack).ok()?;
-        let head = ask(&mut self.packed, (pack, offset))?;
-        self.heads.get(head).cloned()
+        self.heads.get(ask(&mut self.packed, (pack, offset))?)
     }
 
     /// The loose ones that were not asked for.
@@ -95,16 +87,71 @@ impl<P> Met<P> {
     }
 }
 
-fn ask<P: Copy + Ord>(sorted: &mut [Met<P>], place: P) -> Option<usize> {
+fn ask<P: Copy + Ord>(sorted: &mut [Met<P>], place: P) -> Option<u32> {
     let at = sorted.binary_search_by_key(&place, |met| met.place).ok()?;
     sorted[at].is_asked_for = true;
-    usize::try_from(sorted[at].head).ok()
+    Some(sorted[at].head)
 }
 
 fn left<P: Copy>(met: &[Met<P>]) -> impl Iterator<Item = P> {
     met.iter()
         .filter(|met| !met.is_asked_for)
         .map(|met| met.place)
+}
+
+/// What commits say, one behind the other, in half the bytes of a [`Commit`]:
+/// both times, how long an id is, how many there are, and those of the tree
+/// and of the parents.
+#[derive(Debug, Default)]
+struct Heads(Vec<u8>);
+
+/// Stands for a time that is not told.
+const UNKNOWN: i64 = i64::MIN;
+
+impl Heads {
+    /// Where the head of this commit begins; `None` if it is not kept.
+    fn add(&mut self, commit: &[u8]) -> Option<u32> {
+        let at = u32::try_from(self.0.len()).ok()?;
+        if self.0.len() >= MAX_HEADS {
+            return None;
+        }
+        let commit = text::commit(commit)?;
+        let length = commit.tree.as_bytes().len();
+        if commit
+            .parents
+            .iter()
+            .any(|id| id.as_bytes().len() != length)
+        {
+            return None;
+        }
+        let shape = [length, 1 + commit.parents.len()].map(u8::try_from);
+        let [Ok(length), Ok(count)] = shape else {
+            return None;
+        };
+        for time in [commit.authored.unwrap_or(UNKNOWN), commit.committed] {
+            self.0.extend(time.to_le_bytes());
+        }
+        self.0.extend([length, count]);
+        for id in std::iter::once(&commit.tree).chain(&commit.parents) {
+            self.0.extend(id.as_bytes());
+        }
+        Some(at)
+    }
+
+    fn get(&self, at: u32) -> Option<Commit> {
+        let head = self.0.get(usize::try_from(at).ok()?..)?;
+        let (authored, head) = head.split_first_chunk()?;
+        let (committed, head) = head.split_first_chunk()?;
+        let ([length, count], ids) = head.split_first_chunk()?;
+        let ids = ids.chunks(usize::from(*length)).take(usize::from(*count));
+        let mut ids = ids.flat_map(ObjectId::try_from);
+        Some(Commit {
+            tree: ids.next()?,
+            parents: ids.collect(),
+            authored: Some(i64::from_le_bytes(*authored)).filter(|time| *time != UNKNOWN),
+            committed: i64::from_le_bytes(*committed),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -142,15 +189,55 @@ mod tests {
     fn of_more_commits_than_are_kept_it_is_known_where_they_are() {
         let mut commits = Commits::default();
         commits.add_packed(0, 0, b"no commit");
-        for number in 1..=MAX_HEADS as u64 + 1 {
-            commits.add_packed(0, number, text(1).as_bytes());
+        let mut last = 1;
+        while commits.heads.0.len() < MAX_HEADS {
+            commits.add_packed(0, last, text(1).as_bytes());
+            last += 1;
         }
+        commits.add_packed(0, last, text(1).as_bytes());
         commits.sort();
-        assert!(commits.packed(0, MAX_HEADS as u64).is_some());
-        for place in [0, MAX_HEADS as u64 + 1] {
+        assert!(commits.packed(0, last - 1).is_some());
+        for place in [0, last] {
             assert!(commits.packed_left().any(|left| left == (0, place)));
             assert!(commits.packed(0, place).is_none());
             assert!(commits.packed_left().all(|left| left != (0, place)));
         }
+    }
+    #[test]
+    fn all_that_a_commit_says_is_kept() {
+        let ids: [ObjectId; 2] = [id(5), ObjectId::Sha256([6; 32])];
+        let people = [
+            "author A <a> 7 +0000\ncommitter C <c> 9 +0000\n",
+            "author A <a> -7 +0000\n",
+            "committer C <c> 0 +0000\n",
+            "",
+        ];
+        let mut heads = Heads::default();
+        let mut kept = Vec::new();
+        for (id, parents) in ids
+            .iter()
+            .flat_map(|id| [0, 1, 2, 254].map(|count| (id, count)))
+        {
+            for people in people {
+                let parents = format!("parent {id}\n").repeat(parents);
+                let text = format!("tree {id}\n{parents}{people}\nx\n");
+                let at = heads.add(text.as_bytes()).expect("kept");
+                kept.push((at, text::commit(text.as_bytes())));
+            }
+        }
+        for (at, commit) in kept {
+            assert_eq!(format!("{:?}", heads.get(at)), format!("{commit:?}"));
+        }
+        // Of no kind, or too many.
+        let odd = format!("tree {}\nparent {}\n\n", ids[0], ids[1]);
+        let many = format!(
+            "tree {0}\n{1}\n",
+            ids[0],
+            format!("parent {}\n", ids[0]).repeat(255)
+        );
+        for text in [odd, many] {
+            assert_eq!(heads.add(text.as_bytes()), None);
+        }
+        assert!(heads.get(u32::MAX).is_none());
     }
 }
