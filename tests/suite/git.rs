@@ -513,6 +513,29 @@ fn what_is_gone_from_the_working_tree_is_in_history_only() {
 }
 
 #[test]
+fn of_more_packs_than_stay_open_no_place_is_made_up() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let keys: Vec<Key> = (0..204).map(|_| Key::new()).collect();
+    for (number, key) in keys.iter().enumerate() {
+        repository.git(&["checkout", "--quiet", "--orphan", &format!("b{number}")]);
+        repository.commit("f", &key.text());
+        repository.git(&["repack", "-dq"]);
+    }
+    repository.commit("f", "nothing\n");
+    let found = scan(&repository.path);
+    let mut unknown = 0;
+    for key in &keys {
+        match found.told(key)[..] {
+            [(Some("f"), Some(_), HISTORY)] => {}
+            [(Some(member), None, "unknown")] if member.starts_with("blob ") => unknown += 1,
+            ref told => panic!("{told:?}"),
+        }
+    }
+    assert_eq!(unknown, 4);
+}
+
+#[test]
 fn a_working_tree_that_is_not_touched_has_a_history_all_the_same() {
     let place = Place::new();
     let repository = place.init("r", &[]);

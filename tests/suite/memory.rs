@@ -150,6 +150,34 @@ fn a_scan_takes_no_more_memory_for_long_names() {
     assert!(peak <= MOST, "{peak} kB");
 }
 
+/// Loose objects with keys, and one of them by many names far below.
+fn many_objects_in_git(host: &Host) {
+    const OBJECTS: usize = 6000;
+    for number in 0..OBJECTS {
+        host.write(&format!("keys/{number}"), host.key_pair().env());
+    }
+    let script = "git init -q -b main o && cd o
+        find ../keys -type f | git hash-object -w --stdin-paths >../ids && rm -r ../keys
+        read -r id <../ids && rm ../ids
+        tree=$(yes \"100644 blob $id\ta\" | head -n 200000 | git mktree)
+        name=$(head -c 250 /dev/zero | tr '\\0' n)
+        for depth in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+            tree=$(printf '040000 tree %s\\t%s\\n' $tree $name | git mktree)
+        done
+        git update-ref refs/heads/main $(git commit-tree -m m $tree)";
+    git(host, script);
+}
+
+#[test]
+fn a_scan_takes_no_more_memory_for_many_objects_or_many_names_of_one() {
+    give_way();
+    let host = Host::new();
+    many_objects_in_git(&host);
+    let (status, peak) = measured(&host.root());
+    assert_eq!(status, "1", "keys are found");
+    assert!(peak <= MOST, "{peak} kB");
+}
+
 #[test]
 fn a_directory_takes_no_more_memory_for_the_files_in_it() {
     /// Kilobytes that may come on top; the paths alone would take 18,000.

@@ -14,11 +14,14 @@ use super::refs::GitDir;
 use super::seen::short;
 use super::text::{self, Commit};
 use super::tree::{self, Entry};
-use super::worktree;
+use super::worktree::Worktrees;
 use crate::finding::GitState;
 
 /// Commits of one repository that are looked at.
 const MAX_COMMITS: usize = 200_000;
+
+/// Parents of the commits that are waited for, in all.
+const MAX_PARENTS: usize = 2 * MAX_COMMITS;
 
 /// Trees of one repository that are looked into.
 const MAX_TREES: usize = 1_000_000;
@@ -42,11 +45,15 @@ pub(super) struct Place {
     pub(super) state: Option<GitState>,
 }
 
+/// Wanted objects that were come across, each with the first of its paths.
+type Found = HashMap<ObjectId, Vec<u8>>;
+
 /// The walk.
 pub(super) struct History<'a> {
     odb: &'a mut Odb,
     /// Those that were read, by thread.
     commits: Vec<Commits>,
+    worktrees: &'a mut Worktrees,
     is_over: &'a dyn Fn() -> bool,
     places: HashMap<ObjectId, Place>,
     /// Objects without a commit yet.
@@ -96,6 +103,7 @@ impl<'a> History<'a> {
         repositories: &[GitDir],
         wanted: impl Iterator<Item = ObjectId>,
         mut commits: Vec<Commits>,
+        worktrees: &'a mut Worktrees,
         is_over: &'a dyn Fn() -> bool,
     ) -> HashMap<ObjectId, Place> {
         let places: HashMap<_, _> = wanted.map(|id| (id, Place::default())).collect();
@@ -104,13 +112,15 @@ impl<'a> History<'a> {
             filter[first_bits(id)] = true;
         }
         commits.iter_mut().for_each(Commits::sort);
+        let complete = odb.is_whole && repositories.iter().all(|repository| repository.known);
         let mut history = Self {
             odb,
             commits,
+            worktrees,
             is_over,
             missing: places.len(),
             places,
-            complete: repositories.iter().all(|repository| repository.known),
+            complete,
             trees: ShortIds::default(),
             filter,
         };
@@ -148,7 +158,7 @@ impl<'a> History<'a> {
                 // configuration says.
                 let is_there = worktree
                     .as_deref()
-                    .and_then(|worktree| worktree::holds(worktree, &path, id))
+                    .and_then(|worktree| self.worktrees.holds(worktree, &path, id, self.is_over))
                     .unwrap_or(true);
                 let is_known = place.state == Some(GitState::InWorkingTree);
                 let is_better = is_there && !is_known && place.repository == Some(number);
@@ -165,9 +175,9 @@ impl<'a> History<'a> {
 
     /// The wanted objects in trees that are looked into on their own: the walk
     /// through the commits has to see them again.
-    fn trees_alone(&mut self, trees: &[ObjectId]) -> Vec<(ObjectId, Vec<u8>)> {
+    fn trees_alone(&mut self, trees: &[ObjectId]) -> Found {
         let known = std::mem::take(&mut self.trees);
-        let mut found = Vec::new();
+        let mut found = Found::new();
         for tree in trees {
             self.tree(*tree, &mut Vec::new(), 0, &mut found);
         }
@@ -220,6 +230,7 @@ impl<'a> History<'a> {
         // second is then still in order, and so is what a wrong clock dates.
         let mut times: HashMap<u64, i64, BuildHasherDefault<Same>> = HashMap::default();
         let mut path: Vec<Open> = Vec::new();
+        let mut waiting = 0;
         loop {
             let parent = path.last_mut().and_then(|open| {
                 let parent = open.parents.get(open.seen).copied();
@@ -232,6 +243,7 @@ impl<'a> History<'a> {
                     Some(Open {
                         mut dated, parents, ..
                     }) => {
+                        waiting -= parents.len();
                         let known = parents.iter().filter_map(|id| times.get(&short(id)));
                         let latest = known.max().copied().unwrap_or(dated.committed);
                         dated.committed = dated.committed.max(latest);
@@ -245,7 +257,7 @@ impl<'a> History<'a> {
                     },
                 },
             };
-            if times.len() >= MAX_COMMITS || (self.is_over)() {
+            if times.len() >= MAX_COMMITS || waiting > MAX_PARENTS || (self.is_over)() {
                 self.complete = false;
                 commits.extend(path.into_iter().map(|open| open.dated));
                 break;
@@ -256,6 +268,7 @@ impl<'a> History<'a> {
             {
                 times.insert(short(&id), i64::MIN);
                 reached.insert(short(&id));
+                waiting += commit.parents.len();
                 path.push(Open {
                     dated: Dated::new(id, &commit),
                     parents: commit.parents,
@@ -315,11 +328,10 @@ impl<'a> History<'a> {
             if self.missing == 0 {
                 return;
             }
-            let mut found = vec![(dated.id, None)];
-            let mut below = Vec::new();
+            let mut below = Found::new();
             self.tree(dated.tree, &mut Vec::new(), 0, &mut below);
-            found.extend(below.into_iter().map(|(id, path)| (id, Some(path))));
-            for (id, path) in found {
+            let below = below.into_iter().map(|(id, path)| (id, Some(path)));
+            for (id, path) in std::iter::once((dated.id, None)).chain(below) {
                 let Some(place) = self.places.get_mut(&id) else {
                     continue;
                 };
@@ -363,13 +375,7 @@ impl<'a> History<'a> {
 
     /// Collects the wanted objects in a tree and those below it. Each tree is
     /// looked into once, so that a tree of trees of trees stays affordable.
-    fn tree(
-        &mut self,
-        id: ObjectId,
-        path: &mut Vec<u8>,
-        depth: usize,
-        found: &mut Vec<(ObjectId, Vec<u8>)>,
-    ) {
+    fn tree(&mut self, id: ObjectId, path: &mut Vec<u8>, depth: usize, found: &mut Found) {
         if self.trees.len() >= MAX_TREES || depth > MAX_DEPTH || (self.is_over)() {
             self.complete = false;
             return;
@@ -390,7 +396,9 @@ impl<'a> History<'a> {
                 self.tree(id.to_owned(), path, depth + 1, found);
             } else if self.filter[first_bits(id)] && self.places.contains_key(id) {
                 spell(path, name);
-                found.push((id.to_owned(), path.clone()));
+                // A tree may have one object by a thousand names.
+                let first = found.entry(id.to_owned());
+                first.or_insert_with(|| path.clone());
             } else {
                 continue;
             }

@@ -33,11 +33,25 @@ impl Inflater {
     }
 }
 
+/// What it takes to inflate a stream, used again and again.
+pub(super) struct State {
+    zlib: Decompress,
+    input: Box<[u8]>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            zlib: Decompress::new(),
+            input: vec![0; INPUT].into_boxed_slice(),
+        }
+    }
+}
+
 /// Reads what one zlib stream holds, and nothing behind it.
 pub(super) struct Inflating<R> {
     source: R,
-    state: Decompress,
-    input: Box<[u8]>,
+    state: State,
     from: usize,
     to: usize,
     ended: bool,
@@ -45,10 +59,14 @@ pub(super) struct Inflating<R> {
 
 impl<R: Read> Inflating<R> {
     pub(super) fn new(source: R) -> Self {
+        Self::with(source, State::default())
+    }
+
+    pub(super) fn with(source: R, mut state: State) -> Self {
+        state.zlib.reset();
         Self {
             source,
-            state: Decompress::new(),
-            input: vec![0; INPUT].into_boxed_slice(),
+            state,
             from: 0,
             to: 0,
             ended: false,
@@ -57,7 +75,11 @@ impl<R: Read> Inflating<R> {
 
     /// Compressed bytes taken so far; the length of the stream, once it ended.
     pub(super) fn consumed(&self) -> u64 {
-        self.state.total_in()
+        self.state.zlib.total_in()
+    }
+
+    pub(super) fn into_state(self) -> State {
+        self.state
     }
 
     /// Reads the rest and tells how much it was; fails beyond `limit`.
@@ -78,19 +100,18 @@ impl<R: Read> Read for Inflating<R> {
         while !self.ended {
             if self.from == self.to {
                 self.from = 0;
-                self.to = self.source.read(&mut self.input)?;
+                self.to = self.source.read(&mut self.state.input)?;
                 if self.to == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
-            let (taken, made) = (self.state.total_in(), self.state.total_out());
-            let input = &self.input[self.from..self.to];
-            let status = self
-                .state
-                .decompress(input, output, FlushDecompress::None)
+            let State { zlib, input } = &mut self.state;
+            let (taken, made) = (zlib.total_in(), zlib.total_out());
+            let status = zlib
+                .decompress(&input[self.from..self.to], output, FlushDecompress::None)
                 .map_err(|error| invalid(error.to_string()))?;
-            let taken = usize::try_from(self.state.total_in() - taken).unwrap_or(usize::MAX);
-            let made = usize::try_from(self.state.total_out() - made).unwrap_or(usize::MAX);
+            let taken = usize::try_from(zlib.total_in() - taken).unwrap_or(usize::MAX);
+            let made = usize::try_from(zlib.total_out() - made).unwrap_or(usize::MAX);
             self.from += taken;
             self.ended = status == Status::StreamEnd;
             if made > 0 {

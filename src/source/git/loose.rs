@@ -168,7 +168,8 @@ fn object<R: Read>(
     named: Option<ObjectId>,
 ) -> io::Result<()> {
     let hash = named.map_or(gix_hash::Kind::Sha1, |id| id.kind());
-    let mut stream = Inflating::new(file());
+    let state = worker.buffers.stream.take().unwrap_or_default();
+    let mut stream = Inflating::with(file(), state);
     let (kind, size) = head(&mut stream)?;
     if size > MAX_HELD as u64 {
         if size > MAX_STREAMED {
@@ -207,7 +208,9 @@ fn object<R: Read>(
         }
     }
     stream.drain(0)?;
-    if stream.consumed() < length {
+    let consumed = stream.consumed();
+    worker.buffers.stream = Some(stream.into_state());
+    if consumed < length {
         return Err(invalid("there is something behind the object"));
     }
     Ok(())

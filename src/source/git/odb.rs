@@ -40,8 +40,12 @@ type Kept = HashMap<(usize, u64), Object, foldhash::fast::FixedState>;
 
 pub(super) struct Odb {
     pub(super) packs: Vec<Indexed>,
+    /// Whether these are all packs that there are.
+    pub(super) is_whole: bool,
     /// Folders with loose objects.
     pub(super) stores: Vec<PathBuf>,
+    /// The one that had the last loose object: it has its neighbours, too.
+    recent: usize,
     young: Kept,
     old: Kept,
     kept: usize,
@@ -58,7 +62,9 @@ impl Odb {
         }
         Self {
             packs,
+            is_whole: true,
             stores,
+            recent: 0,
             young: Kept::default(),
             old: Kept::default(),
             kept: 0,
@@ -88,11 +94,16 @@ impl Odb {
         }
         let name = id.to_string();
         let (folder, name) = name.split_at(2);
-        self.stores.iter().find_map(|store| {
-            let path = store.join(folder).join(name);
-            let (file, _) = open_regular(&path).ok()??;
-            loose(file).ok()
-        })
+        let others = (0..self.stores.len()).filter(|store| *store != self.recent);
+        let (store, object) = std::iter::once(self.recent)
+            .chain(others)
+            .find_map(|store| {
+                let path = self.stores.get(store)?.join(folder).join(name);
+                let (file, _) = open_regular(&path).ok()??;
+                Some((store, loose(file).ok()?))
+            })?;
+        self.recent = store;
+        Some(object)
     }
 
     /// The object that begins at `offset`.

@@ -22,7 +22,7 @@ use super::refs::GitDir;
 use super::seen::{self, Seen};
 use super::traverse::{Ids, Losses, Traversal};
 use super::worker::{Buffers, Hit, Worker};
-use super::worktree;
+use super::worktree::Worktrees;
 use crate::finding::{GitState, Location, SkipReason, SourceKind};
 use crate::sanitize;
 use crate::source::Origin;
@@ -50,6 +50,8 @@ pub(super) struct Group<'a, 'v> {
     /// The folders of objects.
     stores: Vec<PathBuf>,
     packs: Vec<Indexed>,
+    /// Whether all of them are still open.
+    is_whole: bool,
     seen: Seen,
     large: Mutex<()>,
 }
@@ -71,6 +73,7 @@ impl<'a, 'v> Group<'a, 'v> {
             workers,
             stores: Vec::new(),
             packs: Vec::new(),
+            is_whole: true,
             seen: Seen::default(),
             large: Mutex::new(()),
         }
@@ -254,6 +257,8 @@ impl<'a, 'v> Group<'a, 'v> {
                 pack,
                 index: Some(index),
             });
+        } else {
+            self.is_whole = false;
         }
     }
 
@@ -346,20 +351,27 @@ impl<'a, 'v> Group<'a, 'v> {
         hits.dedup_by(|(_, hit), (_, before)| hit.id.is_some() && hit.id == before.id);
         drop(self.seen);
         let mut odb = Odb::new(self.packs, self.stores);
-        let places = {
-            let is_over = || self.workers[0].visitor.is_over();
-            let wanted = hits.iter().filter_map(|(_, hit)| hit.id);
-            History::resolve(&mut odb, repositories, wanted, commits, &is_over)
-        };
+        odb.is_whole = self.is_whole;
+        let is_over = || self.workers[0].visitor.is_over();
+        let wanted = hits.iter().filter_map(|(_, hit)| hit.id);
+        let mut worktrees = Worktrees::default();
+        let trees = &mut worktrees;
+        let places = History::resolve(&mut odb, repositories, wanted, commits, trees, &is_over);
         let mut told: Vec<_> = hits
             .into_iter()
             .map(|(worker, hit)| {
                 let place = hit.id.and_then(|id| Some((id, places.get(&id)?.clone())));
-                let place = place.map(|(id, place)| worktree::place(place, id, repositories));
+                let place =
+                    place.map(|(id, place)| worktrees.place(place, id, repositories, &is_over));
                 let place = place.unwrap_or_default();
                 (worker, hit, place)
             })
             .collect();
+        if is_over() {
+            let shown = repositories.first().map(|first| first.shown.clone());
+            let coverage = &mut self.workers[0].coverage;
+            coverage.skip(SkipReason::TimeLimit, shown.unwrap_or_default());
+        }
         // Of several versions of a file the one that is still there comes
         // first, then the oldest: the first is the one that is described.
         told.sort_by_cached_key(|(_, _, place)| {

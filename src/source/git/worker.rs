@@ -11,7 +11,7 @@ use super::blocks::Blocks;
 use super::commits::Commits;
 use super::delta;
 use super::index::IndexFile;
-use super::inflate::Inflater;
+use super::inflate::{self, Inflater};
 use super::members::{Findings, Members, Unplaced};
 use super::pack::{Pack, sized};
 use crate::finding::{Coverage, SourceKind};
@@ -70,6 +70,8 @@ pub(super) struct Worker<'v> {
 /// Buffers that are used again and again.
 pub(super) struct Buffers {
     pub(super) inflater: Inflater,
+    /// For loose objects.
+    pub(super) stream: Option<inflate::State>,
     pub(super) blocks: Blocks,
     pub(super) delta: Vec<u8>,
     /// What a delta changed: see [`delta::apply_near`].
@@ -85,6 +87,7 @@ impl Buffers {
     pub(super) fn new() -> Self {
         Self {
             inflater: Inflater::new(),
+            stream: None,
             blocks: Blocks::new(),
             delta: Vec::new(),
             changes: Vec::new(),
