@@ -30,15 +30,16 @@ pub(super) enum Index {
 }
 
 impl Index {
-    /// Takes what is searched often into memory, as far as there is room.
+    /// Takes what is searched often into memory, as far as there is room, and
+    /// counts what was taken before.
     pub(super) fn hold(&mut self, room: &mut usize) {
         if let Self::File(file) = self {
             let bytes = file.count as usize * Held::BYTES;
             if bytes <= *room && file.held.is_none() {
                 file.held = file.load().ok().flatten();
-                if file.held.is_some() {
-                    *room -= bytes;
-                }
+            }
+            if file.held.is_some() {
+                *room = room.saturating_sub(bytes);
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::sparing::Sparing;
 /// The largest file of a working tree that is compared with an object.
 const MAX_COMPARED: u64 = 64 * 1024 * 1024;
 
-/// Bytes of paths whose files are known.
+/// Bytes kept of what is known of files, with their paths.
 const MAX_KNOWN: usize = 1024 * 1024;
 
 /// What the files of working trees are: each is read once, however many
@@ -27,7 +27,7 @@ const MAX_KNOWN: usize = 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Worktrees {
     known: HashMap<PathBuf, HashMap<Vec<u8>, File>>,
-    /// Bytes of their paths.
+    /// Bytes that this takes.
     size: usize,
 }
 
@@ -78,7 +78,7 @@ impl Worktrees {
         let file = known.copied().unwrap_or_else(|| {
             let file = read(worktree, path, id.kind(), is_over);
             if self.size < MAX_KNOWN {
-                self.size += path.len();
+                self.size += path.len() + size_of::<(Vec<u8>, File)>();
                 let files = self.known.entry(worktree.to_owned()).or_default();
                 files.insert(path.to_owned(), file);
             }
