@@ -150,7 +150,8 @@ fn a_scan_takes_no_more_memory_for_long_names() {
     assert!(peak <= MOST, "{peak} kB");
 }
 
-/// Loose objects with keys, and one of them by many names far below.
+/// Loose objects with keys, one of them by many names far below, and a large
+/// one in a pack.
 fn many_objects_in_git(host: &Host) {
     const OBJECTS: usize = 6000;
     for number in 0..OBJECTS {
@@ -164,7 +165,13 @@ fn many_objects_in_git(host: &Host) {
         for depth in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
             tree=$(printf '040000 tree %s\\t%s\\n' $tree $name | git mktree)
         done
-        git update-ref refs/heads/main $(git commit-tree -m m $tree)";
+        git update-ref refs/heads/main $(git commit-tree -m m $tree)
+        cd .. && git init -q p && cd p && mv ../noise . && git add . && git commit -qm n
+        git repack -adq && rm noise";
+    // What cannot be compressed is as large in its pack.
+    let mut noise = vec![0; 16 << 20];
+    fastrand::Rng::with_seed(1).fill(&mut noise);
+    fs::write(host.path("noise"), noise).unwrap();
     git(host, script);
 }
 

@@ -22,6 +22,9 @@ const ENTRY_HEAD: u64 = 64;
 /// The largest entry that is not read as a stream where its end is not known.
 const MAX_AT_ONCE: u64 = 64 * 1024;
 
+/// The largest one where it is known: it is in memory beside the object.
+const MAX_STORED: u64 = 2 * 1024 * 1024;
+
 pub(super) struct Pack {
     /// No other pack has it.
     pub(super) number: u64,
@@ -91,7 +94,11 @@ impl Pack {
         blocks: &mut Blocks,
         output: &mut [u8],
     ) -> io::Result<()> {
-        if end.is_none() && entry.decompressed_size > MAX_AT_ONCE {
+        let is_streamed = match end {
+            Some(end) => end.saturating_sub(entry.data_offset) > MAX_STORED,
+            None => entry.decompressed_size > MAX_AT_ONCE,
+        };
+        if is_streamed {
             let mut stream = self.stream(entry);
             stream.read_exact(output)?;
             return stream.drain(0).map(drop);
