@@ -2,7 +2,7 @@
 //! `rolecall scan` over the repository and all that its history holds, against
 //! `git cat-file --batch-all-objects`, which only writes every object out; and
 //! beside both what gix takes to make every object of the packs and to look at
-//! none, which no scan can be much below.
+//! none. (A scan does without the trees where nothing is found.)
 //!
 //! `cargo bench --bench git -- REPOSITORY` runs the three in turn, five times
 //! after a warm-up, small repositories several times over, and prints each turn
