@@ -1,7 +1,8 @@
 //! Who runs what stands in a crontab: see crontab(5) and cron(8).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::sanitize;
 
@@ -32,7 +33,7 @@ const SCRIPTS: &[&str] = &[
 /// What cron does with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Crontab {
-    /// Each line names its user; see [`users`].
+    /// Each line names its user; see [`Users`].
     System,
     /// All of it is run as this user.
     Of(String),
@@ -56,17 +57,36 @@ impl Crontab {
     }
 }
 
-/// The users that `line`, from 1, of a system crontab is for: that of its
-/// command or, for a variable, those of the commands below.
-pub fn users(text: &[u8], line: u64) -> BTreeSet<String> {
-    let mut lines = text
-        .split(|byte| *byte == b'\n')
-        .zip(1..)
-        .skip_while(|(_, number)| *number < line)
-        .map(|(text, _)| user(text));
-    match lines.next() {
-        Some(Some(user)) => BTreeSet::from([user]),
-        _ => lines.flatten().collect(),
+/// The users that the lines of a system crontab are for.
+#[derive(Debug, Default)]
+pub struct Users {
+    /// Of commands, by line.
+    commands: BTreeMap<u64, Arc<str>>,
+    /// Each with its last command.
+    last: BTreeMap<Arc<str>, u64>,
+}
+
+impl Users {
+    pub fn of(text: &[u8]) -> Self {
+        let mut users = Self::default();
+        for (text, line) in text.split(|byte| *byte == b'\n').zip(1..) {
+            if let Some(user) = user(text) {
+                let user: Arc<str> = user.into();
+                users.commands.insert(line, Arc::clone(&user));
+                users.last.insert(user, line);
+            }
+        }
+        users
+    }
+
+    /// Those of one line, from 1: that of its command or, for a variable, those
+    /// of the commands below.
+    pub fn of_line(&self, line: u64) -> Vec<&str> {
+        if let Some(user) = self.commands.get(&line) {
+            return vec![user];
+        }
+        let below = self.last.iter().filter(|(_, last)| **last >= line);
+        below.map(|(user, _)| &**user).collect()
     }
 }
 
@@ -97,7 +117,8 @@ mod tests {
             B=2\n\
             @reboot bob run\n\
             ~ 4 1 1 mon root x\n";
-        let of = |line| users(text, line).into_iter().collect::<Vec<_>>();
+        let users = Users::of(text);
+        let of = |line| users.of_line(line);
         assert_eq!(of(2), ["alice", "bob", "root"]);
         assert_eq!(of(3), ["alice"]);
         assert_eq!(of(4), ["bob", "root"]);

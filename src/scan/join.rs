@@ -131,7 +131,7 @@ pub(super) fn join(
             };
         }
         let (kind, users) = match place(finding) {
-            Some(path) => definitions.users(root, path, finding.location.line),
+            Some(path) => definitions.users(path, finding.location.line),
             None => (None, Cow::default()),
         };
         let unit = users.iter().find_map(User::unit);

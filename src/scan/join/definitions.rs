@@ -2,7 +2,7 @@
 //! crontabs, profiles; and who takes settings from them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::apart::Key;
@@ -104,6 +104,8 @@ pub(super) struct Definitions {
     files: HashMap<String, (PlaceKind, Vec<User>)>,
     /// Directories of containers and layers of their images.
     storage: HashMap<PathBuf, (PlaceKind, Vec<User>)>,
+    /// Those of the system, by path.
+    crontabs: HashMap<PathBuf, crontab::Users>,
     /// By the ID that processes have.
     pub(super) containers: HashMap<String, User>,
     accounts: Vec<Account>,
@@ -138,6 +140,11 @@ impl Definitions {
         }
         for overlay in mounts.overlays() {
             definitions.add_overlay(root, overlay);
+        }
+        for path in places.iter().copied().map(Path::new) {
+            if Crontab::at(path) == Some(Crontab::System) {
+                definitions.add_crontab(root, path);
+            }
         }
         definitions.add_units(root, Manager::System, places);
         let accounts = std::mem::take(&mut definitions.accounts);
@@ -268,7 +275,6 @@ impl Definitions {
     /// What a file is, and who takes its settings from it.
     pub(super) fn users(
         &self,
-        root: Root<'_>,
         path: &str,
         line: Option<u64>,
     ) -> (Option<PlaceKind>, Cow<'_, [User]>) {
@@ -277,7 +283,7 @@ impl Definitions {
         }
         let file = Path::new(path);
         if let Some(crontab) = Crontab::at(file) {
-            let users = self.cron_users(root, file, crontab, line);
+            let users = self.cron_users(file, crontab, line);
             return (Some(PlaceKind::Crontab), users.into());
         }
         match file.ancestors().find_map(|above| self.storage.get(above)) {
@@ -286,29 +292,33 @@ impl Definitions {
         }
     }
 
-    fn cron_users(
-        &self,
-        root: Root<'_>,
-        path: &Path,
-        crontab: Crontab,
-        line: Option<u64>,
-    ) -> Vec<User> {
-        let names = match crontab {
-            Crontab::Of(user) => BTreeSet::from([user]),
-            Crontab::System => root
-                .read(path)
-                .map(|text| crontab::users(&text, line.unwrap_or(1)))
-                .unwrap_or_default(),
-        };
-        let user = |name: String| User::Account {
+    fn add_crontab(&mut self, root: Root<'_>, path: &Path) {
+        match root.read(path) {
+            Ok(text) => {
+                let users = crontab::Users::of(&text);
+                self.crontabs.insert(path.to_owned(), users);
+            }
+            Err(error) => self.omitted.add_error(path, &error),
+        }
+    }
+
+    fn cron_users(&self, path: &Path, crontab: Crontab, line: Option<u64>) -> Vec<User> {
+        let user = |name: &str| User::Account {
             uid: self
                 .accounts
                 .iter()
                 .find(|account| account.name == name)
                 .map(|account| account.uid),
-            user: name,
+            user: name.to_owned(),
         };
-        names.into_iter().map(user).collect()
+        match crontab {
+            Crontab::Of(name) => vec![user(&name)],
+            Crontab::System => {
+                let users = self.crontabs.get(path).into_iter();
+                let users = users.flat_map(|users| users.of_line(line.unwrap_or(1)));
+                users.map(user).collect()
+            }
+        }
     }
 }
 

@@ -42,11 +42,13 @@ impl<'a> Place<'a> {
             None => name,
         })
     }
+}
 
-    /// As an example of what was left out.
-    pub(super) fn show(&self) -> String {
-        let file = self.file.location();
-        let member = joined(file.member.as_deref(), self.path());
+/// As an example of what was left out: put into words only where one is wanted.
+impl From<&Place<'_>> for String {
+    fn from(place: &Place<'_>) -> Self {
+        let file = place.file.location();
+        let member = joined(file.member.as_deref(), place.path());
         joined(file.path.as_deref(), member).unwrap_or_default()
     }
 }

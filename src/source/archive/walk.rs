@@ -277,7 +277,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn skip(&self, reason: SkipReason, place: &Place<'_>) {
-        self.coverage.borrow_mut().skip(reason, place.show());
+        self.coverage.borrow_mut().skip(reason, place);
     }
 
     /// Takes the note of a broken layer, unless one further out is broken.
