@@ -30,9 +30,11 @@
 //! it as the finding shows it, and only while the finding is open or its event
 //! waits.
 
+mod aside;
 mod error;
 mod facts;
 mod findings;
+mod format;
 mod open;
 mod outbox;
 mod scan_cache;
@@ -47,8 +49,9 @@ use serde::Deserialize;
 
 use crate::finding::{Finding, Severity};
 
+pub use aside::MAX_SET_ASIDE;
 pub use error::Error;
-pub use open::{FILE_NAME, MAX_SET_ASIDE, Notice};
+pub use open::{FILE_NAME, Notice};
 pub use outbox::{Class, Depth, Entry, Fate, Queued, Seq};
 pub use scan_cache::MAX_HASHES;
 

@@ -1,5 +1,4 @@
-//! Opening the ledger: the directory and the file, the version of the format,
-//! and what is done about a file that cannot be used.
+//! Opening the ledger: the directory, the file and its connection.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,20 +15,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+use super::aside::{set_aside, set_strays_aside};
+use super::format::{STEPS, migrate, other_version, version};
 use super::{Error, Ledger, Limits};
 
 /// The ledger, in the state directory.
 pub const FILE_NAME: &str = "ledger.sqlite";
-
-/// Ledgers that were set aside and are kept; older ones are deleted.
-pub const MAX_SET_ASIDE: usize = 3;
-
-/// `rolc`: what tells a ledger from any other SQLite file.
-const APPLICATION_ID: i32 = 0x726f_6c63;
-
-/// The steps from an empty file to the present format: after the first `n`
-/// of them a ledger is of version `n`. A step is never changed.
-const STEPS: &[&str] = &[include_str!("schema.sql")];
 
 /// Of the file, beside the outbox.
 const MAX_OTHER_BYTES: u64 = 512 * 1024 * 1024;
@@ -46,11 +37,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Free pages that are worth giving back to the file system.
 const SPARE_PAGES: u32 = 256;
 
-/// In the name of what was set aside, before the time.
-const ASIDE: &str = ".aside-";
-
 /// What SQLite has beside the file.
-const JOURNAL: &str = "-journal";
+pub(super) const JOURNAL: &str = "-journal";
 
 /// What happened to the ledger while it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -348,50 +336,6 @@ fn connect(state_dir: &Path, limits: Limits) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// The version of the format; 0 is an empty file.
-fn version(connection: &Connection) -> Result<u32, Error> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let id = pragma("application_id")?;
-    let version = pragma("user_version")?;
-    let tables: u64 =
-        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (id, u32::try_from(version)) {
-        (0, Ok(0)) if tables == 0 => Ok(0),
-        (APPLICATION_ID, Ok(version)) if version > 0 => Ok(version),
-        _ => Err(Error::Corrupt("it is a database of something else".into())),
-    }
-}
-
-fn other_version(version: u32) -> Error {
-    Error::Corrupt(format!(
-        "it is of format {version}, and this release knows {}",
-        STEPS.len()
-    ))
-}
-
-/// Brings the ledger to the version that `steps` make, each step and its
-/// version in one transaction. Returns that version.
-fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<u32, Error> {
-    let from = version(connection)?;
-    for (to, step) in (1u32..).zip(steps) {
-        if to <= from {
-            continue;
-        }
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have been here first.
-        if version(&transaction)? < to {
-            transaction.execute_batch(step)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", to)?;
-        }
-        transaction.commit()?;
-    }
-    match version(connection)? {
-        version if version as usize == steps.len() => Ok(version),
-        version => Err(other_version(version)),
-    }
-}
-
 /// Reads the structure of all pages; the size of the file is bounded.
 fn check(connection: &Connection) -> Result<(), Error> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -421,157 +365,5 @@ fn reserve_journal(connection: &mut Connection, state_dir: &Path) -> Result<(), 
             Err(Error::Io(error.to_string()))
         }
         _ => Ok(transaction.commit()?),
-    }
-}
-
-/// Renames what stands under `name` in the state directory, with the journal
-/// that belongs to it, and deletes the oldest of those renamed before.
-///
-/// The journal goes second: SQLite discards one that it finds beside a new
-/// file, while a file without its journal would pass for a whole one.
-fn set_aside(state_dir: &Path, name: &str, now: Timestamp) -> Result<PathBuf, Error> {
-    let error = |source: io::Error| match source.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => Error::ReadOnly,
-        _ => Error::Directory {
-            path: state_dir.to_owned(),
-            source,
-        },
-    };
-    let to = aside_name(state_dir, name, now);
-    fs::rename(state_dir.join(name), &to).map_err(error)?;
-    match fs::rename(
-        state_dir.join(format!("{name}{JOURNAL}")),
-        with_suffix(&to, JOURNAL),
-    ) {
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
-        renamed => renamed.map_err(error)?,
-    }
-    File::open(state_dir)
-        .and_then(|directory| directory.sync_all())
-        .map_err(error)?;
-    delete_oldest(state_dir);
-    Ok(to)
-}
-
-/// Sets aside what SQLite would take for its own, and no ledger has.
-fn set_strays_aside(
-    state_dir: &Path,
-    now: Timestamp,
-    notices: &mut Vec<Notice>,
-) -> Result<(), Error> {
-    for suffix in [JOURNAL, "-wal", "-shm"] {
-        let name = format!("{FILE_NAME}{suffix}");
-        let stray = |metadata: fs::Metadata| suffix != JOURNAL || !metadata.is_file();
-        if fs::symlink_metadata(state_dir.join(&name)).is_ok_and(stray) {
-            let to = set_aside(state_dir, &name, now)?;
-            notices.push(Notice::Stray { to });
-        }
-    }
-    Ok(())
-}
-
-/// A name that is not taken, with the time in it.
-fn aside_name(state_dir: &Path, name: &str, now: Timestamp) -> PathBuf {
-    let time = now.strftime("%Y%m%dT%H%M%SZ");
-    let first = state_dir.join(format!("{name}{ASIDE}{time}"));
-    let taken = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
-    std::iter::successors(Some(1u32), |n| n.checked_add(1))
-        .map(|n| with_suffix(&first, &format!("-{n}")))
-        .find(|path| !taken(path))
-        .unwrap_or(first)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// What cannot be deleted stays: that is no reason not to start.
-fn delete_oldest(state_dir: &Path) {
-    let Ok(entries) = fs::read_dir(state_dir) else {
-        return;
-    };
-    let mut aside: Vec<(String, PathBuf)> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let (of, time) = name.split_once(ASIDE)?;
-            let ours = of.starts_with(FILE_NAME) && !name.ends_with(JOURNAL);
-            ours.then(|| (time.to_owned(), entry.path()))
-        })
-        .collect();
-    aside.sort_unstable();
-    let surplus = aside.len().saturating_sub(MAX_SET_ASIDE);
-    for (_, path) in aside.into_iter().take(surplus) {
-        let _ = fs::remove_file(with_suffix(&path, JOURNAL));
-        let _ = fs::remove_file(path);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FORMAT_1: &str = include_str!("../../tests/ledger/format-1.sql");
-
-    fn of_format_1(dir: &Path) -> Connection {
-        let connection = Connection::open(dir.join(FILE_NAME)).expect("a file");
-        connection.execute_batch(FORMAT_1).expect("SQL");
-        connection
-    }
-
-    fn tables(connection: &Connection) -> Vec<String> {
-        let mut select = connection
-            .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
-            .expect("SQL");
-        let rows = select.query_map([], |row| row.get(0)).expect("rows");
-        rows.collect::<Result<_, _>>().expect("text")
-    }
-
-    #[test]
-    fn a_ledger_of_format_1_comes_to_the_present_one_with_all_that_is_in_it() {
-        let old = tempfile::tempdir().expect("a directory");
-        drop(of_format_1(old.path()));
-        let (ledger, notices) =
-            Ledger::open(old.path(), Limits::default(), Timestamp::UNIX_EPOCH).expect("a ledger");
-        let migrated = Notice::Migrated {
-            from: 1,
-            to: u32::try_from(STEPS.len()).expect("few"),
-        };
-        assert_eq!(notices.contains(&migrated), STEPS.len() > 1);
-        assert_eq!(ledger.open_findings().expect("findings").len(), 2);
-        assert_eq!(ledger.pending(9, 9999).expect("events").len(), 2);
-        assert_eq!(ledger.load_scan_cache("rules-1").expect("a cache"), [1, 2]);
-        assert_eq!(ledger.scan_cache_key(), [7; 16]);
-
-        let new = tempfile::tempdir().expect("a directory");
-        let (fresh, _) =
-            Ledger::open(new.path(), Limits::default(), Timestamp::UNIX_EPOCH).expect("a ledger");
-        assert_eq!(tables(&ledger.connection), tables(&fresh.connection));
-    }
-
-    #[test]
-    fn steps_are_taken_once_in_order_and_whole_or_not_at_all() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut connection = of_format_1(dir.path());
-        let next = "ALTER TABLE finding ADD COLUMN owner TEXT; UPDATE finding SET owner = id;";
-        let broken = "ALTER TABLE finding ADD COLUMN lost TEXT; SELECT * FROM nowhere;";
-        assert!(migrate(&mut connection, &[FORMAT_1, next, broken]).is_err());
-        assert_eq!(version(&connection).expect("a version"), 2);
-        let count = |column: &str| {
-            let sql = format!("SELECT COUNT({column}) FROM finding");
-            connection.query_row(&sql, [], |row| row.get::<_, u64>(0))
-        };
-        assert_eq!(count("owner"), Ok(3));
-        assert!(count("lost").is_err(), "the step that failed left nothing");
-        assert_eq!(
-            migrate(&mut connection, &[FORMAT_1, next]).expect("done"),
-            2
-        );
-        assert!(
-            migrate(&mut connection, &[FORMAT_1]).is_err(),
-            "of a later format"
-        );
     }
 }

@@ -84,6 +84,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "ledger/error.rs",
             "ledger/facts.rs",
             "ledger/findings.rs",
+            "ledger/format.rs",
             "ledger/open.rs",
             "ledger/outbox.rs",
             "ledger/scan_cache.rs",
