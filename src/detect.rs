@@ -20,6 +20,7 @@ mod name;
 mod pair;
 mod placeholder;
 mod prefilter;
+mod row;
 mod run;
 mod secret;
 mod sighting;

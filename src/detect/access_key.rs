@@ -4,9 +4,13 @@ use super::sighting::{IdSighting, Place};
 use super::{glyph, placeholder, secret};
 use crate::finding::{AccessKeyId, Mention, Structure};
 
-/// The ID whose prefix stands at `at`.
-pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
-    let left = before(bytes, at);
+/// The ID whose prefix stands at `at`; what is beside it is no part of it where
+/// it is a column of a row.
+pub(super) fn read(bytes: &[u8], at: usize, in_row: bool) -> Option<IdSighting> {
+    let left = match before(bytes, at) {
+        Neighbour::Letter | Neighbour::Same if in_row => Neighbour::Binary,
+        left => left,
+    };
     let Characters { raw, end, listed } = read_characters(bytes, at)?;
     if left == Neighbour::Same || placeholder::is_placeholder_id(&raw) {
         return None;
@@ -16,6 +20,7 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<IdSighting> {
     let right = match bytes.get(end) {
         // Fields of a binary format may follow each other without a mark.
         Some(b'A'..=b'Z' | b'0'..=b'9') if left == Neighbour::Binary => Neighbour::Binary,
+        Some(byte) if in_row && byte.is_ascii_alphanumeric() => Neighbour::Binary,
         Some(b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9')
             if glyph::is_counted(bytes, at, AccessKeyId::LEN) =>
         {

@@ -6,7 +6,8 @@ use super::name::{self, Value};
 use super::prefilter::{self, Anchor, Hit};
 use super::run::Runs;
 use super::sighting::{IdSighting, Named, SecretSighting, Sightings, Standalone};
-use super::{Detector, access_key, pair, placeholder, secret, token};
+use super::window::is_text;
+use super::{Detector, access_key, pair, placeholder, row, secret, token};
 
 /// Up to where each kind of encoded text was decoded, and tokens were read,
 /// so that many hits in one text cost no more than one.
@@ -24,6 +25,7 @@ pub(super) struct Marks {
     spelled: usize,
     token: usize,
     barren: name::Barren,
+    rows: row::Patience,
 }
 
 impl Marks {
@@ -42,6 +44,7 @@ impl Marks {
             *mark = mark.saturating_sub(bytes);
         }
         self.barren = name::Barren::default();
+        self.rows = row::Patience::default();
     }
 }
 
@@ -59,8 +62,16 @@ impl Detector {
         let at = hit.at;
         match hit.anchor {
             Anchor::AccessKeyId => {
-                if let Some(found) = access_key::read(bytes, at) {
+                let row = row::secrets(bytes, at, &mut marks.rows);
+                if let Some(found) = access_key::read(bytes, at, row.is_some()) {
                     out.push_id(IdSighting {
+                        place: found.place.moved(base),
+                        ..found
+                    });
+                }
+                for start in row.into_iter().flatten() {
+                    let found = secret::in_row(bytes, start);
+                    out.push_secret(SecretSighting {
                         place: found.place.moved(base),
                         ..found
                     });
@@ -91,7 +102,6 @@ impl Detector {
                     marks.base64 = marks.base64.max(marks.token);
                 }
             }
-            _ if depth >= self.max_depth => {}
             Anchor::Base64 { .. } | Anchor::Base64Text | Anchor::Base64Gzip
                 if at < marks.base64 => {}
             Anchor::Base64 { phase } if encoding::base64::may_be_id(bytes, at, phase) => {
@@ -141,10 +151,24 @@ impl Detector {
             out.undecoded += 1;
             return;
         }
+        if depth >= self.max_depth {
+            out.undecoded += u64::from(self.is_worth_a_look(&decoded.bytes));
+            return;
+        }
         let inner = self.examine(&decoded.bytes, depth + 1, out.allowance);
         out.absorb(inner, decoded.encoding, |offset| {
             base + decoded.source_of(offset)
         });
+    }
+
+    /// Whether a text that lies deeper than is looked into may hold a key.
+    fn is_worth_a_look(&self, bytes: &[u8]) -> bool {
+        let mut hits = Vec::new();
+        self.prefilter.search(bytes, 0, &mut hits);
+        if is_text(bytes) {
+            prefilter::probe(bytes, 0, bytes.len(), 0, &mut hits);
+        }
+        !hits.is_empty()
     }
 
     /// All that a text in memory holds, paired as far as it goes.
@@ -153,11 +177,15 @@ impl Detector {
             allowance,
             ..Sightings::default()
         };
-        if encoding::is_gzip(bytes) && depth < self.max_depth {
+        if encoding::is_gzip(bytes) {
             let (inflated, cut) = encoding::inflate(bytes, &mut out.allowance);
             out.undecoded += u64::from(cut);
-            let inner = self.examine(&inflated, depth + 1, out.allowance);
-            out.absorb(inner, Encoding::Gzip, |_| 0);
+            if depth < self.max_depth {
+                let inner = self.examine(&inflated, depth + 1, out.allowance);
+                out.absorb(inner, Encoding::Gzip, |_| 0);
+            } else {
+                out.undecoded += u64::from(self.is_worth_a_look(&inflated));
+            }
             // Three bytes make no gzip: noise begins so too, and goes on as
             // something else.
         }
@@ -196,4 +224,46 @@ fn push_standalone(
         ..found
     });
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use ::base64::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_too_deep_is_counted() {
+        let mut random = fastrand::Rng::with_seed(2);
+        let mut pick = |alphabet: &[u8], count: usize| -> String {
+            let pick = |_| char::from(alphabet[random.usize(..alphabet.len())]);
+            (0..count).map(pick).collect()
+        };
+        let id = format!("AKIA{}", pick(b"QRSTUVWXYZ234567", 16));
+        let mut texts = vec![format!("a file with {id} in it, and no more than this")];
+        let mut words = vec!["a file with nothing in it but some more words than these".to_owned()];
+        for texts in [&mut texts, &mut words] {
+            for depth in 0..7 {
+                texts.push(BASE64_STANDARD.encode(&texts[depth]));
+            }
+        }
+        let detector = Detector::new(4);
+        let seen = |text: &String| {
+            let detection = detector.scan(text.as_bytes());
+            (detection.matches.len(), detection.undecoded)
+        };
+        let expected = [
+            (1, 0),
+            (1, 0),
+            (1, 0),
+            (1, 0),
+            (1, 0),
+            (0, 1),
+            (0, 1),
+            (0, 1),
+        ];
+        assert_eq!(texts.iter().map(seen).collect::<Vec<_>>(), expected);
+        let nothing: Vec<_> = words.iter().take(6).map(seen).collect();
+        assert_eq!(nothing, [(0, 0); 6]);
+    }
 }

@@ -5,7 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 
 use super::encoding::{self, Encoding};
-use super::run::{LEN, MAX_ENCODED, Run, SMTP_LEN};
+pub(super) use super::run::LEN;
+use super::run::{MAX_ENCODED, Run, SMTP_LEN};
 use super::sighting::{Named, Place, SecretSighting, Sightings};
 use super::{entropy, glyph, name, placeholder};
 use crate::finding::AccessKeyId;
@@ -63,6 +64,25 @@ pub(super) fn follows(bytes: &[u8], at: usize) -> bool {
     is_secret(&rest[..len], Named::No)
 }
 
+/// Whether 40 characters at `at` are a secret, whatever stands beside them.
+pub(super) fn is_at(bytes: &[u8], at: usize) -> bool {
+    let value = bytes.get(at..at + LEN);
+    value.is_some_and(|value| is_secret(value, Named::No))
+}
+
+/// The secret that is a column of a row, from `at` on.
+pub(super) fn in_row(bytes: &[u8], at: usize) -> SecretSighting {
+    SecretSighting {
+        place: Place::in_text(bytes, at),
+        value: Secret::new(&bytes[at..at + LEN]),
+        named: Named::No,
+        smtp: false,
+        foreign: false,
+        // It is known to belong there, and may be far from its ID.
+        in_binary: false,
+    }
+}
+
 impl Run<'_> {
     /// The secret that the run is, plain or encoded.
     pub(super) fn secret(&self, named: Named) -> Option<SecretSighting> {
@@ -99,8 +119,7 @@ impl Run<'_> {
     }
 
     /// The secret in `…/ID/secret` and in `IDsecret`, where the separators, if
-    /// there are any, are of the alphabet too. In a row of a database the next
-    /// column may follow as well.
+    /// there are any, are of the alphabet too.
     fn after_id(&self, named: Named) -> Option<(usize, Vec<u8>, Vec<Encoding>)> {
         let in_id = |at: usize| matches!(self.characters[at], b'A'..=b'Z' | b'0'..=b'9');
         let last = self.characters.len().checked_sub(AccessKeyId::LEN + LEN)?;
@@ -112,7 +131,6 @@ impl Run<'_> {
             })?;
         let skip = match self.characters.len() - end - LEN {
             rest @ 0..=1 if !self.in_word && self.characters.len() <= MAX_ENCODED => rest,
-            _ if is_binary(self.bytes, self.start) => 0,
             _ => return None,
         };
         let value = &self.characters[end + skip..][..LEN];
@@ -232,7 +250,7 @@ fn is_words(characters: &[u8]) -> bool {
 }
 
 /// Whether a NUL stands in the text around `at`.
-fn is_binary(bytes: &[u8], at: usize) -> bool {
+pub(super) fn is_binary(bytes: &[u8], at: usize) -> bool {
     const AROUND: usize = 16 * 1024;
     let around = &bytes[at.saturating_sub(AROUND)..bytes.len().min(at + AROUND)];
     memchr::memchr(0, around).is_some()

@@ -45,7 +45,8 @@ pub enum SkipReason {
     GitPartial,
     /// A git object, pack or repository beyond what a scan holds in memory.
     GitLimit,
-    /// Encoded texts that would decode to far more than the file holds.
+    /// Encoded texts that would decode to far more than the file holds, or that
+    /// lie deeper in each other than is looked into.
     DecodingLimit,
     /// The time given to the run was over.
     TimeLimit,

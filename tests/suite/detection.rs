@@ -1,6 +1,7 @@
 //! The corpus against the real binary: what is in `found` is found, in its
 //! place and with its secret, and what is in `silent` is not.
 
+mod database;
 mod verdict;
 
 use std::collections::BTreeMap;

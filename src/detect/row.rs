@@ -1,0 +1,210 @@
+//! Rows of databases: columns follow each other without a mark, so that what
+//! stands beside an ID may be the next column, and a secret has no beginning
+//! of its own.
+
+use super::secret;
+use crate::finding::AccessKeyId;
+
+/// Bytes before an ID in which the head of its row is looked for.
+const REACH: usize = 1024;
+
+/// IDs among other data that turn out to be in no row, after which no more are
+/// looked at in one window: a file may be nothing but such.
+const MAX_FAILURES: u32 = 4096;
+
+/// How many of them there were.
+#[derive(Debug, Default)]
+pub(super) struct Patience(u32);
+
+/// Where the secrets begin that stand in the row of the ID at `at`; `None` if
+/// that is in no row.
+pub(super) fn secrets(bytes: &[u8], at: usize, patience: &mut Patience) -> Option<Vec<usize>> {
+    let end = at + AccessKeyId::LEN;
+    AccessKeyId::parse(bytes.get(at..end)?)?;
+    if patience.0 >= MAX_FAILURES || !secret::is_binary(bytes, at) {
+        return None;
+    }
+    let columns = sqlite_columns(bytes, at).or_else(|| Some(vec![next_column(bytes, at)?]));
+    let Some(mut columns) = columns else {
+        patience.0 += 1;
+        return None;
+    };
+    columns.retain(|at| secret::is_at(bytes, *at));
+    Some(columns)
+}
+
+/// Where a secret begins that is the column behind the ID, as `PostgreSQL` and
+/// `InnoDB` write it.
+fn next_column(bytes: &[u8], at: usize) -> Option<usize> {
+    let end = at + AccessKeyId::LEN;
+    // PostgreSQL has the length of a short text before it, itself included,
+    // twice and one more.
+    let is_counted = bytes[..at].last() == Some(&b'+') && bytes.get(end) == Some(&b'S');
+    let starts = [is_counted.then_some(end + 1), Some(end)];
+    starts
+        .into_iter()
+        .flatten()
+        .find(|start| secret::is_at(bytes, *start))
+}
+
+/// Where the columns as long as a secret begin in the record of SQLite in which
+/// the ID at `at` is a column: <https://www.sqlite.org/fileformat2.html>.
+fn sqlite_columns(bytes: &[u8], at: usize) -> Option<Vec<usize>> {
+    let from = at.saturating_sub(REACH);
+    (from..at)
+        .rev()
+        .find_map(|head| columns_of(bytes, head, at))
+}
+
+/// Those of the record whose head begins at `head`, if it is one and has a
+/// column at `at` that is as long as an ID.
+fn columns_of(bytes: &[u8], head: usize, at: usize) -> Option<Vec<usize>> {
+    // A head longer than this has more columns than tables have.
+    const LONGEST: usize = 0x7f;
+    let len = usize::from(bytes[head]);
+    let body = head + len;
+    if !(2..=LONGEST).contains(&len) || body > at {
+        return None;
+    }
+    let mut types = &bytes[head + 1..body];
+    let (mut start, mut has_id, mut columns) = (body, false, Vec::new());
+    while !types.is_empty() {
+        let (kind, rest) = varint(types)?;
+        types = rest;
+        let size = size(kind)?;
+        has_id |= start == at && kind >= 12 && size == AccessKeyId::LEN;
+        if !has_id && start >= at {
+            return None;
+        }
+        if kind >= 12 && size == secret::LEN {
+            columns.push(start);
+        }
+        start = start.checked_add(size)?;
+    }
+    (has_id && is_told(&bytes[..head], start - head)).then_some(columns)
+}
+
+/// Whether the length of a record stands before it, and between the two the
+/// number of its row, if it has one.
+fn is_told(before: &[u8], len: usize) -> bool {
+    const LONGEST_NUMBER: usize = 9;
+    (0..=LONGEST_NUMBER.min(before.len())).any(|count| {
+        let (before, number) = before.split_at(before.len() - count);
+        let is_number = varint(number).is_some_and(|(_, rest)| rest.is_empty());
+        (count == 0 || is_number) && ends_in(before, len)
+    })
+}
+
+/// Whether the bytes end in this number.
+fn ends_in(bytes: &[u8], number: usize) -> bool {
+    let mut left = number;
+    for (at, byte) in bytes.iter().rev().enumerate() {
+        let part = usize::from(byte & 0x7f);
+        if part != left & 0x7f || (byte & 0x80 != 0) != (at > 0) {
+            return false;
+        }
+        left >>= 7;
+        if left == 0 {
+            return true;
+        }
+    }
+    false
+}
+
+/// A number in groups of seven bits, the highest first, and what follows it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0;
+    for (at, byte) in bytes.iter().take(9).enumerate() {
+        if at == 8 {
+            return Some((number << 8 | u64::from(*byte), &bytes[at + 1..]));
+        }
+        number = number << 7 | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            return Some((number, &bytes[at + 1..]));
+        }
+    }
+    None
+}
+
+/// Bytes of a value of this type.
+fn size(kind: u64) -> Option<usize> {
+    match kind {
+        0 | 8 | 9 => Some(0),
+        1..=4 => usize::try_from(kind).ok(),
+        5 => Some(6),
+        6 | 7 => Some(8),
+        10 | 11 => None,
+        kind => usize::try_from((kind - 12) / 2).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as a leaf of a table has it, with the length and the row's
+    /// number before it.
+    fn record(columns: &[&str]) -> Vec<u8> {
+        let types: Vec<u8> = columns
+            .iter()
+            .flat_map(|text| {
+                let kind = 2 * text.len() + 13;
+                let low = u8::try_from(kind & 0x7f).unwrap();
+                let high = u8::try_from(kind >> 7).unwrap();
+                [high | 0x80, low].into_iter().skip(usize::from(high == 0))
+            })
+            .collect();
+        let mut record = vec![u8::try_from(types.len() + 1).unwrap()];
+        record.extend(types);
+        record.extend(columns.concat().as_bytes());
+        let len = record.len();
+        let mut cell = vec![u8::try_from(len >> 7).unwrap() | 0x80];
+        cell.extend([u8::try_from(len & 0x7f).unwrap(), 0x81, 7]);
+        cell.extend(record);
+        cell
+    }
+
+    #[test]
+    fn an_id_and_its_secret_are_columns_of_a_row_whatever_is_beside_them() {
+        let mut random = fastrand::Rng::with_seed(12);
+        let mut pick = |alphabet: &[u8], count: usize| -> String {
+            let pick = |_| char::from(alphabet[random.usize(..alphabet.len())]);
+            (0..count).map(pick).collect()
+        };
+        let found = |bytes: &[u8], at| secrets(bytes, at, &mut Patience::default());
+        let alphabet: Vec<u8> = (b'a'..=b'z')
+            .chain(b'A'..=b'Z')
+            .chain(b'0'..=b'9')
+            .collect();
+        for round in 0..50 {
+            let id = format!("AKIA{}", pick(b"QRSTUVWXYZ234567", 16));
+            let secret = pick(&alphabet, 40);
+            let words = "a text that is long enough for a length of two bytes ".repeat(3);
+            let rows: [&[&str]; 6] = [
+                &[&id, &secret, "2026-01-01"],
+                &["us-east-1", &id, "Alice", &secret],
+                &[&secret, &id],
+                &["USER", &id, &words, &secret, "x"],
+                &[&words, &id],
+                &[&id],
+            ];
+            for columns in rows {
+                let mut bytes = pick(&alphabet, round).into_bytes();
+                bytes.extend([0; 9]);
+                bytes.extend(record(columns));
+                bytes.extend(b"and the next cell");
+                let find = |text: &str| memchr::memmem::find(&bytes, text.as_bytes());
+                let at = find(&id).unwrap();
+                let expected: Vec<usize> = find(&secret).into_iter().collect();
+                assert_eq!(found(&bytes, at), Some(expected), "{columns:?}");
+                // Neither where the length does not fit nor in text.
+                let mut other = bytes.clone();
+                other[round + 10] ^= 1;
+                let is_behind = secret::is_at(&other, at + AccessKeyId::LEN);
+                assert_eq!(found(&other, at).is_some(), is_behind, "{columns:?}");
+                let text: Vec<u8> = bytes.iter().map(|byte| (*byte).max(1)).collect();
+                assert_eq!(found(&text, at), None, "{columns:?}");
+            }
+        }
+    }
+}

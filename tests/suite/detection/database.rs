@@ -1,0 +1,72 @@
+//! Databases as the real SQLite writes them: columns stand side by side there.
+
+use rolecall::finding::secret_fingerprint;
+use rolecall::secret::Secret;
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::support::host::Host;
+use crate::support::rolecall::Rolecall;
+
+/// Rows of text, each with an ID and its secret, or the ID alone.
+const ROWS: [&[&str]; 10] = [
+    &["ID", "SECRET"],
+    &["ID", "SECRET", "2026-01-01"],
+    &["ID", "SECRET", "us-east-1"],
+    &["us-east-1", "ID", "SECRET", "active"],
+    &["CIUSER", "ID", "SECRET", "1"],
+    &["SECRET", "ID"],
+    &["ID", "arn:aws:iam::1:user/x", "SECRET"],
+    &["ID", "us-east-1", "SECRET"],
+    &["7", "ID", "Alice"],
+    &["ID", "Alice"],
+];
+
+#[test]
+fn a_key_in_a_row_of_sqlite_is_found_whatever_columns_are_beside_it() {
+    let host = Host::new();
+    let path = host.path("keys.db");
+    let database = Connection::open(&path).expect("a database");
+    let mut expected = Vec::new();
+    for (number, columns) in ROWS.iter().enumerate() {
+        let key = host.key_pair();
+        let (id, secret) = (key.id.as_str(), key.secret.as_str());
+        let values = columns.iter().map(|column| match *column {
+            "ID" => id,
+            "SECRET" => secret,
+            other => other,
+        });
+        let values: Vec<String> = values.map(|value| format!("'{value}'")).collect();
+        let names: Vec<String> = (0..columns.len()).map(|at| format!("c{at} text")).collect();
+        let (names, values) = (names.join(","), values.join(","));
+        let sql =
+            format!("create table t{number} ({names}); insert into t{number} values ({values})");
+        database.execute_batch(&sql).expect("SQL");
+        let is_whole = columns.contains(&"SECRET");
+        let rule = if is_whole {
+            "aws.access-key-pair"
+        } else {
+            "aws.access-key-id"
+        };
+        let fingerprint = is_whole.then(|| secret_fingerprint(&Secret::new(secret)));
+        expected.push((id.to_owned(), rule.to_owned(), fingerprint));
+    }
+    drop(database);
+    let scanned = Rolecall::new(["scan", "--format", "json"]).arg(&path).run();
+    let text = |finding: &Value, name: &str| finding[name].as_str().map(ToOwned::to_owned);
+    let mut found: Vec<_> = scanned
+        .of_type("finding")
+        .iter()
+        .map(|finding| {
+            let of = |name| text(finding, name);
+            (
+                of("access_key_id").unwrap_or_default(),
+                of("rule").unwrap_or_default(),
+                of("secret_fingerprint"),
+            )
+        })
+        .collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+}
