@@ -229,8 +229,11 @@ impl Omitted {
         self.count += 1;
         if self.examples.len() < MAX_EXAMPLES {
             let path = sanitize::bytes(path.as_os_str().as_encoded_bytes());
+            // What a unit names may be more than a path by mistake, and hold
+            // what should not be told.
+            let path = path.split([' ', '=']).next().unwrap_or_default();
             self.examples
-                .push(format!("{}: {why}", sanitize::line(&path)));
+                .push(format!("{}: {why}", sanitize::line(path)));
         }
     }
 

@@ -48,6 +48,19 @@ pub fn bytes(raw: &[u8]) -> String {
     out
 }
 
+/// What follows the scheme of a URL, from its host on: without a user and a
+/// password, which may have slashes in it where nobody encoded them.
+pub fn from_host(rest: &str) -> &str {
+    let authority = rest.split('/').next().unwrap_or_default();
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let has_user = authority.contains('@') || port.is_some_and(|port| !is_port(port));
+    match rest.rsplit_once('@') {
+        Some((_, rest)) if has_user => rest,
+        _ => rest,
+    }
+}
+
 /// JSON with every unsafe character written as `\uXXXX`, which JSON itself
 /// leaves bare. Such characters stand inside strings only, so that the value
 /// stays the same to whoever parses it.
@@ -86,6 +99,20 @@ fn push_escaped(out: &mut String, c: char) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_told_from_its_host_on() {
+        for (rest, told) in [
+            ("host/a@b", "host/a@b"),
+            ("host:80/a@b", "host:80/a@b"),
+            ("user@host/a", "host/a"),
+            ("user:pa/ss@host/a", "host/a"),
+            ("user:pa@ss@host:80", "host:80"),
+            ("[::1]:80/a", "[::1]:80/a"),
+        ] {
+            assert_eq!(from_host(rest), told);
+        }
+    }
 
     #[test]
     fn ordinary_text_is_borrowed() {

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::sanitize;
-
 /// Where lines name their user: a file, and a directory of such files.
 const WITH_USER: &str = "/etc/crontab";
 const WITH_USER_IN: &str = "/etc/cron.d";
@@ -102,7 +100,15 @@ fn user(line: &[u8]) -> Option<String> {
     } else {
         None
     };
-    user.map(|user| sanitize::line(user).into_owned())
+    user.filter(|user| is_name(user)).map(ToOwned::to_owned)
+}
+
+/// Whether an account may be called so. Where the column is left out by mistake
+/// a part of the command stands there, which may be a secret.
+fn is_name(word: &str) -> bool {
+    const LONGEST: usize = 32;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@\\$".contains(&byte);
+    word.len() <= LONGEST && word.bytes().all(is_part)
 }
 
 #[cfg(test)]
@@ -123,6 +129,25 @@ mod tests {
         assert_eq!(of(3), ["alice"]);
         assert_eq!(of(4), ["bob", "root"]);
         assert!(of(9).is_empty());
+    }
+
+    #[test]
+    fn what_stands_where_a_user_was_left_out_is_no_user() {
+        let text = "@daily AWS_SECRET_ACCESS_KEY=x run\n\
+            0 5 * * * ssssssssssssssssssssssssssssssssssssssss run\n\
+            @hourly CORP\\alice run\n\
+            A=1\n\
+            @daily a/b run\n";
+        let users = Users::of(text.as_bytes());
+        assert_eq!(users.of_line(3), ["CORP\\alice"]);
+        for line in [1, 2] {
+            assert_eq!(
+                users.of_line(line),
+                ["CORP\\alice"],
+                "as of what is no command"
+            );
+        }
+        assert!(users.of_line(4).is_empty());
     }
 
     #[test]

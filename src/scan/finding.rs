@@ -8,7 +8,7 @@ use crate::finding::{
     AccessKeyId, Evidence, FileFacts, Finding, Location, Mention, Pool, Remediation, Rule,
     SourceKind, Verified, controls, finding_id, judge, secret_fingerprint,
 };
-use crate::secret::Credentials;
+use crate::secret::{Credentials, Secret};
 
 /// What signs, where all of it was found and using it raises no alarm.
 pub(super) fn pair(found: &Match) -> Option<Credentials> {
@@ -68,6 +68,9 @@ pub(super) fn finding(
         canary,
         facts.map(|facts| &**facts),
     );
+    let told = |name: &Arc<str>| without(name, found.secret.as_ref());
+    let path = location.path.as_ref().map(told);
+    let member = location.member.as_ref().map(told);
     Finding {
         id: finding_id(credential, location),
         rule: found.rule,
@@ -80,6 +83,8 @@ pub(super) fn finding(
         secret_fingerprint,
         verified: (settings.keep_pairs && is_pair).then_some(Verified::Unknown),
         location: Location {
+            path,
+            member,
             line: found.line,
             column: found.column,
             character: found.character,
@@ -98,6 +103,16 @@ pub(super) fn finding(
         remediation: Remediation::OfKey(found.rule, found.access_key_id),
         access_key_id: found.access_key_id,
     }
+}
+
+/// The name of a place as it is told: one that spells out the secret found there
+/// is told without it.
+fn without(name: &Arc<str>, secret: Option<&Secret>) -> Arc<str> {
+    let secret = secret.and_then(Secret::expose_str).unwrap_or_default();
+    if secret.is_empty() || !name.contains(secret) {
+        return Arc::clone(name);
+    }
+    name.replace(secret, "<secret>").into()
 }
 
 /// The rule's sentence, and what makes this finding worse or better.
@@ -137,4 +152,19 @@ fn title(
         title += ", a canary: whoever uses it is reported";
     }
     title
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_named_for_its_secret_is_told_without_it() {
+        let secret = Secret::new("s".repeat(40));
+        let told = |name: &str| without(&name.into(), Some(&secret));
+        assert_eq!(&*told("/srv/app"), "/srv/app");
+        let named = told(&format!("/srv/{}/x", "s".repeat(40)));
+        assert_eq!(&*named, "/srv/<secret>/x");
+        assert_eq!(&*without(&"/x".into(), None), "/x");
+    }
 }

@@ -20,6 +20,7 @@ use crate::finding::{Coverage, FileFacts, Location, SkipReason, SourceKind};
 use crate::sanitize;
 use crate::secret::Secret;
 use crate::sparing::Sparing;
+use cloud_config::Kind;
 
 /// The path that findings in the user-data of this instance have.
 pub const PATH: &str = "user-data";
@@ -135,7 +136,7 @@ impl Reader<'_> {
         let scanned = self.coverage.scanned;
         let outcome = self
             .whole(text, &Instance)
-            .and_then(|()| self.parts(text, &Instance, 0));
+            .and_then(|()| self.parts(text, None, &Instance, 0));
         match outcome {
             // One text, however many parts it has.
             Ok(()) => self.coverage.scanned = scanned + 1,
@@ -152,7 +153,7 @@ impl Reader<'_> {
         Sparing::new(&file, state.size).read_to(MAX_TEXT, &mut text)?;
         let origin = files.origin(path, &file);
         let scanned = self.coverage.scanned;
-        self.parts(&text, &origin, 0)?;
+        self.parts(&text, None, &origin, 0)?;
         if self.coverage.scanned > scanned {
             self.coverage.scanned = scanned + 1;
         }
@@ -177,8 +178,15 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// What a text is made of, each with its name.
-    fn parts(&mut self, text: &[u8], origin: &dyn Origin, nesting: usize) -> io::Result<()> {
+    /// What a text is made of, each with its name; of its type, if somebody
+    /// `declared` one.
+    fn parts(
+        &mut self,
+        text: &[u8],
+        declared: Option<&str>,
+        origin: &dyn Origin,
+        nesting: usize,
+    ) -> io::Result<()> {
         let text = inflate(text);
         if mime::is_multipart(&text) {
             let parts = mime::parts(&text);
@@ -192,26 +200,55 @@ impl Reader<'_> {
             for part in parts.parts {
                 let origin = Part::new(origin, &part.name);
                 self.whole(&part.content, &origin)?;
-                self.parts(&part.content, &origin, nesting + 1)?;
+                let declared = part.declared.as_deref();
+                self.parts(&part.content, declared, &origin, nesting + 1)?;
             }
         } else if let Ok(text) = std::str::from_utf8(&text) {
-            let parts = cloud_config::parts(text);
-            if !parts.is_empty() && nesting == MAX_NESTING {
-                let place = show(&origin.location());
-                self.coverage.skip(SkipReason::ArchiveLimit, place);
-                return Ok(());
+            self.named(text, declared, origin, nesting)?;
+        }
+        Ok(())
+    }
+
+    /// What a text for cloud-init names.
+    fn named(
+        &mut self,
+        text: &str,
+        declared: Option<&str>,
+        origin: &dyn Origin,
+        nesting: usize,
+    ) -> io::Result<()> {
+        match Kind::of(text, declared) {
+            Kind::Archive => {
+                let parts = cloud_config::parts(text);
+                if !parts.is_empty() && nesting == MAX_NESTING {
+                    let place = show(&origin.location());
+                    self.coverage.skip(SkipReason::ArchiveLimit, place);
+                    return Ok(());
+                }
+                for part in parts {
+                    let (content, origin) =
+                        (part.content.as_bytes(), Part::new(origin, &part.name));
+                    self.whole(content, &origin)?;
+                    let declared = part.declared.as_deref();
+                    self.parts(content, declared, &origin, nesting + 1)?;
+                }
             }
-            for part in parts {
-                let (content, origin) = (part.content.as_bytes(), Part::new(origin, &part.name));
-                self.whole(content, &origin)?;
-                self.parts(content, &origin, nesting + 1)?;
+            Kind::Config => {
+                for file in cloud_config::files(text) {
+                    if !file.content.is_empty() {
+                        self.whole(file.content.as_bytes(), &Part::new(origin, &file.name()))?;
+                    }
+                    if let Some(uri) = file.uri {
+                        self.coverage.skip(SkipReason::NotFetched, uri);
+                    }
+                }
             }
-            for file in cloud_config::files(text) {
-                self.whole(file.content.as_bytes(), &Part::new(origin, &file.name()))?;
+            Kind::Include => {
+                for url in cloud_config::includes(text) {
+                    self.coverage.skip(SkipReason::NotFetched, url);
+                }
             }
-            for url in cloud_config::includes(text) {
-                self.coverage.skip(SkipReason::NotFetched, url);
-            }
+            Kind::Other => {}
         }
         Ok(())
     }

@@ -167,8 +167,9 @@ fn told_value(name: &str, value: &str) -> Option<String> {
     let value = value.trim();
     let shown = if ENDPOINTS.contains(&name) {
         let (scheme, rest) = value.split_once("://").unwrap_or(("", value));
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let host = sanitize::from_host(rest).split('/').next();
+        let host = host.unwrap_or_default();
         let port_80 = host.strip_suffix(":80").unwrap_or(host);
         if value.is_empty() || DEFAULTS.contains(&format!("{scheme}://{port_80}").as_str()) {
             return None;
@@ -212,6 +213,7 @@ mod tests {
             ("https://169.254.169.254", "https://169.254.169.254"),
             ("http://u:hunter2@proxy/x?token=hunter2", "http://proxy"),
             ("u:hunter2@proxy", "proxy"),
+            ("http://u:hunt/er2@proxy/x", "http://proxy"),
             ("http://a\x1b[31m", "http://a\\x1b[31m"),
             ("http://169.254.169.254@evil", "http://evil"),
         ] {

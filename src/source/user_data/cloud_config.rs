@@ -3,6 +3,8 @@
 
 use saphyr_parser::{Event, Parser};
 
+use crate::sanitize;
+
 /// Files of one text that are looked at one by one.
 const MAX_FILES: usize = 1000;
 
@@ -19,6 +21,8 @@ pub(super) struct WriteFile {
     index: usize,
     path: String,
     pub(super) content: String,
+    /// Where it is loaded from instead.
+    pub(super) uri: Option<String>,
 }
 
 impl WriteFile {
@@ -27,20 +31,49 @@ impl WriteFile {
     }
 }
 
-/// The line that says what a text is; a template says so one line earlier.
-fn kind(text: &str) -> &str {
-    let mut lines = text.trim_start_matches('\u{feff}').lines();
-    let first = lines.next().unwrap_or_default();
-    if first.starts_with("## template:") {
-        return lines.next().unwrap_or_default();
+/// What a text is to cloud-init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Config,
+    Archive,
+    Include,
+    Other,
+}
+
+impl Kind {
+    /// What the text's first line says, unless its type was declared; a template
+    /// says so one line further down.
+    pub(super) fn of(text: &str, declared: Option<&str>) -> Self {
+        match declared.map(str::to_ascii_lowercase).as_deref() {
+            Some("text/cloud-config") => return Self::Config,
+            Some("text/cloud-config-archive") => return Self::Archive,
+            Some("text/x-include-url" | "text/x-include-once-url") => return Self::Include,
+            _ => {}
+        }
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        let first = |text: &str| text.lines().next().unwrap_or_default().to_ascii_lowercase();
+        let line = match first(text) {
+            line if line.starts_with("## template:") => {
+                first(text.split_once('\n').map_or("", |(_, rest)| rest))
+            }
+            line => line,
+        };
+        if line.starts_with("#cloud-config-archive") {
+            Self::Archive
+        } else if line.starts_with("#cloud-config") {
+            Self::Config
+        } else if line.starts_with("#include") {
+            Self::Include
+        } else {
+            Self::Other
+        }
     }
-    first
 }
 
 /// The entries of `write_files`, as far as the YAML can be read.
 pub(super) fn files(text: &str) -> Vec<WriteFile> {
     let mut files = Vec::new();
-    if text.len() > MAX_TEXT || kind(text).trim_end() != "#cloud-config" {
+    if text.len() > MAX_TEXT {
         return files;
     }
     // Keys are those of an entry at depth 3: document, list, entry.
@@ -63,7 +96,8 @@ pub(super) fn files(text: &str) -> Vec<WriteFile> {
                     file.index = index;
                     index += 1;
                     let file = std::mem::take(&mut file);
-                    if !file.content.is_empty() && files.len() < MAX_FILES {
+                    let is_told = !file.content.is_empty() || file.uri.is_some();
+                    if is_told && files.len() < MAX_FILES {
                         files.push(file);
                     }
                 }
@@ -71,6 +105,14 @@ pub(super) fn files(text: &str) -> Vec<WriteFile> {
                 depth -= 1;
                 key = None;
             }
+            // The keys of `source` are no others'.
+            Event::Scalar(value, ..) if in_list && depth == 4 => match key.take().as_deref() {
+                None => key = Some(value.into_owned()),
+                Some("uri") => {
+                    file.uri = Some(without_secrets(&value)).filter(|uri| !uri.is_empty());
+                }
+                Some(_) => {}
+            },
             Event::Scalar(value, ..) if depth == 1 || (in_list && depth == 3) => {
                 match key.take().as_deref() {
                     None => key = Some(value.into_owned()),
@@ -91,13 +133,15 @@ pub(super) fn files(text: &str) -> Vec<WriteFile> {
 pub(super) struct Part {
     pub(super) name: String,
     pub(super) content: String,
+    /// Its type, if it names one.
+    pub(super) declared: Option<String>,
 }
 
 /// The parts of a `#cloud-config-archive`: a list of texts, or of mappings with
 /// a `content` and perhaps a `filename`.
 pub(super) fn parts(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
-    if text.len() > MAX_TEXT || kind(text).trim_end() != "#cloud-config-archive" {
+    if text.len() > MAX_TEXT {
         return parts;
     }
     let mut depth = 0;
@@ -125,6 +169,7 @@ pub(super) fn parts(text: &str) -> Vec<Part> {
                 None => key = Some(value.into_owned()),
                 Some("filename") => part.name = value.into_owned(),
                 Some("content") => part.content = value.into_owned(),
+                Some("type") => part.declared = Some(value.into_owned()),
                 Some(_) => {}
             },
             Event::Alias(_) => key = None,
@@ -146,16 +191,18 @@ pub(super) fn parts(text: &str) -> Vec<Part> {
 }
 
 /// The URLs that are loaded in place of the text, without what may be a
-/// password or a signature in them.
+/// password or a signature in them. The first may stand behind the word itself.
 pub(super) fn includes(text: &str) -> Vec<String> {
-    if !matches!(kind(text).trim_end(), "#include" | "#include-once") {
-        return Vec::new();
-    }
-    let urls = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with('#') && line.contains("://"));
-    urls.take(MAX_URLS).map(without_secrets).collect()
+    let url = |line: &'_ str| -> Option<String> {
+        let line = line.trim_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
+        let word = ["#include-once", "#include"].into_iter().find(|word| {
+            let start = line.get(..word.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(word))
+        });
+        let url = line[word.map_or(0, str::len)..].trim_start();
+        (!url.starts_with('#') && url.contains("://")).then(|| without_secrets(url))
+    };
+    text.lines().filter_map(url).take(MAX_URLS).collect()
 }
 
 fn without_secrets(url: &str) -> String {
@@ -163,10 +210,8 @@ fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url[..end].split_once("://") else {
         return String::new();
     };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let path = &rest[authority.len()..];
-    crate::sanitize::line(&format!("{scheme}://{host}{path}")).into_owned()
+    let shown = format!("{scheme}://{}", sanitize::from_host(rest));
+    sanitize::line(&shown).into_owned()
 }
 
 #[cfg(test)]
@@ -237,14 +282,49 @@ mod tests {
             ]
             .map(|(name, content)| (name.to_owned(), content.to_owned()))
         );
-        assert!(parts("#cloud-config\n- content: x\n").is_empty());
     }
 
     #[test]
     fn an_included_url_is_told_without_its_secrets() {
         let text =
-            "#include\n# a comment\nhttps://user:pass@host/a/b?X-Amz-Signature=1#c\n\n  s3://b\n";
+            "#include\n# a comment\nhttps://user:pa/ss@host/a/b?X-Amz-Signature=1#c\n\n  s3://b\n";
         assert_eq!(includes(text), ["https://host/a/b", "s3://b"]);
-        assert_eq!(includes("#!/bin/sh\ncurl https://host\n"), [""; 0]);
+        assert_eq!(
+            includes("\n#Include-Once https://host/a\n"),
+            ["https://host/a"]
+        );
+    }
+
+    #[test]
+    fn a_text_is_what_was_declared_or_what_its_first_line_says() {
+        for (text, declared, kind) in [
+            ("\n\n#cloud-config\na: b", None, Kind::Config),
+            ("## template: jinja\n#cloud-config\n", None, Kind::Config),
+            (
+                "#cloud-config-archive\n- a",
+                Some("text/plain"),
+                Kind::Archive,
+            ),
+            ("#INCLUDE https://a", None, Kind::Include),
+            ("https://a", Some("text/x-include-url"), Kind::Include),
+            ("a: b", Some("Text/Cloud-Config"), Kind::Config),
+            ("#!/bin/sh\ncurl https://a", None, Kind::Other),
+            ("", None, Kind::Other),
+        ] {
+            assert_eq!(Kind::of(text, declared), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_loaded_from_elsewhere_says_from_where() {
+        let text = "#cloud-config\nwrite_files:\n- path: /a\n  source:\n    uri: https://u:p@host/x\n\
+            \x20   headers: {uri: no}\n  content: x\n- path: /b\n";
+        let files = files(text);
+        assert_eq!(files.len(), 1);
+        assert_eq!(files[0].uri.as_deref(), Some("https://host/x"));
+        assert_eq!(
+            (files[0].name().as_str(), files[0].content.as_str()),
+            ("write_files[0] /a", "x")
+        );
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Part {
     pub(super) name: String,
     /// Decoded; of a multipart message within the message, all of it.
     pub(super) content: Vec<u8>,
+    /// Its type, such as `text/x-include-url`.
+    pub(super) declared: Option<String>,
 }
 
 /// Whether `text` begins with headers of a multipart message.
@@ -76,6 +78,10 @@ impl Parts {
             || format!("part-{:03}", self.parts.len() + 1),
             ToOwned::to_owned,
         );
+        let declared = headers
+            .as_ref()
+            .and_then(|headers| headers.content_type())
+            .and_then(|kind| Some(format!("{}/{}", kind.ctype(), kind.subtype()?)));
         let encoding = headers
             .as_ref()
             .and_then(|headers| headers.content_transfer_encoding())
@@ -90,6 +96,7 @@ impl Parts {
         self.parts.push(Part {
             name,
             content: decoded.unwrap_or_else(|| content.to_vec()),
+            declared,
         });
     }
 }
