@@ -14,6 +14,10 @@ use crate::sanitize;
 /// Containers told of one host.
 const MAX_CONTAINERS: usize = 5_000;
 
+/// Characters of a name that are told; those of docker and of registries are
+/// shorter.
+const MAX_NAME: usize = 256;
+
 /// Layers of one image; overlay takes 500 at most.
 const MAX_LAYERS: usize = 500;
 
@@ -57,17 +61,31 @@ pub fn list(root: Root<'_>, accounts: &[Account], omitted: &mut Omitted) -> Vec<
     let mut listing = Listing {
         root,
         containers: BTreeMap::new(),
+        home: None,
         omitted,
     };
-    listing.docker(accounts);
+    listing.docker();
     listing.containerd();
-    listing.podman(accounts);
+    listing.podman();
+    for account in accounts {
+        // Without one there is nothing of theirs.
+        let Ok(home) = root.resolve(&account.home) else {
+            continue;
+        };
+        listing.home = Some(home);
+        listing.docker_in(&account.home.join(docker::ROOTLESS));
+        listing.storage(&account.home.join(oci::ROOTLESS));
+    }
     listing.containers.into_values().collect()
 }
 
 struct Listing<'a, 'o> {
     root: Root<'a>,
     containers: BTreeMap<String, Container>,
+    /// Of the account whose containers are at hand, if they are not the
+    /// system's: what they say of other files is no reason to tell those with
+    /// them.
+    home: Option<PathBuf>,
     omitted: &'o mut Omitted,
 }
 
@@ -104,7 +122,9 @@ impl Listing<'_, '_> {
 
     fn resolved(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
         let path = path.as_ref();
-        path.is_absolute().then(|| self.root.resolve(path).ok())?
+        let path = path.is_absolute().then(|| self.root.resolve(path).ok())??;
+        let is_theirs = self.home.as_ref().is_none_or(|home| path.starts_with(home));
+        is_theirs.then_some(path)
     }
 
     /// The layers below one of docker's or podman's: its file `lower` names
@@ -124,7 +144,8 @@ impl Listing<'_, '_> {
 }
 
 fn shown(text: &str) -> String {
-    sanitize::line(text).into_owned()
+    let end = text.char_indices().nth(MAX_NAME).map(|(at, _)| at);
+    sanitize::line(&text[..end.unwrap_or(text.len())]).into_owned()
 }
 
 fn told(text: &str) -> Option<String> {
@@ -157,6 +178,47 @@ mod tests {
             };
             list(root, &[], omitted)
         }
+    }
+
+    #[test]
+    fn what_an_account_says_of_others_files_counts_for_nothing() {
+        let id = "0123456789abcdef".repeat(4);
+        let docker = "home/u/.local/share/docker";
+        let config = format!(
+            r#"{{"Name":"/{}","MountPoints":{{
+                "/a":{{"Source":"/srv/app/key.env"}},"/b":{{"Source":"/home/u/own.env"}}}}}}"#,
+            "x".repeat(1_000_000)
+        );
+        let tree = Tree::new(&[
+            (&format!("{docker}/containers/{id}/config.v2.json"), &config),
+            (
+                &format!("{docker}/image/overlay2/layerdb/mounts/{id}/mount-id"),
+                "all",
+            ),
+            (&format!("{docker}/overlay2/x"), ""),
+            ("home/u/own.env", ""),
+            ("srv/app/key.env", ""),
+        ]);
+        let all = tree.0.path().join(docker).join("overlay2/all");
+        std::os::unix::fs::symlink("/", all).unwrap();
+        let account = Account {
+            name: "u".into(),
+            uid: 1000,
+            gid: 1000,
+            home: "/home/u".into(),
+            has_login: true,
+        };
+        let root = Root {
+            path: tree.0.path(),
+            avoid: &|_| None,
+        };
+        let [container] = list(root, &[account], &mut Omitted::default())
+            .try_into()
+            .unwrap();
+        assert_eq!(container.files, paths(&["/home/u/own.env"]));
+        let own = format!("/{docker}/containers/{id}");
+        assert_eq!(container.directories, paths(&[&own]));
+        assert_eq!(container.name.map(|name| name.len()), Some(MAX_NAME));
     }
 
     fn paths(paths: &[&str]) -> Vec<PathBuf> {

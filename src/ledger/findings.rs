@@ -33,6 +33,10 @@ const TELLING: [(&str, &str); 9] = [
 /// grow with their number.
 const PAGE: u32 = 256;
 
+/// Bytes of a finding that is taken: names of files, members, units and
+/// processes, each of them bounded, are far from it.
+const MAX_BYTES: usize = 1024 * 1024;
+
 /// What an embedded metric takes of values.
 const NEWEST: usize = 100;
 
@@ -255,6 +259,11 @@ impl Recording<'_> {
 
     fn see(&mut self, finding: &Finding) -> Result<(), Error> {
         let json = serde_json::to_string(finding).map_err(|e| Error::Failed(e.to_string()))?;
+        // One that does not fit must not keep out the others.
+        if json.len() > MAX_BYTES {
+            self.changes.not_taken += 1;
+            return Ok(());
+        }
         let known: Option<(i64, String)> = self
             .transaction
             .prepare_cached(

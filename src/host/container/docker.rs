@@ -8,14 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Listing, told};
-use crate::host::account::Account;
 
 /// Where docker keeps its data unless `daemon.json` says otherwise; the
 /// second is Ubuntu's snap.
 const DOCKER: &[&str] = &["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
 
 /// The same below a home directory, for a user's own docker.
-const ROOTLESS: &str = ".local/share/docker";
+pub(super) const ROOTLESS: &str = ".local/share/docker";
 
 const DAEMON: &[&str] = &[
     "/etc/docker/daemon.json",
@@ -69,10 +68,9 @@ struct Daemon {
 }
 
 impl Listing<'_, '_> {
-    /// Takes in docker's containers, and those of the docker of `accounts`.
-    pub(super) fn docker(&mut self, accounts: &[Account]) {
+    /// Takes in docker's containers.
+    pub(super) fn docker(&mut self) {
         let mut places: Vec<PathBuf> = DOCKER.iter().map(PathBuf::from).collect();
-        places.extend(accounts.iter().map(|account| account.home.join(ROOTLESS)));
         for daemon in DAEMON {
             places.extend(self.data_root(Path::new(daemon)));
         }
@@ -89,7 +87,7 @@ impl Listing<'_, '_> {
             .filter(|path| path.is_absolute())
     }
 
-    fn docker_in(&mut self, data: &Path) {
+    pub(super) fn docker_in(&mut self, data: &Path) {
         let containers = data.join("containers");
         for id in self.names(&containers) {
             let directory = containers.join(&id);

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Listing, told};
-use crate::host::account::Account;
 
 /// OCI bundles of running containers, by namespace.
 const CONTAINERD: &[&str] = &[
@@ -24,7 +23,7 @@ const PODS: &str = "/var/lib/kubelet/pods";
 const STORAGE: &[&str] = &["/var/lib/containers/storage", "/run/containers/storage"];
 
 /// The same below a home directory, for a user's own podman.
-const ROOTLESS: &str = ".local/share/containers/storage";
+pub(super) const ROOTLESS: &str = ".local/share/containers/storage";
 
 /// Where containers/storage lists them; in the second, those that are removed
 /// when they end.
@@ -76,12 +75,10 @@ impl Listing<'_, '_> {
         }
     }
 
-    /// Takes in those of podman and CRI-O, and of the podman of `accounts`.
-    pub(super) fn podman(&mut self, accounts: &[Account]) {
-        let storage = STORAGE.iter().map(PathBuf::from);
-        let rootless = accounts.iter().map(|account| account.home.join(ROOTLESS));
-        for storage in storage.chain(rootless) {
-            self.storage(&storage);
+    /// Takes in those of podman and CRI-O.
+    pub(super) fn podman(&mut self) {
+        for storage in STORAGE {
+            self.storage(Path::new(storage));
         }
     }
 
@@ -108,7 +105,7 @@ impl Listing<'_, '_> {
         container.mount(files, volumes);
     }
 
-    fn storage(&mut self, storage: &Path) {
+    pub(super) fn storage(&mut self, storage: &Path) {
         let (containers, layers) = (storage.join("overlay-containers"), storage.join("overlay"));
         for list in STORED {
             self.stored(&containers.join(list), &layers);

@@ -132,6 +132,10 @@ impl Definitions {
                 .omitted
                 .add_error(Path::new("/etc/passwd"), &error),
         }
+        // First: what anybody can make costly must not leave nothing for it.
+        if !places.is_empty() {
+            definitions.add_units(root, Manager::System, places);
+        }
         for container in container::list(root, &definitions.accounts, &mut definitions.omitted) {
             definitions.add_container(container, places);
         }
@@ -146,7 +150,6 @@ impl Definitions {
                 definitions.add_crontab(root, path);
             }
         }
-        definitions.add_units(root, Manager::System, places);
         let accounts = std::mem::take(&mut definitions.accounts);
         let mut users = accounts.iter().filter_map(|account| {
             let is_there = |units| root.resolve(&account.home.join(units)).is_ok();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use rolecall::finding::Finding;
 use rolecall::ledger::{Class, Entry, FILE_NAME, Fate, Ledger, Limits, RESOLVED_FOR, Standing};
 
 use super::{at, finding, in_memory, open, record};
@@ -113,6 +114,20 @@ fn events_are_taken_a_batch_at_a_time_whatever_their_size() {
     assert_eq!(count(9, 0), 1, "one in any case");
     assert_eq!(count(0, usize::MAX), 0);
     assert_eq!(ledger.depth().unwrap().oldest, Some(at(7)));
+}
+
+#[test]
+fn a_finding_that_does_not_fit_keeps_out_no_other() {
+    let dir = in_memory();
+    let mut ledger = open(dir.path());
+    let large = Finding {
+        title: "x".repeat(9 << 20).into(),
+        ..finding("/b")
+    };
+    let found = [finding("/a"), large, finding("/c")];
+    let (changes, told) = record(&mut ledger, &found, Standing::Gone, at(0));
+    assert_eq!((changes.opened, changes.not_taken, told.len()), (2, 1, 2));
+    assert_eq!(ledger.open_findings().unwrap().len(), 2);
 }
 
 #[test]
