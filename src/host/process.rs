@@ -167,6 +167,16 @@ impl Process {
         threads.into_iter().find(Self::has_memory).map(Cow::Owned)
     }
 
+    /// Whether it waits for a disk or a server, and cannot be interrupted. What
+    /// it was started with may not be read as long as it is in the midst of
+    /// mapping a file.
+    pub fn waits_for_kernel(&self) -> bool {
+        // The state follows the name, which may hold anything.
+        let stat = self.text("stat");
+        let state = stat.rsplit(')').next().unwrap_or_default();
+        state.starts_with(" D")
+    }
+
     /// Whether it has pages, which everybody may ask; where it is not said,
     /// the reading of them tells.
     fn has_memory(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 
@@ -16,9 +16,10 @@ use crate::heap;
 use crate::host::from_here;
 use crate::source::files::{Files, Queue, Walked, lock, show};
 use crate::source::mounts::Mounts;
+use crate::source::process::Processes;
 use crate::source::repositories::Repositories;
 use crate::source::user_data::{self as given, Copies};
-use crate::source::{Holder, Memory, archive, git, hidden, process};
+use crate::source::{Holder, Memory, archive, git, hidden};
 
 /// What the threads of a scan share, for as long as any of them runs.
 struct Shared {
@@ -67,9 +68,7 @@ pub fn run(mut settings: Settings, progress: &Arc<Progress>) -> Scan {
         stage(&shared, SourceKind::UserData, read_user_data);
     }
     if shared.settings.processes {
-        stage(&shared, SourceKind::Process, |shared, member| {
-            Some(read_processes(shared, member))
-        });
+        read_processes(&shared);
     }
     tell_usage(&shared);
     conclude(&shared)
@@ -209,11 +208,40 @@ fn read_user_data(shared: &Shared, member: &Member) -> Option<Coverage> {
     shared.with_files(|files| given::read(answer, &shared.copies, files, &mut examiner))
 }
 
-fn read_processes(shared: &Shared, member: &Member) -> Coverage {
-    let proc = shared.settings.root.join("proc");
-    let silent = shared.settings.silences.places();
-    let mut examiner = shared.examiner(member);
-    process::walk(&proc, Some(&shared.mounts), &silent, &mut examiner)
+/// Reads the processes one after another: one that does not let itself be read
+/// costs the thread that tries, and another goes on behind it.
+fn read_processes(shared: &Arc<Shared>) {
+    let settings = &shared.settings;
+    let (own, listed) = (Arc::clone(shared), Arc::new(OnceLock::new()));
+    let list = Arc::clone(&listed);
+    let work = move |_: &Member| {
+        let proc = own.settings.root.join("proc");
+        let _ = list.set(Processes::list(&proc, Some(&own.mounts)));
+    };
+    let nothing = |place: &Path| {
+        let mut coverage = Coverage::new(SourceKind::Process);
+        coverage.skip(SkipReason::Hung, show(place));
+        coverage
+    };
+    crew::run(Crew::One, settings, work, &mut |stuck| stuck.give_up());
+    if listed.get().is_none() {
+        let proc = settings.root.join("proc");
+        lock(&shared.results).coverage.push(nothing(&proc));
+        return;
+    }
+    let (own, processes) = (Arc::clone(shared), Arc::clone(&listed));
+    let work = move |member: &Member| {
+        if let Some(processes) = processes.get() {
+            let silent = own.settings.silences.places();
+            processes.work(&silent, &mut own.examiner(member));
+        }
+    };
+    crew::run(Crew::Many(1), settings, work, &mut |stuck| {
+        let processes = listed.get();
+        processes.is_some_and(|all| all.tell_hung(stuck.place, || stuck.give_up()))
+    });
+    let coverage = listed.get().map(Processes::coverage);
+    lock(&shared.results).coverage.extend(coverage);
 }
 
 /// Makes one finding of those in the copies of a text, whole keys of those

@@ -5,11 +5,14 @@
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rustix::thread::CapabilitySet;
 
+use super::files::lock;
 use super::mounts::Mounts;
 use super::{Blob, Origin, Visitor};
 use crate::finding::{Coverage, Location, SkipReason, SourceKind};
@@ -21,28 +24,117 @@ use crate::sanitize;
 const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Visits every process that `proc` shows, but for those whose directories are
-/// `silent`: whoever asked them still waits for an answer.
-pub fn walk(
+/// The processes that a `/proc` shows. Any number of threads may visit them; one
+/// that is stuck with one of them leaves the others to the next thread.
+#[derive(Debug)]
+pub struct Processes {
+    proc: PathBuf,
+    listed: Vec<Process>,
+    next: AtomicUsize,
+    coverage: Mutex<Coverage>,
+}
+
+impl Processes {
+    /// Lists them.
+    pub fn list(proc: &Path, mounts: Option<&Mounts>) -> Self {
+        let mut coverage = Coverage::new(SourceKind::Process);
+        let listed = match process::list(proc) {
+            Ok(listed) => {
+                tell_unlisted(proc, mounts, &listed, &mut coverage);
+                listed
+            }
+            Err(error) => {
+                let reason = match error.kind() {
+                    io::ErrorKind::NotFound if proc == Path::new("/proc") => SkipReason::NotFound,
+                    io::ErrorKind::NotFound => SkipReason::Absent,
+                    _ => reason(&error),
+                };
+                coverage.skip(reason, sanitize::bytes(proc.as_os_str().as_encoded_bytes()));
+                Vec::new()
+            }
+        };
+        Self {
+            proc: proc.to_owned(),
+            listed,
+            next: AtomicUsize::new(0),
+            coverage: Mutex::new(coverage),
+        }
+    }
+
+    /// Visits those that no thread has visited, but for those whose directories
+    /// are `silent`: whoever asked them still waits for an answer.
+    pub fn work(&self, silent: &[PathBuf], visitor: &mut dyn Visitor) {
+        loop {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(process) = self.listed.get(at) else {
+                return;
+            };
+            let mut coverage = Coverage::new(SourceKind::Process);
+            let shown = format!("process {}", process.pid());
+            if visitor.is_over() {
+                self.next.store(self.listed.len(), Ordering::Relaxed);
+                let left = (self.listed.len() - at) as u64;
+                coverage.skip_many(SkipReason::TimeLimit, left, shown);
+            } else {
+                self.visit(process, silent, visitor, &mut coverage, shown);
+            }
+            // It was told when it was given up.
+            let mut all = lock(&self.coverage);
+            if visitor.is_given_up() {
+                return;
+            }
+            all.merge(coverage);
+        }
+    }
+
+    fn visit(
+        &self,
+        process: &Process,
+        silent: &[PathBuf],
+        visitor: &mut dyn Visitor,
+        coverage: &mut Coverage,
+        shown: String,
+    ) {
+        let place = self.proc.join(process.pid().to_string());
+        if silent.contains(&place) {
+            coverage.skip(SkipReason::Hung, shown);
+            return;
+        }
+        visitor.enters(Some(&place));
+        if let Some(process) = process.in_memory()
+            && let Err(error) = visit(&process, visitor, coverage)
+            && process.in_memory().is_some()
+        {
+            coverage.skip(reason(&error), shown);
+        }
+    }
+
+    /// Tells `place`, where a thread is stuck, if that is given up.
+    pub fn tell_hung(&self, place: &Path, give_up: impl FnOnce() -> bool) -> bool {
+        let mut coverage = lock(&self.coverage);
+        let is_given_up = give_up();
+        if is_given_up {
+            let pid = place.file_name().unwrap_or_default();
+            coverage.skip(SkipReason::Hung, format!("process {}", pid.display()));
+        }
+        is_given_up
+    }
+
+    /// What was visited up to now.
+    pub fn coverage(&self) -> Coverage {
+        let empty = Coverage::new(SourceKind::Process);
+        std::mem::replace(&mut lock(&self.coverage), empty)
+    }
+}
+
+/// Tells what is not even listed.
+fn tell_unlisted(
     proc: &Path,
     mounts: Option<&Mounts>,
-    silent: &[PathBuf],
-    visitor: &mut dyn Visitor,
-) -> Coverage {
-    let mut coverage = Coverage::new(SourceKind::Process);
-    let processes = match process::list(proc) {
-        Ok(processes) => processes,
-        Err(error) => {
-            let reason = match error.kind() {
-                io::ErrorKind::NotFound if proc == Path::new("/proc") => SkipReason::NotFound,
-                io::ErrorKind::NotFound => SkipReason::Absent,
-                _ => reason(&error),
-            };
-            coverage.skip(reason, sanitize::bytes(proc.as_os_str().as_encoded_bytes()));
-            return coverage;
-        }
-    };
-    if hides_processes(proc, mounts, &processes) {
+    listed: &[Process],
+    coverage: &mut Coverage,
+) {
+    if hides_processes(proc, mounts, listed) {
         coverage.skip(
             SkipReason::PermissionDenied,
             "processes of other users (/proc is mounted with hidepid)",
@@ -54,26 +146,6 @@ pub fn walk(
             "processes outside of this PID namespace",
         );
     }
-    for process in processes {
-        let pid = process.pid();
-        if visitor.is_over() {
-            coverage.skip(SkipReason::TimeLimit, format!("process {pid}"));
-            break;
-        }
-        let place = proc.join(pid.to_string());
-        if silent.contains(&place) {
-            coverage.skip(SkipReason::Hung, format!("process {pid}"));
-            continue;
-        }
-        visitor.enters(Some(&place));
-        if let Some(process) = process.in_memory()
-            && let Err(error) = visit(&process, visitor, &mut coverage)
-            && process.in_memory().is_some()
-        {
-            coverage.skip(reason(&error), format!("process {pid}"));
-        }
-    }
-    coverage
 }
 
 /// Whether there may be processes that `proc` does not even list for us.
@@ -217,6 +289,12 @@ mod tests {
         }
     }
 
+    fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
+        let processes = Processes::list(proc, None);
+        processes.work(&[], visitor);
+        processes.coverage()
+    }
+
     #[test]
     fn an_environment_that_comes_late_is_waited_for() {
         let proc = tempfile::tempdir().unwrap();
@@ -226,7 +304,7 @@ mod tests {
         let environ = directory.join("environ");
         fs::write(&environ, "").unwrap();
         let mut kept = Kept(Vec::new(), || fs::write(&environ, "A=1\0B=2\0").unwrap());
-        let coverage = walk(proc.path(), None, &[], &mut kept);
+        let coverage = walk(proc.path(), &mut kept);
         let read = |part: &str, bytes: &[u8]| (Some(part.to_owned()), bytes.to_vec());
         assert_eq!(
             kept.0,
@@ -248,7 +326,7 @@ mod tests {
         for (more, told) in [(0, 0), (1, 1)] {
             let size = usize::try_from(MAX_BYTES).unwrap() + more;
             fs::write(directory.join("environ"), vec![b'a'; size]).unwrap();
-            let coverage = walk(proc.path(), None, &[], &mut Kept(Vec::new(), || ()));
+            let coverage = walk(proc.path(), &mut Kept(Vec::new(), || ()));
             assert_eq!(coverage.skipped(), told);
             assert_eq!(coverage.is_complete(), told == 0);
         }

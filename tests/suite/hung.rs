@@ -128,6 +128,39 @@ fn a_mount_that_stops_answering_is_left_behind_and_told() {
 }
 
 #[test]
+fn a_process_that_cannot_be_read_costs_no_other_one() {
+    let host = Host::new();
+    let config = "[scan]\nroots = [\"/empty\"]\n";
+    let config = host.write("rolecall.toml", config);
+    for folder in ["empty", "proc/43"] {
+        std::fs::create_dir_all(host.path(folder)).unwrap();
+    }
+    let others = [42, 44, 45].map(|pid| {
+        let key = host.key_pair();
+        let environment = key.env().replace('\n', "\0");
+        host.write(&format!("proc/{pid}/environ"), environment);
+        host.write(&format!("proc/{pid}/cmdline"), "app\0");
+        key.id
+    });
+    let files = [("cmdline", "app\0".to_owned()), ("environ", "A=1\0".into())];
+    let Some(fuse) = Fuse::new(Hang::Open, &files) else {
+        return;
+    };
+    let (root, config) = (host.root(), config.to_str().unwrap().to_owned());
+    let arguments = ["scan", "--format", "json", "--config", &config, "--root"];
+    let arguments = [&arguments[..], &[root.to_str().unwrap()]].concat();
+    let ran = run(&fuse, LOCAL, &host.path("proc/43"), &arguments);
+    let (hung, keys) = told(&ran);
+    assert_eq!(hung, ["process 43"], "{}", ran.stdout);
+    let mut others = others.to_vec();
+    others.sort();
+    assert_eq!((keys, ran.status), (others, 1), "{}", ran.stdout);
+    let processes = ran.of_type("coverage").into_iter();
+    let mut processes = processes.filter(|coverage| coverage["source"] == "process");
+    assert_eq!(processes.next().unwrap()["scanned"], 3);
+}
+
+#[test]
 fn a_mount_that_answers_is_read() {
     let scene = Scene::new();
     let Some(fuse) = Fuse::new(Hang::Nowhere, &scene.behind) else {

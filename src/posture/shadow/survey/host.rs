@@ -227,7 +227,10 @@ impl Host<'_> {
         let own = process::own_program(&proc);
         let init = process::has_init(&proc).then_some(1);
         let mut known = HashMap::new();
-        for process in processes {
+        // Last those whose memory may be locked by what they wait for.
+        let (waiting, others): (Vec<_>, Vec<_>) =
+            processes.into_iter().partition(Process::waits_for_kernel);
+        for process in others.into_iter().chain(waiting) {
             // What init hands on is seen in those that it starts; some keep
             // it from everybody's eyes.
             if Some(process.pid()) == init && process.environment(is_wanted).is_err() {
