@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::LazyLock;
 
 use procfs_core::sys::kernel::Version;
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, SeekFrom, fadvise, seek};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// Files up to this size are read at once.
@@ -110,6 +110,17 @@ impl<'a> Sparing<'a> {
                 self.way.set(Way::Nothing);
                 self.file.read_at(buffer, offset)
             }
+        }
+    }
+
+    /// Where the file's next data begin, at `offset` or behind the hole there;
+    /// `u64::MAX` where the rest is one. A file system that knows of no holes
+    /// has data everywhere.
+    pub fn next_data(&self, offset: u64) -> u64 {
+        match seek(self.file, SeekFrom::Data(offset)) {
+            Ok(data) => data,
+            Err(Errno::NXIO) => u64::MAX,
+            Err(_) => offset,
         }
     }
 

@@ -18,6 +18,9 @@ pub enum SkipReason {
     PseudoFilesystem,
     /// nfs, cifs, efs, fuse and their kin, unless configured in.
     NetworkFilesystem,
+    /// Of this host, and mounted beneath one of these: the way there leads
+    /// through it.
+    BehindNetwork,
     /// An overlay's files are seen through its lower and upper directories.
     OverlayFilesystem,
     /// A FIFO, socket or device: reading it would block or have effects.
@@ -72,6 +75,7 @@ impl SkipReason {
             self,
             Self::PermissionDenied
                 | Self::HiddenBySandbox
+                | Self::BehindNetwork
                 | Self::NotFound
                 | Self::IoError
                 | Self::FindingLimit
@@ -97,6 +101,7 @@ impl SkipReason {
                 "in its unit, set ProtectHome=read-only, PrivateTmp=no, DynamicUser=no, and no \
                  InaccessiblePaths= or TemporaryFileSystem=",
             ),
+            Self::BehindNetwork => Some("name it in scan.roots, or exclude it"),
             Self::Hung => Some("see why the disk, server or program behind it does not answer"),
             _ => None,
         }
@@ -106,6 +111,7 @@ impl SkipReason {
         match self {
             Self::PseudoFilesystem => "pseudo-filesystem",
             Self::NetworkFilesystem => "network-filesystem",
+            Self::BehindNetwork => "behind-network",
             Self::OverlayFilesystem => "overlay-filesystem",
             Self::SpecialFile => "special-file",
             Self::Excluded => "excluded",

@@ -261,12 +261,15 @@ impl Worker<'_> {
             return false;
         };
         self.skip(reason, path);
-        if reason == SkipReason::PseudoFilesystem {
-            for path in mounts.beneath(path).map(Path::to_owned) {
-                match path.symlink_metadata() {
-                    Ok(metadata) => beneath.push(Entry::new(path, metadata.file_type())),
-                    Err(error) => self.skip(self::reason(&error), &path),
-                }
+        for path in mounts.beneath(path).map(Path::to_owned) {
+            match path.symlink_metadata() {
+                Ok(metadata) => beneath.push(Entry::new(path, metadata.file_type())),
+                Err(error) => self.skip(self::reason(&error), &path),
+            }
+        }
+        for path in mounts.behind(path) {
+            if !self.files.is_excluded(path) {
+                self.skip(SkipReason::BehindNetwork, path);
             }
         }
         true

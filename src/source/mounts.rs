@@ -7,6 +7,8 @@
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::finding::SkipReason;
@@ -78,7 +80,8 @@ pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
     /// The directories that these are in.
     around_skipped: HashSet<PathBuf>,
-    may_hang: bool,
+    /// Those behind which a server or a program stands.
+    hanging: HashSet<PathBuf>,
     /// What is on top at each mount point: the mount's number, its device and
     /// the directory of the device that is seen.
     tops: BTreeMap<PathBuf, (i32, String, String)>,
@@ -112,19 +115,28 @@ impl Mounts {
             cause,
         };
         let text = std::fs::read(&path).map_err(|cause| error(cause.to_string()))?;
-        Self::parse(&text, network_filesystems).map_err(|cause| error(cause.to_string()))
+        let mounts = Self::parse(&text, network_filesystems);
+        let mut mounts = mounts.map_err(|cause| error(cause.to_string()))?;
+        let overlays = mounts.overlays.iter();
+        let lonely: Vec<_> = overlays.filter(|one| mounts.is_lonely(one)).collect();
+        for overlay in lonely {
+            mounts.skipped.remove(&overlay.mount_point);
+        }
+        Ok(mounts)
     }
 
     /// Of the text of such a table.
     pub(super) fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
-        let mut may_hang = false;
+        let mut hanging = HashSet::new();
         let mut tops = BTreeMap::new();
         let mut hidden_from_others = HashMap::new();
         let mut overlays = Vec::new();
         for mount in parse(text)? {
             let place = unescape(&mount.mount_point);
-            may_hang |= is_network(&mount.fs_type) || LOCAL_FUSE.contains(&&*mount.fs_type);
+            if is_network(&mount.fs_type) || LOCAL_FUSE.contains(&&*mount.fs_type) {
+                hanging.insert(place.clone());
+            }
             if mount.fs_type == "proc"
                 && let Some(group) = sees_all(&mount.super_options)
             {
@@ -143,7 +155,7 @@ impl Mounts {
         Ok(Self {
             around_skipped: around.map(Path::to_owned).collect(),
             skipped,
-            may_hang,
+            hanging,
             tops,
             hidden_from_others,
             overlays,
@@ -152,8 +164,24 @@ impl Mounts {
 
     /// Whether a server or a program stands behind any of the file systems,
     /// skipped or not.
-    pub const fn may_hang(&self) -> bool {
-        self.may_hang
+    pub fn may_hang(&self) -> bool {
+        !self.hanging.is_empty()
+    }
+
+    /// Whether files of an overlay are seen in it alone: it covers a directory
+    /// that they lie in, or one is no longer to be found.
+    fn is_lonely(&self, overlay: &Overlay) -> bool {
+        let may_answer = |path: &Path| path.ancestors().all(|part| !self.hanging.contains(part));
+        let is_gone = |path: &Path| {
+            let there = path.symlink_metadata();
+            there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let directories = overlay.lower.iter().chain(&overlay.upper);
+        // Runtimes name them from a directory that the table does not tell.
+        let mut directories = directories.filter(|path| path.is_absolute());
+        directories.any(|path| {
+            path.starts_with(&overlay.mount_point) || (may_answer(path) && is_gone(path))
+        })
     }
 
     /// The mount point that `path` is below, or is.
@@ -199,17 +227,32 @@ impl Mounts {
 
     /// The mount points below `place`, one that is skipped, at which a walk
     /// goes on: the file system is one that the kernel makes up, and `/dev/shm`
-    /// is a disk in memory.
+    /// is a disk in memory; or it is an overlay.
     pub fn beneath<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
-        let mounts = self.tops.keys().map(PathBuf::as_path);
-        let mounts = mounts.filter(move |_| self.is_pseudo(place));
+        let leads_on = self.leads_on(place);
+        self.next_below(place).filter(move |_| leads_on)
+    }
+
+    /// The mount points below `place`, one that is skipped, to which nobody
+    /// goes: the way leads through what may not answer.
+    pub fn behind<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
+        let leads_on = self.leads_on(place);
+        self.next_below(place).filter(move |_| !leads_on)
+    }
+
+    /// The mount points below `place` that are not skipped themselves, with
+    /// nothing but what leads on in between.
+    fn next_below<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
+        let from = (Bound::Excluded(place), Bound::Unbounded);
+        let mounts = self.tops.range::<Path, _>(from);
+        let mounts = mounts.map(|(mount, _)| mount.as_path());
+        let mounts = mounts.take_while(move |mount| mount.starts_with(place));
         mounts.filter(move |mount| {
             let between = mount.ancestors().skip(1).take_while(|part| *part != place);
-            mount.starts_with(place)
-                && self.skip(mount).is_none()
+            self.skip(mount).is_none()
                 && between
                     .filter(|part| self.tops.contains_key(*part))
-                    .all(|part| self.is_pseudo(part))
+                    .all(|part| self.leads_on(part))
         })
     }
 
@@ -233,14 +276,18 @@ impl Mounts {
         let mut is_beneath = false;
         let mut parts = path.ancestors().take_while(|part| *part != start);
         parts.find_map(|part| {
-            let is_passed = is_beneath && self.is_pseudo(part);
+            let is_passed = is_beneath && self.leads_on(part);
             is_beneath |= self.tops.contains_key(part);
             self.skip(part).filter(|_| !is_passed)
         })
     }
 
-    fn is_pseudo(&self, place: &Path) -> bool {
-        self.skip(place) == Some(SkipReason::PseudoFilesystem)
+    /// Whether a walk passes this over and goes on beneath it.
+    fn leads_on(&self, place: &Path) -> bool {
+        matches!(
+            self.skip(place),
+            Some(SkipReason::PseudoFilesystem | SkipReason::OverlayFilesystem)
+        )
     }
 
     /// Whether any such mount point is in `directory`. Files can be mount
@@ -389,6 +436,8 @@ mod tests {
         };
         assert_eq!(beneath("/dev"), [Path::new("/dev/shm")]);
         assert!(beneath("/mnt").is_empty());
+        let behind: Vec<_> = mounts.behind(Path::new("/mnt")).collect();
+        assert_eq!(behind, [Path::new("/mnt/local")]);
         let come_to = |path: &str| mounts.come_to(Path::new(path), Path::new("/"));
         for path in ["/dev/shm/a", "/dev/shm/inner/a", "/srv/a"] {
             assert!(come_to(path), "{path}");

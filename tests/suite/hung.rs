@@ -246,6 +246,33 @@ fn a_mount_of_a_skipped_type_is_not_touched() {
 }
 
 #[test]
+fn what_is_mounted_beneath_a_network_is_told_and_not_gone_to() {
+    let scene = Scene::new();
+    let Some(fuse) = Fuse::new(Hang::Nowhere, &scene.behind) else {
+        return;
+    };
+    let (host, root) = (&scene.host, scene.host.root());
+    let script = "mount --bind $0 $1; shift; exec \"$@\"";
+    let ran = fuse
+        .command("fuse.sshfs", &host.path("mnt"), Path::new("sh"))
+        .args(["-ec", script])
+        .args([host.path("a/app.env"), host.path("mnt/b.env")])
+        .arg(env!("CARGO_BIN_EXE_rolecall"))
+        .args(["scan", "--format", "json"])
+        .arg(&root)
+        .output()
+        .unwrap();
+    let ran = Ran {
+        status: ran.status.code().expect("an exit status"),
+        stdout: String::from_utf8(ran.stdout).unwrap(),
+        stderr: String::from_utf8(ran.stderr).unwrap(),
+    };
+    assert_eq!(ran.skipped("file", "network-filesystem"), 1);
+    assert_eq!(ran.skipped("file", "behind-network"), 1, "{}", ran.stdout);
+    assert_eq!(ran.summary()["complete"], false);
+}
+
+#[test]
 fn a_home_that_does_not_answer_leaves_the_look_for_shadows_open_and_ends() {
     let scene = Scene::new();
     let Some(fuse) = Fuse::new(Hang::Stat, &scene.behind) else {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -109,6 +109,45 @@ fn what_is_mounted_over_a_skipped_file_system_is_read() {
 }
 
 #[test]
+fn an_overlay_is_walked_where_its_files_are_seen_nowhere_else() {
+    let host = Host::new();
+    let keys = [(); 4].map(|()| host.key_pair());
+    host.write("opt/covered.env", keys[0].env());
+    host.write("upper/above.env", keys[1].env());
+    host.write("elsewhere/below.env", keys[2].env());
+    host.write("inner.env", keys[3].env());
+    for folder in ["work", "merged", "mem", "work2", "opt/mem"] {
+        fs::create_dir(host.path(folder)).unwrap();
+    }
+    // One covers its own directory, and has a disk in memory beneath it. Those
+    // of the other can be walked; only what is mounted in it cannot.
+    let script = "mount -t overlay o -o lowerdir=$0/opt,upperdir=$0/upper,workdir=$0/work $0/opt
+        mount -t overlay o \
+            -o lowerdir=$0/elsewhere,upperdir=$0/mem,workdir=$0/work2 $0/merged
+        mkdir $0/merged/in && mount -t tmpfs t $0/merged/in && mv $0/inner.env $0/merged/in
+        exec \"$@\"";
+    let Some(ran) = scan_after(script, &[&host.root()], &host.root()) else {
+        return;
+    };
+    let found: std::collections::BTreeSet<String> = paths(&ran).into_iter().collect();
+    for path in [
+        "opt/covered.env",
+        "upper/above.env",
+        "elsewhere/below.env",
+        "merged/in/inner.env",
+    ] {
+        let path = host.path(path);
+        assert!(
+            found.contains(path.to_str().unwrap()),
+            "{path:?} in {found:?}"
+        );
+    }
+    let merged = host.path("merged/below.env");
+    assert!(!found.contains(merged.to_str().unwrap()), "{found:?}");
+    assert_eq!(ran.skipped("file", "overlay-filesystem"), 1);
+}
+
+#[test]
 fn nothing_but_regular_files_is_opened() {
     let host = Host::new();
     host.write("a.env", "nothing");
@@ -203,6 +242,32 @@ fn a_file_without_a_size_is_read_to_its_end() {
         .run();
     assert_eq!(ran.status, 1, "{}", ran.stdout);
     assert_eq!(ran.of_type("finding")[0]["access_key_id"], pair.id.as_str());
+}
+
+#[test]
+fn of_a_file_with_holes_its_data_are_read() {
+    const FAR: u64 = 1 << 38;
+    let host = Host::new();
+    let keys = [host.key_pair(), host.key_pair()];
+    let file = fs::File::create(host.path("sparse")).unwrap();
+    for (number, key) in keys.iter().enumerate() {
+        let at = FAR * (number as u64 + 1) + 1000;
+        file.write_all_at(key.env().as_bytes(), at).unwrap();
+    }
+    file.set_len(FAR * 3).unwrap();
+    let ran = scan(&host.root());
+    let found = ran.of_type("finding");
+    let mut found: Vec<_> = found
+        .iter()
+        .map(|finding| finding["access_key_id"].as_str().unwrap())
+        .collect();
+    found.sort_unstable();
+    let mut expected = [keys[0].id.as_str(), keys[1].id.as_str()];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    let read = coverage(&ran, "file")["bytes"].as_u64().unwrap();
+    assert!(read < 16 << 20, "{read} bytes were read");
+    assert_eq!(ran.summary()["complete"], true);
 }
 
 #[test]

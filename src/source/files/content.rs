@@ -95,6 +95,10 @@ impl io::Read for Content<'_> {
         let Some(size) = self.size else {
             return Ok(count);
         };
+        // Some zeros stand for all of a hole.
+        if chunk.iter().all(|byte| *byte == 0) {
+            self.offset = self.file.next_data(self.offset).min(size);
+        }
         if first {
             self.is_pack = repositories::begins_as_pack(chunk);
             if self.archive == Watch::Start {
