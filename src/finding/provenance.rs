@@ -38,6 +38,8 @@ pub enum GitState {
     InWorkingTree,
     /// Reached from a branch, a tag, a stash or a note, and not checked out.
     InHistoryOnly,
+    /// Neither committed nor as the file is now: in the index alone.
+    InIndexOnly,
     /// Reached from nowhere: left over from an amended or dropped commit.
     Unreachable,
 }
@@ -48,6 +50,7 @@ impl GitState {
         match self {
             Self::InWorkingTree => "still in the working tree",
             Self::InHistoryOnly => "in git history only",
+            Self::InIndexOnly => "in the git index only",
             Self::Unreachable => "in a git object that nothing refers to",
         }
     }

@@ -5,14 +5,14 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{AccessKeyId, Instance, PostureCheck, Rule};
+use super::{AccessKeyId, GitState, Instance, PostureCheck, Rule};
 
 /// The remediation of a finding. That for a key is put into words when it is
 /// told: they are long, and hold the ID.
 #[derive(Debug, Clone)]
 pub enum Remediation {
     /// For a rule that is about keys; no word of it depends on the instance.
-    OfKey(Rule, Option<AccessKeyId>),
+    OfKey(Rule, Option<AccessKeyId>, Option<GitState>),
     Text(Box<str>),
 }
 
@@ -21,7 +21,7 @@ impl Remediation {
     #[must_use]
     pub(super) fn with_id(self, id: AccessKeyId, other: AccessKeyId) -> Self {
         match self {
-            Self::OfKey(rule, known) => Self::OfKey(rule, known.map(|_| other)),
+            Self::OfKey(rule, known, state) => Self::OfKey(rule, known.map(|_| other), state),
             Self::Text(text) => text.replace(id.as_str(), other.as_str()).into(),
         }
     }
@@ -36,8 +36,12 @@ impl From<String> for Remediation {
 impl fmt::Display for Remediation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OfKey(rule, id) => {
-                f.write_str(&remediation(*rule, id.as_ref(), &Instance::default()))
+            Self::OfKey(rule, id, state) => {
+                let text = remediation(*rule, id.as_ref(), &Instance::default());
+                match state {
+                    Some(state) => f.write_str(&text.replacen(HERE, from_git(*state), 1)),
+                    None => f.write_str(&text),
+                }
             }
             Self::Text(text) => f.write_str(text),
         }
@@ -47,6 +51,26 @@ impl fmt::Display for Remediation {
 impl Serialize for Remediation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// What the remediation for a key begins with.
+const HERE: &str = "remove it here";
+
+/// The same for what git keeps.
+const fn from_git(state: GitState) -> &'static str {
+    match state {
+        GitState::InWorkingTree => {
+            "remove it from the file and from the history (git filter-repo --replace-text)"
+        }
+        GitState::InHistoryOnly => {
+            "remove it from the history (git filter-repo --replace-text) or the repository from \
+             the host"
+        }
+        GitState::InIndexOnly => "remove it from the index (git rm --cached, or git add anew)",
+        GitState::Unreachable => {
+            "remove the object (git reflog expire --expire=now --all && git gc --prune=now)"
+        }
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) fn finding(
         file: facts.cloned(),
         usage: None,
         controls: controls(found.rule),
-        remediation: Remediation::OfKey(found.rule, found.access_key_id),
+        remediation: Remediation::OfKey(found.rule, found.access_key_id, location.git_state),
         access_key_id: found.access_key_id,
     }
 }

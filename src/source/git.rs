@@ -22,6 +22,7 @@ mod odb;
 mod pack;
 mod refs;
 mod seen;
+mod staging;
 mod state;
 mod store;
 mod text;

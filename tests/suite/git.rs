@@ -4,6 +4,7 @@
 mod archives;
 mod deltas;
 mod repository;
+mod staging;
 
 use std::fs;
 use std::process::Command;
@@ -475,7 +476,7 @@ fn git_can_be_left_out() {
 }
 
 #[test]
-fn what_was_staged_and_never_committed_is_told_by_its_id() {
+fn what_is_staged_no_more_and_was_never_committed_is_told_by_its_id() {
     let place = Place::new();
     let repository = place.init("r", &[]);
     let key = Key::new();

@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::io::BufReader;
+use std::path::Path;
 
 use gix_hash::{ObjectId, oid};
 use gix_object::Kind;
@@ -12,10 +14,13 @@ use super::commits::Commits;
 use super::odb::Odb;
 use super::refs::GitDir;
 use super::seen::short;
+use super::staging;
 use super::text::{self, Commit};
 use super::tree::{self, Entry};
 use super::worktree::Worktrees;
 use crate::finding::GitState;
+use crate::source::files::open_regular;
+use crate::sparing::Sparing;
 
 /// Commits of one repository that are looked at.
 const MAX_COMMITS: usize = 200_000;
@@ -25,6 +30,9 @@ const MAX_PARENTS: usize = 2 * MAX_COMMITS;
 
 /// Trees of one repository that are looked into.
 const MAX_TREES: usize = 1_000_000;
+
+/// Entries of an index that are looked for in the working tree.
+const MAX_STAGED: usize = 100_000;
 
 /// Folders within folders.
 const MAX_DEPTH: usize = 256;
@@ -143,34 +151,73 @@ impl<'a> History<'a> {
         history.places
     }
 
-    /// What the trees of HEAD hold, and is checked out.
+    /// What the trees of HEAD and the indexes hold, and is checked out.
     fn checked_out(&mut self, number: usize, repository: &GitDir) {
-        for (head, worktree) in &repository.heads {
-            let commit = head
-                .and_then(|head| self.odb.peel(head))
-                .and_then(|head| self.commit(head));
-            let Some(commit) = commit else { continue };
-            for (id, path) in self.trees_alone(&[commit.tree]) {
-                let Some(place) = self.places.get_mut(&id) else {
-                    continue;
-                };
-                // Where the working tree of a submodule is, only its
-                // configuration says.
-                let is_there = worktree
-                    .as_deref()
-                    .and_then(|worktree| self.worktrees.holds(worktree, &path, id, self.is_over))
-                    .unwrap_or(true);
-                let is_known = place.state == Some(GitState::InWorkingTree);
-                let is_better = is_there && !is_known && place.repository == Some(number);
-                if is_better || place.path.is_none() {
-                    place.path = Some(path);
-                    place.repository = Some(number);
+        for head in &repository.heads {
+            let worktree = head.worktree.as_deref();
+            let commit = head.commit.and_then(|id| self.odb.peel(id));
+            if let Some(commit) = commit.and_then(|id| self.commit(id)) {
+                for (id, path) in self.trees_alone(&[commit.tree]) {
+                    self.is_checked_out(number, worktree, id, path);
                 }
-                if is_there {
-                    place.state = Some(GitState::InWorkingTree);
+            }
+            for index in &head.indexes {
+                for (id, path) in self.staged(index) {
+                    self.is_checked_out(number, worktree, id, path);
+                    if let Some(place) = self.places.get_mut(&id) {
+                        place.state = place.state.or(Some(GitState::InIndexOnly));
+                    }
                 }
             }
         }
+    }
+
+    /// A wanted object that HEAD or the index has at `path`.
+    fn is_checked_out(
+        &mut self,
+        number: usize,
+        worktree: Option<&Path>,
+        id: ObjectId,
+        path: Vec<u8>,
+    ) {
+        let Some(place) = self.places.get_mut(&id) else {
+            return;
+        };
+        // Where the working tree is that a git file refers from, only that
+        // file says.
+        let is_there = worktree
+            .and_then(|worktree| self.worktrees.holds(worktree, &path, id, self.is_over))
+            .unwrap_or(true);
+        let is_known = place.state == Some(GitState::InWorkingTree);
+        let is_better = is_there && !is_known && place.repository.is_none_or(|of| of == number);
+        if is_better || place.path.is_none() {
+            place.path = Some(path);
+            place.repository = Some(number);
+        }
+        if is_there {
+            place.state = Some(GitState::InWorkingTree);
+        }
+    }
+
+    /// The wanted objects in an index, each with all of its paths.
+    fn staged(&self, index: &Path) -> Vec<(ObjectId, Vec<u8>)> {
+        let mut found = Vec::new();
+        let Some(hash) = self.places.keys().next().map(ObjectId::kind) else {
+            return found;
+        };
+        let mut take = |id: &oid, path: &[u8]| {
+            let is_wanted = self.filter[first_bits(id)] && self.places.contains_key(id);
+            if is_wanted && !path.is_empty() && found.len() < MAX_STAGED {
+                found.push((id.to_owned(), path.to_owned()));
+            }
+        };
+        if let Ok(Some((file, state))) = open_regular(index) {
+            let file = Sparing::new(&file, state.size);
+            let reader = BufReader::with_capacity(64 * 1024, file.reader(0));
+            // What is damaged says nothing more.
+            let _ = staging::entries(reader, hash, &mut take);
+        }
+        found
     }
 
     /// The wanted objects in trees that are looked into on their own: the walk
@@ -342,6 +389,10 @@ impl<'a> History<'a> {
                 place.commit = Some((dated.id, dated.authored));
                 place.path = place.path.take().or(path);
                 place.repository = place.repository.or(repository);
+                let of_index = place.state == Some(GitState::InIndexOnly);
+                if of_index && state == Some(GitState::InHistoryOnly) {
+                    place.state = state;
+                }
                 place.state = place.state.or(state);
             }
         }

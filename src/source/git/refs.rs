@@ -1,9 +1,10 @@
 //! What a repository refers to: branches, tags, notes, stashes, and the HEAD
-//! of each working tree. Its configuration is not read.
+//! of each working tree. Of its configuration only the place of its working
+//! tree is read.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use gix_hash::ObjectId;
 
@@ -16,6 +17,9 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// References of one repository.
 const MAX_REFS: usize = 500_000;
 
+/// Shared parts of one index that are read.
+const MAX_INDEXES: usize = 8;
+
 /// Folders below `refs`.
 const MAX_DEPTH: usize = 32;
 
@@ -26,12 +30,21 @@ pub(super) struct GitDir {
     pub(super) shown: String,
     /// What is referred to: commits and tags, seldom blobs and trees.
     pub(super) tips: Vec<ObjectId>,
-    /// The commit that each HEAD has checked out, and the working tree it
-    /// belongs to; `None` where only the configuration says which one.
-    pub(super) heads: Vec<(Option<ObjectId>, Option<PathBuf>)>,
+    pub(super) heads: Vec<Head>,
     /// Whether all references could be read: not where they are kept in a
     /// form that we do not know.
     pub(super) known: bool,
+}
+
+/// What is checked out.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// What HEAD names, if anything.
+    pub(super) commit: Option<ObjectId>,
+    /// Where it is; `None` where nothing in the git directory says so.
+    pub(super) worktree: Option<PathBuf>,
+    /// Those of its index, and of what that shares with others.
+    pub(super) indexes: Vec<PathBuf>,
 }
 
 /// The working tree beside a git directory.
@@ -49,6 +62,8 @@ impl GitDir {
     pub(super) fn read(path: &Path, files: &Files<'_>) -> Self {
         let worktree = worktree(path);
         let shown = show(&files.on_host(worktree.unwrap_or(path)));
+        // What must not be touched is left as if nothing were checked out.
+        let is_walked = |path: &PathBuf| files.mounts.come_to(path, files.root);
         let mut refs = Refs {
             directory: path,
             packed: Vec::new(),
@@ -57,16 +72,16 @@ impl GitDir {
         refs.read_packed();
         refs.collect(&path.join("refs"), 0);
         refs.stashes();
-        let mut heads = vec![(refs.checked_out(path), worktree.map(Path::to_owned))];
+        let configured = configured_worktree(path, files);
+        let worktree = configured.or_else(|| worktree.map(Path::to_owned));
+        let is_gone = worktree.is_none() && is_of_submodule(path);
+        let mut heads = Vec::new();
+        let head = refs.checked_out(path, worktree);
+        heads.extend(head.filter(|head| !is_gone && head.worktree.as_ref().is_none_or(is_walked)));
         for linked in folders(&path.join("worktrees")) {
             refs.collect(&linked.join("refs"), 0);
-            let head = refs.checked_out(&linked);
-            let worktree = worktree_of(&linked, files);
-            // What must not be touched is left as if nothing were checked out.
-            let is_walked = |path: &PathBuf| files.mounts.come_to(path, files.root);
-            if worktree.as_ref().is_none_or(is_walked) {
-                heads.push((head, worktree));
-            }
+            let head = refs.checked_out(&linked, worktree_of(&linked, files));
+            heads.extend(head.filter(|head| head.worktree.as_ref().is_none_or(is_walked)));
         }
         refs.tips.sort_unstable();
         refs.tips.dedup();
@@ -130,10 +145,23 @@ impl Refs<'_> {
 
     /// What the HEAD in `folder` names, if it is checked out: a bare repository
     /// has no index.
-    fn checked_out(&mut self, folder: &Path) -> Option<ObjectId> {
-        let head = self.head(folder)?;
-        self.tips.push(head);
-        folder.join("index").exists().then_some(head)
+    fn checked_out(&mut self, folder: &Path, worktree: Option<PathBuf>) -> Option<Head> {
+        let commit = self.head(folder);
+        self.tips.extend(commit);
+        let index = folder.join("index");
+        index.exists().then(|| {
+            let shared = fs::read_dir(folder).into_iter().flatten().flatten();
+            let shared = shared.map(|entry| entry.path()).filter(|path| {
+                let name = path.file_name().unwrap_or_default();
+                name.as_bytes().starts_with(b"sharedindex.")
+            });
+            let indexes = shared.take(MAX_INDEXES).chain([index]).collect();
+            Head {
+                commit,
+                worktree,
+                indexes,
+            }
+        })
     }
 
     /// What the HEAD in `folder` names.
@@ -172,6 +200,51 @@ fn worktree_of(linked: &Path, files: &Files<'_>) -> Option<PathBuf> {
         Ok(inside) => files.root.join(inside),
         Err(_) => linked.join(worktree),
     })
+}
+
+/// Whether a git directory is one of a submodule, which knows its working tree
+/// for as long as it has one.
+fn is_of_submodule(path: &Path) -> bool {
+    let mut above = path.ancestors().skip(1);
+    above.any(|above| above.ends_with(".git/modules"))
+}
+
+/// The working tree that the configuration of a git directory names.
+fn configured_worktree(path: &Path, files: &Files<'_>) -> Option<PathBuf> {
+    let text = read(&path.join("config")).ok()?;
+    let mut is_core = false;
+    let mut named = None;
+    for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+        if line.starts_with(b"[") {
+            is_core = line.eq_ignore_ascii_case(b"[core]");
+        } else if is_core
+            && let Some(at) = line.iter().position(|byte| *byte == b'=')
+            && line[..at].trim_ascii().eq_ignore_ascii_case(b"worktree")
+        {
+            named = Some(line[at + 1..].trim_ascii());
+        }
+    }
+    // Of what has to be quoted nothing is known.
+    let named = named.filter(|named| !named.iter().any(|byte| b"\"\\;#".contains(byte)))?;
+    let worktree = Path::new(std::ffi::OsStr::from_bytes(named));
+    Some(match worktree.strip_prefix("/") {
+        Ok(inside) => files.root.join(inside),
+        Err(_) => cleaned(&path.join(worktree)),
+    })
+}
+
+/// A path without `..`, as long as no link is on the way.
+fn cleaned(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                cleaned.pop();
+            }
+            part => cleaned.push(part),
+        }
+    }
+    cleaned
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {

@@ -58,7 +58,7 @@ impl Worktrees {
         let mut worktrees = repositories
             .iter()
             .flat_map(|repository| &repository.heads)
-            .filter_map(|(_, worktree)| worktree.as_deref());
+            .filter_map(|head| head.worktree.as_deref());
         if worktrees.any(|worktree| self.holds(worktree, path, id, is_over) == Some(true)) {
             place.state = Some(GitState::InWorkingTree);
         }

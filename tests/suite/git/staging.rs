@@ -1,0 +1,117 @@
+//! What the index of a working tree names, and what is still in that tree.
+
+use std::fs;
+
+use super::repository::{Key, Place, Repository, scan};
+use super::{HISTORY, TREE};
+
+const STAGED: &str = "in-index-only";
+
+/// A repository in which a key was staged and is still there, was changed
+/// behind that, and was removed behind it; nothing was ever committed.
+fn staged(options: &[&str], make: &[&[&str]]) -> (Place, Repository, [Key; 3]) {
+    let place = Place::new();
+    let repository = place.init("r", options);
+    let keys = [(); 3].map(|()| Key::new());
+    let names = ["a/there.ini", "a/there/changed.ini", "removed.ini"];
+    for (name, key) in names.iter().zip(&keys) {
+        repository.write(name, &key.text());
+    }
+    for number in 0..30 {
+        repository.write(&format!("a/there/more{number}"), "nothing\n");
+    }
+    repository.git(&["add", "--all"]);
+    repository.write("later", "nothing\n");
+    repository.git(&["add", "--intent-to-add", "later"]);
+    for arguments in make {
+        repository.git(arguments);
+    }
+    repository.write("a/there/changed.ini", "nothing\n");
+    fs::remove_file(repository.path.join("removed.ini")).expect("removed");
+    (place, repository, keys)
+}
+
+#[test]
+fn what_is_staged_is_told_by_its_path_in_every_form_of_the_index() {
+    let sha256: &[&str] = &["--object-format=sha256"];
+    let forms: [(&[&str], &[&[&str]]); 5] = [
+        (&[], &[]),
+        (
+            &[],
+            &[&[
+                "update-index",
+                "--index-version",
+                "2",
+                "--force-write-index",
+            ]],
+        ),
+        (&[], &[&["update-index", "--index-version", "4"]]),
+        (&[], &[&["update-index", "--split-index"]]),
+        (sha256, &[&["update-index", "--index-version", "4"]]),
+    ];
+    for (options, make) in forms {
+        let (_place, repository, keys) = staged(options, make);
+        let found = scan(&repository.path);
+        for (key, member, state) in [
+            (&keys[0], "a/there.ini", TREE),
+            (&keys[1], "a/there/changed.ini", STAGED),
+            (&keys[2], "removed.ini", STAGED),
+        ] {
+            assert_eq!(found.told(key), [(Some(member), None, state)], "{make:?}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_index_costs_places_and_nothing_else() {
+    let (_place, repository, keys) = staged(&[], &[]);
+    let index = repository.path.join(".git/index");
+    let whole = fs::read(&index).expect("an index");
+    for cut in (0..whole.len()).step_by(97) {
+        fs::write(&index, &whole[..cut]).expect("written");
+        let found = scan(&repository.path);
+        for key in &keys {
+            assert_eq!(found.told(key).len(), 1, "of {cut} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_lies_at_two_paths_is_there_for_as_long_as_one_is() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let key = Key::new();
+    repository.write("a/first.ini", &key.text());
+    let commit = repository.commit("z/second.ini", &key.text());
+    fs::remove_file(repository.path.join("a/first.ini")).expect("removed");
+    let commit = Some(commit.as_str());
+    let told = scan(&repository.path);
+    assert_eq!(told.told(&key), [(Some("z/second.ini"), commit, TREE)]);
+    fs::remove_file(repository.path.join("z/second.ini")).expect("removed");
+    let told = scan(&repository.path);
+    assert_eq!(told.told(&key), [(Some("a/first.ini"), commit, HISTORY)]);
+}
+
+#[test]
+fn a_submodule_has_what_its_working_tree_has() {
+    let place = Place::new();
+    let inner = place.init("inner", &[]);
+    let key = Key::new();
+    inner.commit("key.ini", &key.text());
+    let outer = place.init("outer", &[]);
+    outer.git(&["submodule", "--quiet", "add", "../inner", "sub/module"]);
+    let told = |state: &str| {
+        let found = scan(&outer.path);
+        let told: Vec<_> = found
+            .told(&key)
+            .iter()
+            .map(|told| told.2.to_owned())
+            .collect();
+        assert_eq!(told, [state]);
+    };
+    told(TREE);
+    fs::remove_file(outer.path.join("sub/module/key.ini")).expect("removed");
+    told(HISTORY);
+    outer.git(&["submodule", "--quiet", "deinit", "--force", "sub/module"]);
+    told(HISTORY);
+}
