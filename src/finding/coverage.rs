@@ -42,7 +42,7 @@ pub enum SkipReason {
     IoError,
     /// More findings in one place than are told one by one.
     FindingLimit,
-    /// A git object or pack that cannot be read as git wrote it.
+    /// A git object or pack that is not whole, or not as git writes it.
     GitCorrupt,
     /// Objects that a partial clone left on the server; not on this host.
     GitPartial,

@@ -29,6 +29,7 @@ mod mutation;
 mod pack;
 mod place;
 mod rpm;
+mod script;
 mod tar;
 mod walk;
 mod window;
@@ -62,7 +63,7 @@ pub const TAIL: usize = 1024;
 /// Whether a file that begins with `head` is for [`read`]. All of the file,
 /// or at least its first [`HEAD`] bytes, have to be there.
 pub fn at_start(head: &[u8]) -> bool {
-    kind::recognise(&head[..head.len().min(HEAD)]).is_some()
+    kind::recognise(&head[..head.len().min(HEAD)]).is_some() || script::has_archive(head)
 }
 
 /// Whether `head` begins as gzip does.

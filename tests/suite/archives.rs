@@ -310,6 +310,26 @@ fn archives_of_the_real_tools_are_read() {
                 two,
             ),
             (
+                "cpio-old",
+                "printf 'a\\netc/b\\n' | cpio --quiet -o -H bin",
+                two,
+            ),
+            (
+                "cpio-old.gz",
+                "printf 'a\\netc/b\\n' | cpio --quiet -o -H hpbin | gzip",
+                two,
+            ),
+            (
+                "installer",
+                "printf '#!/bin/sh\\ntail -n +3 $0 | tar xz; exit\\n'; tar cz a etc/b",
+                two,
+            ),
+            (
+                "installer.tar",
+                "(printf '#!/bin/sh\\nexit\\n'; xz -c a) >i; tar c i; rm i",
+                &["!i:2"],
+            ),
+            (
                 "cpio-odc",
                 "printf 'a\\netc/b\\n' | cpio --quiet -o -H odc",
                 two,
@@ -543,10 +563,16 @@ fn bombs_are_cut_and_told() {
         empties.write_all(&empty).expect("a file");
     }
     empties.finish().expect("a file");
+    // Streams that nothing comes out of cost as well.
+    let nothing = Command::new("bzip2").stdin(Stdio::null()).output();
+    let nothing = nothing.expect("bzip2 runs").stdout;
+    bench.put("nothing.bz2.gz", &gzip(&nothing.repeat(1 << 20)));
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0];
+    bench.put("nothing.zst", &frame.repeat(1 << 20));
     let skippable = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0].repeat(1 << 20);
     bench.put("skippable.zst.gz", &gzip(&skippable));
     let scan = bench.scan(&[]);
-    assert_eq!(scan.skipped("archive-limit"), 2);
+    assert_eq!(scan.skipped("archive-limit"), 4);
     assert_eq!(scan.skipped("archive-corrupt"), 2);
     assert_eq!(
         scan.archives["scanned"].as_u64().map(|n| n >= 200_000),

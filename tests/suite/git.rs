@@ -211,6 +211,57 @@ fn bare_repositories_and_bundles_are_read() {
     assert_eq!(thin.told(&second).len(), 1);
 }
 
+#[test]
+fn of_a_bundle_that_builds_upon_another_what_it_adds_is_read() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let lines: String = (0..20_000).map(|line| format!("{line}\n")).collect();
+    repository.commit("big.ini", &lines);
+    let key = Key::new();
+    repository.commit("big.ini", &format!("{lines}{}", key.text()));
+    for (name, arguments) in [
+        (
+            "more.bundle",
+            "git bundle create --quiet ../more.bundle main^..main",
+        ),
+        (
+            "more.pack",
+            "printf 'main\\n^main^\\n' | git pack-objects --quiet --revs --thin --stdout > ../more.pack",
+        ),
+    ] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", arguments]).current_dir(&repository.path);
+        assert!(shell.status().expect("a shell").success());
+        let found = scan(&place.path(name));
+        assert_eq!(found.told(&key).len(), 1, "{name}: {:?}", found.coverage);
+        assert!(found.skipped("git-corrupt") > 0, "{name}");
+    }
+}
+
+#[test]
+fn an_index_that_leads_twice_to_one_object_hides_no_other() {
+    let (_place, repository, key) = versions(2);
+    let other = Key::new();
+    repository.commit("other.ini", &other.text());
+    repository.git(&["repack", "-adq"]);
+    let index = repository.pack().with_extension("idx");
+    damage(&index, |bytes| {
+        let count = bytes[8 + 255 * 4..8 + 256 * 4]
+            .try_into()
+            .expect("four bytes");
+        let count = usize::try_from(u32::from_be_bytes(count)).expect("few");
+        let offsets = 8 + 256 * 4 + 24 * count;
+        let first: [u8; 4] = bytes[offsets..offsets + 4].try_into().expect("four bytes");
+        for row in 1..count {
+            bytes[offsets + 4 * row..offsets + 4 * row + 4].copy_from_slice(&first);
+        }
+    });
+    let found = scan(&repository.path);
+    for key in [&key, &other] {
+        assert_eq!(found.told(key).len(), 1, "{:?}", found.coverage);
+    }
+}
+
 /// A file with a key that changes a little with every commit.
 fn versions(count: usize) -> (Place, Repository, Key) {
     let place = Place::new();

@@ -20,6 +20,9 @@ use super::window::Window;
 /// What bzip2 needs for blocks of 900 kB.
 const BZIP2_MEMORY: u64 = 4 * 1024 * 1024;
 
+/// Bytes that cost as much as to make a decoder of bzip2.
+const BZIP2_WORTH: u64 = 32 * 1024;
+
 /// Output that came out of `input`, read through `codec` as `layer`.
 pub(super) fn decoder<'i>(
     walk: &'i Walk<'_>,
@@ -34,6 +37,7 @@ pub(super) fn decoder<'i>(
                 step: Some(Step::Between(input)),
                 begins: kind::is_gzip,
                 memory: |_| 0,
+                worth: 0,
                 open: |input| Ok(GzDecoder::new(input)),
                 close: GzDecoder::into_inner,
                 window,
@@ -45,6 +49,7 @@ pub(super) fn decoder<'i>(
                 step: Some(Step::Between(input)),
                 begins: kind::is_bzip2,
                 memory: |_| BZIP2_MEMORY,
+                worth: BZIP2_WORTH,
                 open: |input| Ok(BzDecoder::new(input)),
                 close: BzDecoder::into_inner,
                 window,
@@ -56,6 +61,7 @@ pub(super) fn decoder<'i>(
                 step: Some(Step::Between(input)),
                 begins: lz4::begins,
                 memory: lz4::memory,
+                worth: 0,
                 open: lz4::Frame::open,
                 close: lz4::Frame::close,
                 window,
@@ -90,6 +96,8 @@ struct Streams<'w, 'a, I, D> {
     begins: fn(&[u8]) -> bool,
     /// What the decoder needs for a stream that begins so.
     memory: fn(&[u8]) -> u64,
+    /// Bytes that cost as much as to open one.
+    worth: u64,
     open: fn(I) -> io::Result<D>,
     close: fn(D) -> I,
     window: Window<'w, 'a>,
@@ -115,6 +123,7 @@ impl<'i, 'b: 'i, D: Read> Read for Streams<'_, '_, &'i mut Input<'b>, D> {
                         return Ok(0);
                     }
                     self.window.claim((self.memory)(head))?;
+                    self.window.open(self.worth)?;
                     self.step = Some(Step::Within((self.open)(input)?));
                 }
                 Some(Step::Within(mut decoder)) => match decoder.read(out)? {

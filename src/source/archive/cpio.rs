@@ -1,4 +1,5 @@
-//! cpio with headers of text: `newc`, with or without checksums, and `odc`.
+//! cpio: with headers of text, `newc`, with or without checksums, and `odc`; and
+//! with the old binary ones, of either byte order.
 
 use std::io;
 
@@ -10,6 +11,10 @@ use crate::finding::SkipReason;
 
 const NEWC_HEADER: usize = 110;
 const ODC_HEADER: usize = 76;
+const OLD_HEADER: usize = 26;
+
+/// What the old headers begin with.
+const OLD_MAGIC: u16 = 0o070_707;
 
 /// What a header says.
 struct Member {
@@ -90,7 +95,36 @@ fn header(head: &[u8]) -> Option<Member> {
             align: 1,
         });
     }
-    None
+    old_header(head)
+}
+
+/// Sixteen bits a field; of longer ones the higher half comes first, in either
+/// byte order.
+fn old_header(head: &[u8]) -> Option<Member> {
+    let (header, behind) = head.split_at_checked(OLD_HEADER)?;
+    let read = match [header[0], header[1]] {
+        magic if u16::from_le_bytes(magic) == OLD_MAGIC => u16::from_le_bytes,
+        magic if u16::from_be_bytes(magic) == OLD_MAGIC => u16::from_be_bytes,
+        _ => return None,
+    };
+    let field = |number: usize| u64::from(read([header[2 * number], header[2 * number + 1]]));
+    let (mode, name) = (field(3), field(10));
+    // The magic is short: the kind of the file and the end of its name have to
+    // be right as well.
+    let is_kind = matches!(
+        mode >> 12,
+        0o1 | 0o2 | 0o4 | 0o6 | 0o10 | 0o11 | 0o12 | 0o14
+    );
+    let last = usize::try_from(name).ok()?.checked_sub(1)?;
+    let is_name = behind.get(last).is_none_or(|byte| *byte == 0);
+    (is_kind || name == 11).then_some(())?;
+    is_name.then_some(Member {
+        header: OLD_HEADER as u64,
+        name,
+        size: field(11) << 16 | field(12),
+        align: 2,
+        mode,
+    })
 }
 
 fn digits(field: &[u8], radix: u32) -> Option<u64> {

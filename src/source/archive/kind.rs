@@ -59,7 +59,8 @@ pub(super) fn recognise(head: &[u8]) -> Option<Kind> {
         0x5d if is_lzma(head) => Kind::Compressed(Codec::Lzma),
         b'P' if is_zip(head) => Kind::Container(Container::Zip),
         b'!' if head.starts_with(b"!<arch>\n") => Kind::Container(Container::Ar),
-        b'0' if cpio::is_cpio(head) => Kind::Container(Container::Cpio),
+        b'0' if head.starts_with(b"07070X") => Kind::Unsupported,
+        b'0' | 0xc7 | 0x71 if cpio::is_cpio(head) => Kind::Container(Container::Cpio),
         0xed if head.starts_with(&[0xed, 0xab, 0xee, 0xdb]) => Kind::Container(Container::Rpm),
         b'7' if head.starts_with(b"7z\xbc\xaf\x27\x1c") => Kind::Unsupported,
         b'R' if head.starts_with(b"Rar!\x1a\x07") => Kind::Unsupported,
@@ -70,6 +71,11 @@ pub(super) fn recognise(head: &[u8]) -> Option<Kind> {
         _ => return None,
     };
     Some(kind)
+}
+
+/// Whether a compressed stream begins here that shows in more than two bytes.
+pub(super) fn is_stream(head: &[u8]) -> bool {
+    is_gzip(head) || is_bzip2(head) || head.starts_with(XZ) || head.starts_with(ZSTD)
 }
 
 pub(super) fn is_gzip(head: &[u8]) -> bool {

@@ -12,10 +12,12 @@ use std::time::Instant;
 
 use super::input::{Input, Section};
 use super::kind::{self, Codec, Container, Kind};
-use super::limits::{MAX_GROWTH, MAX_INFLATED, MAX_LAYERS, MAX_RATIO, MAX_TIME, RATIO_FREE};
+use super::limits::{
+    BUFFER, MAX_GROWTH, MAX_INFLATED, MAX_LAYERS, MAX_RATIO, MAX_TIME, RATIO_FREE,
+};
 use super::place::Place;
 use super::window::Window;
-use super::{Outcome, Settings, ar, codec, cpio, pack, rpm, tar, zip};
+use super::{Outcome, Settings, ar, codec, cpio, pack, rpm, script, tar, zip};
 use crate::finding::{Coverage, SkipReason};
 use crate::source::repositories::begins_as_pack;
 use crate::source::{Blob, Visitor};
@@ -127,6 +129,9 @@ impl<'a> Walk<'a> {
                 let inside = level.inside_archive();
                 let result = pack::walk(self, place, input, inside);
                 return self.settle(result, place, input, inside.layer);
+            }
+            if level.layer < MAX_LAYERS && script::has_archive(input.peek(BUFFER)?) {
+                return script::walk(self, place, input, level);
             }
             if zip::may_hide_behind(input.peek(kind::HEAD)?) {
                 return zip::behind_prefix(self, place, input, level);
@@ -356,8 +361,18 @@ impl<'a> Walk<'a> {
 
     /// Accounts for bytes that came out of the file.
     pub(super) fn spend(&self, count: u64) -> io::Result<()> {
-        let inflated = self.inflated.get().saturating_add(count);
+        // Asked so often that what is only passed over ends in time, too. What
+        // is visited right now asks by itself.
+        const ASKED_EVERY: u64 = 1024 * 1024;
+        let before = self.inflated.get();
+        let inflated = before.saturating_add(count);
         self.inflated.set(inflated);
+        if before / ASKED_EVERY != inflated / ASKED_EVERY
+            && let Ok(visitor) = self.visitor.try_borrow()
+            && visitor.is_over()
+        {
+            return Err(self.ends(io::ErrorKind::TimedOut.into()));
+        }
         if inflated > self.max_inflated || Instant::now() > self.until {
             return Err(self.breaks(0, SkipReason::ArchiveLimit));
         }

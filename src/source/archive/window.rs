@@ -30,6 +30,12 @@ impl<'w, 'a> Window<'w, 'a> {
         }
     }
 
+    /// Accounts for a decoder that is made for one more stream, as if so much
+    /// had come out: there may be millions from which nothing does.
+    pub(super) fn open(&self, worth: u64) -> io::Result<()> {
+        self.walk.spend(worth)
+    }
+
     /// An empty dictionary of that size in place of the one before.
     pub(super) fn declare(&mut self, size: u64) {
         self.release();

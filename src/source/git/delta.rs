@@ -77,6 +77,29 @@ pub(super) fn apply_near(
     Ok(())
 }
 
+/// What a delta inserts, with a line end where it copies from its base.
+pub(super) fn added(delta: &[u8]) -> io::Result<Vec<u8>> {
+    let (_, _, mut rest) = sizes(delta)?;
+    let mut added = Vec::with_capacity(rest.len());
+    while let Some((&command, behind)) = rest.split_first() {
+        let is_copy = command & 0x80 != 0;
+        let length = match command {
+            0 => return Err(invalid("a delta with an unknown instruction")),
+            _ if is_copy => (command & 0x7f).count_ones() as usize,
+            _ => usize::from(command),
+        };
+        let piece = behind.split_at_checked(length);
+        let (piece, behind) = piece.ok_or_else(|| invalid("a delta that was cut"))?;
+        if is_copy {
+            added.push(b'\n');
+        } else {
+            added.extend_from_slice(piece);
+        }
+        rest = behind;
+    }
+    Ok(added)
+}
+
 /// Where the `spots` of `base` are in the object of `size` bytes that the delta
 /// makes, as far as they are in what it copies; one more than
 /// [`MAX_SPOTS`] of them if there are more.

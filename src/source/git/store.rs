@@ -100,6 +100,8 @@ impl<'a, 'v> Group<'a, 'v> {
             self.seen.add(std::mem::take(&mut worker.loose));
         }
         packs.sort_unstable();
+        let mut tips = repositories.iter().flat_map(|one| &one.tips);
+        let hash = tips.next().map_or(gix_hash::Kind::Sha1, ObjectId::kind);
         for path in &packs {
             if self.is_over(path) {
                 break;
@@ -107,7 +109,7 @@ impl<'a, 'v> Group<'a, 'v> {
             if path.with_extension("promisor").exists() {
                 self.skip(SkipReason::GitPartial, 1, path);
             }
-            if let Err(error) = self.pack(path, 0, gix_hash::Kind::Sha1) {
+            if let Err(error) = self.pack(path, 0, hash) {
                 self.fail(&error, path);
             }
         }
@@ -194,10 +196,21 @@ impl<'a, 'v> Group<'a, 'v> {
         offsets
     }
 
-    fn objects(&mut self, pack: Pack, index: Option<Index>, offsets: Vec<u64>) {
-        let known = self.known(index.as_ref(), &offsets);
+    fn objects(&mut self, pack: Pack, mut index: Option<Index>, offsets: Vec<u64>) {
+        let mut known = self.known(index.as_ref(), &offsets);
         let blocks = &mut self.workers[0].buffers.blocks;
         let mut forest = Forest::build(&pack, index.as_ref(), offsets, blocks);
+        // An index that leads twice to one object hides another.
+        if index.is_some() && forest.len() < pack.count as usize {
+            if pack.count > MAX_UNINDEXED {
+                self.skip(SkipReason::GitLimit, u64::from(pack.count), &pack.path);
+                return;
+            }
+            (index, known) = (None, Vec::new());
+            let offsets = self.offsets_by_reading(&pack);
+            let blocks = &mut self.workers[0].buffers.blocks;
+            forest = Forest::build(&pack, None, offsets, blocks);
+        }
         for offset in known {
             forest.mark_known(offset);
         }
@@ -225,13 +238,12 @@ impl<'a, 'v> Group<'a, 'v> {
 
         let corrupt = losses.corrupt.load(Ordering::Relaxed);
         for (reason, count) in [
-            (SkipReason::GitCorrupt, corrupt),
+            // Of what changes a text that is nowhere only the changes are seen.
+            (SkipReason::GitCorrupt, corrupt + missing),
             (
                 SkipReason::GitLimit,
                 losses.too_large.load(Ordering::Relaxed),
             ),
-            // Their bases are elsewhere, and so is the text that they change.
-            (SkipReason::GitPartial, missing),
         ] {
             if count > 0 {
                 self.skip(reason, count, &pack.path);
@@ -279,8 +291,8 @@ impl<'a, 'v> Group<'a, 'v> {
         }
     }
 
-    /// Reads the deltas whose base is not in their own pack; how many are
-    /// left without one.
+    /// Reads the deltas whose base is not in their own pack; how many have none
+    /// elsewhere either.
     fn below_other_packs(&mut self, traversal: &Traversal<'_>) -> u64 {
         let waiting: HashMap<ObjectId, Vec<u32>> = std::mem::take(&mut *lock(traversal.waiting));
         let mut missing = 0;
@@ -289,16 +301,12 @@ impl<'a, 'v> Group<'a, 'v> {
         }
         let mut odb = Odb::new(std::mem::take(&mut self.packs), self.stores.clone());
         for (base, nodes) in waiting {
-            match odb.find(&base) {
-                Some((kind, bytes)) => {
-                    traversal.work_below(&mut self.workers[0], kind, &bytes, &nodes);
-                }
-                None => {
-                    missing += nodes
-                        .iter()
-                        .map(|node| traversal.forest.size(*node))
-                        .sum::<u64>();
-                }
+            if let Some((kind, bytes)) = odb.find(&base) {
+                traversal.work_below(&mut self.workers[0], kind, &bytes, &nodes);
+            } else {
+                traversal.work_without_base(&mut self.workers[0], &nodes);
+                let sizes = nodes.iter().map(|node| traversal.forest.size(*node));
+                missing += sizes.sum::<u64>();
             }
         }
         self.packs = odb.packs;

@@ -168,6 +168,27 @@ impl<'a> Traversal<'a> {
         self.below(worker, kind, steps.collect());
     }
 
+    /// Looks at what deltas add whose base is nowhere, and those made from them.
+    pub(super) fn work_without_base(&self, worker: &mut Worker<'_>, of: &[u32]) {
+        let mut left = of.to_vec();
+        while let Some(node) = left.pop() {
+            if worker.visitor.is_over() {
+                self.losses.is_over.store(true, Ordering::Relaxed);
+                return;
+            }
+            left.extend(self.forest.children(node));
+            let added = self.entry(worker, node).and_then(|entry| {
+                let size = bounded(entry.decompressed_size, MAX_HELD)?;
+                let mut instructions = vec![0; size];
+                self.inflate(worker, node, &entry, &mut instructions)?;
+                delta::added(&instructions)
+            });
+            if let Ok(added) = added {
+                worker.part(&added);
+            }
+        }
+    }
+
     fn root(&self, worker: &mut Worker<'_>, node: u32, kind: Kind) -> io::Result<()> {
         let entry = self.entry(worker, node)?;
         if entry.decompressed_size > MAX_HELD as u64 {

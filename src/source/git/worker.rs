@@ -207,6 +207,20 @@ impl<'v> Worker<'v> {
         known
     }
 
+    /// Looks into what is known of an object that cannot be made: it has no id
+    /// and no place.
+    pub(super) fn part(&mut self, bytes: &[u8]) {
+        let look = self.visitor.hold(Content::Bytes(bytes), &mut self.coverage);
+        if let Some(found) = look.held {
+            self.hits.push(Hit {
+                id: None,
+                kind: Kind::Blob,
+                held: vec![(None, found)],
+                tag: None,
+            });
+        }
+    }
+
     /// Whether what a delta changes in a blob is enough to see that it means
     /// nothing; `reach` is that of the base.
     pub(super) fn passes(&mut self, base: &[u8], delta: &[u8], reach: usize) -> io::Result<bool> {

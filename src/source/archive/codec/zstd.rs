@@ -16,6 +16,9 @@ const HEADER: usize = 18;
 /// What zstd keeps besides the window: two blocks and its tables.
 const OVERHEAD: u64 = 512 * 1024;
 
+/// Bytes that cost as much as to make a decoder.
+const WORTH: u64 = 16 * 1024;
+
 pub(super) struct Decoder<'i, 'b, 'w, 'a> {
     input: &'i mut Input<'b>,
     window: Window<'w, 'a>,
@@ -50,6 +53,7 @@ impl<'i, 'b, 'w, 'a> Decoder<'i, 'b, 'w, 'a> {
                 return Err(self.window.exceeded());
             }
             self.window.declare(declared + OVERHEAD);
+            self.window.open(WORTH)?;
             // A new context: an old one keeps the largest window that it had.
             let mut context = raw::Decoder::new()?;
             context.set_parameter(DParameter::WindowLogMax(MAX_DECLARED.ilog2()))?;
