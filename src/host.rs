@@ -262,6 +262,19 @@ pub struct Assignment {
     pub place: Place,
 }
 
+/// Assignments that are kept of one unit or file; services have dozens.
+const MAX_ASSIGNMENTS: usize = 4096;
+
+/// Adds an assignment. Of very many the last ones of the first names are kept:
+/// anybody can write as many for a unit of their own.
+fn assign(environment: &mut Vec<Assignment>, one: Assignment) {
+    if environment.len() >= 2 * MAX_ASSIGNMENTS {
+        keep_last(environment);
+        environment.truncate(MAX_ASSIGNMENTS);
+    }
+    environment.push(one);
+}
+
 /// Of assignments to one name the last is of effect.
 fn keep_last(environment: &mut Vec<Assignment>) {
     let mut seen = HashSet::new();

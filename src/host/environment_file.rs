@@ -5,7 +5,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{Assignment, Place, is_variable, keep_last};
+use super::{Assignment, Place, assign, is_variable, keep_last};
 use crate::secret::Secret;
 
 /// Between double quotes, a backslash is dropped before these alone.
@@ -45,7 +45,7 @@ pub fn parse(text: &[u8], path: &Path) -> Vec<Assignment> {
                     line,
                 },
             };
-            environment.push(assignment);
+            assign(&mut environment, assignment);
         }
         key.clear();
         value.clear();

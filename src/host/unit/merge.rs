@@ -1,15 +1,19 @@
 //! What the files of a unit say together.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::syntax::{Setting, Specifiers, settings, words};
 use super::{EnvironmentFile, Unit};
-use crate::host::{Assignment, Omitted, Place, Root, is_variable, keep_last};
+use crate::host::{Assignment, Omitted, Place, Root, assign, is_variable, keep_last};
 use crate::secret::Secret;
 
 /// Sections that say how processes are started.
 const SECTIONS: &[&[u8]] = &[b"Service", b"Socket", b"Mount", b"Swap"];
+
+/// Bytes of all files of one unit.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Reads the unit file and its drop-ins, in this order. `None` where the unit
 /// file is empty, which masks the unit, or cannot be read.
@@ -30,6 +34,7 @@ pub(super) fn unit(
         arguments: BTreeMap::new(),
         unset_environment: Vec::new(),
     };
+    let mut left = MAX_BYTES;
     for path in files {
         let is_drop_in = !unit.files.is_empty();
         let mask = Path::new("/dev/null");
@@ -45,6 +50,11 @@ pub(super) fn unit(
                 if text.is_empty() && !is_drop_in {
                     return None;
                 }
+                let Some(rest) = left.checked_sub(text.len()) else {
+                    omitted.add_error(path, &io::ErrorKind::FileTooLarge.into());
+                    break;
+                };
+                left = rest;
                 for setting in settings(&text) {
                     if SECTIONS.contains(&setting.section) {
                         unit.take(&setting, &resolved, specifiers);
@@ -69,9 +79,8 @@ pub(super) fn assignments(
     value: &[u8],
     specifiers: &Specifiers<'_>,
     place: &Place,
-) -> Vec<Assignment> {
-    let words = words(value).into_iter();
-    let found = words.filter_map(|word| {
+) -> impl Iterator<Item = Assignment> {
+    words(value).filter_map(|word| {
         let word = specifiers.expand(&word);
         let equals = word.iter().position(|byte| *byte == b'=')?;
         is_variable(&word[..equals]).then(|| Assignment {
@@ -79,8 +88,7 @@ pub(super) fn assignments(
             value: Secret::new(&word[equals + 1..]),
             place: place.clone(),
         })
-    });
-    found.collect()
+    })
 }
 
 impl Unit {
@@ -97,8 +105,9 @@ impl Unit {
         match (setting.key.as_slice(), value) {
             (b"Environment", b"") => self.environment.clear(),
             (b"Environment", _) => {
-                self.environment
-                    .extend(assignments(value, specifiers, &place()));
+                for one in assignments(value, specifiers, &place()) {
+                    assign(&mut self.environment, one);
+                }
             }
             (b"EnvironmentFile", b"") => self.environment_files.clear(),
             (b"EnvironmentFile", _) => {
@@ -114,12 +123,12 @@ impl Unit {
             }
             (b"PassEnvironment", b"") => self.pass_environment.clear(),
             (b"PassEnvironment", _) => {
-                let names = words(value).into_iter().map(|word| expanded(&word));
+                let names = words(value).map(|word| expanded(&word));
                 self.pass_environment.extend(names);
             }
             (b"UnsetEnvironment", b"") => self.unset_environment.clear(),
             (b"UnsetEnvironment", _) => {
-                let unset = words(value).into_iter();
+                let unset = words(value);
                 self.unset_environment
                     .extend(unset.map(|word| Secret::new(specifiers.expand(&word).as_slice())));
             }
@@ -133,7 +142,7 @@ impl Unit {
                 if value.is_empty() {
                     arguments.clear();
                 }
-                let words = words(value).into_iter();
+                let words = words(value);
                 arguments
                     .extend(words.map(|word| Secret::new(specifiers.expand(&word).as_slice())));
             }

@@ -65,19 +65,19 @@ fn setting<'t>(section: &'t [u8], line: &[u8], begin: u64) -> Option<Setting<'t>
     })
 }
 
+/// Words of one value that are looked at; commands have dozens.
+const MAX_WORDS: usize = 4096;
+
 /// The words of a value, unquoted and unescaped. A syntax error ends them, as
 /// it does for systemd.
-pub(super) fn words(text: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
-    let mut words = Vec::new();
+pub(super) fn words(text: &[u8]) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
     let mut rest = text.trim_ascii_start();
-    while !rest.is_empty() {
-        let Some((word, tail)) = word(rest) else {
-            break;
-        };
-        words.push(word);
+    let words = std::iter::from_fn(move || {
+        let (word, tail) = word(rest).filter(|_| !rest.is_empty())?;
         rest = tail.trim_ascii_start();
-    }
-    words
+        Some(word)
+    });
+    words.take(MAX_WORDS)
 }
 
 fn word(text: &[u8]) -> Option<(Zeroizing<Vec<u8>>, &[u8])> {
@@ -261,7 +261,6 @@ mod tests {
 
     fn split(text: &str) -> Vec<String> {
         words(text.as_bytes())
-            .iter()
             .map(|word| String::from_utf8(word.to_vec()).unwrap())
             .collect()
     }
