@@ -101,7 +101,7 @@ impl Files<'_> {
                 return Err(io::ErrorKind::NotFound.into());
             }
             let kind = path.symlink_metadata()?.file_type();
-            Ok(Entry::new(path, kind))
+            Ok(Entry::new(&path, kind))
         });
         match entry {
             Ok(entry) => queue.extend(vec![entry]),
@@ -126,14 +126,15 @@ impl Files<'_> {
         loop {
             worker.visitor.enters(None);
             let Some(entry) = queue.next() else { return };
-            worker.visitor.enters(Some(&entry.path));
+            let path = entry.path();
+            worker.visitor.enters(Some(&path));
             if worker.visitor.is_over() {
                 if !worker.visitor.is_given_up() {
-                    worker.skip(SkipReason::TimeLimit, &entry.path);
+                    worker.skip(SkipReason::TimeLimit, &path);
                     queue.end();
                 }
             } else {
-                worker.entry(entry, queue);
+                worker.entry(entry, &path, queue);
             }
             worker.settle(queue, total);
             if worker.visitor.is_given_up() {
@@ -205,8 +206,7 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn entry(&mut self, entry: Entry, queue: &Queue) {
-        let path = &entry.path;
+    fn entry(&mut self, entry: Entry, path: &Path, queue: &Queue) {
         if let Some(rest) = entry.rest {
             self.list(path, entry.kind, rest, queue);
         } else if self.files.is_excluded(path) {
@@ -244,7 +244,7 @@ impl Worker<'_> {
         if self.files.mounts.skips_in(path) {
             let mut beneath = Vec::new();
             entries.retain(|entry| {
-                entry.rest.is_some() || !self.is_skipped_mount(&entry.path, &mut beneath)
+                entry.rest.is_some() || !self.is_skipped_mount(&entry.path(), &mut beneath)
             });
             entries.append(&mut beneath);
         }
@@ -263,7 +263,7 @@ impl Worker<'_> {
         self.skip(reason, path);
         for path in mounts.beneath(path).map(Path::to_owned) {
             match path.symlink_metadata() {
-                Ok(metadata) => beneath.push(Entry::new(path, metadata.file_type())),
+                Ok(metadata) => beneath.push(Entry::new(&path, metadata.file_type())),
                 Err(error) => self.skip(self::reason(&error), &path),
             }
         }

@@ -4,10 +4,11 @@
 //! Entries are taken one by one, the last first, so that a thread that never
 //! comes back from one has nothing else in its hands.
 
+use std::ffi::OsString;
 use std::fs::{DirEntry, FileType, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::lock;
 
@@ -21,18 +22,31 @@ const MAX_OPEN: usize = 64;
 /// What a thread does next.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) path: PathBuf,
+    /// What it is in: shared, since 100,000s of entries may wait and paths can
+    /// be long.
+    directory: Arc<Path>,
+    /// Empty for a root.
+    name: OsString,
     pub(super) kind: FileType,
     /// What is left of a directory that was taken in part.
     pub(super) rest: Option<ReadDir>,
 }
 
 impl Entry {
-    pub(super) const fn new(path: PathBuf, kind: FileType) -> Self {
+    pub(super) fn new(path: &Path, kind: FileType) -> Self {
         Self {
-            path,
+            directory: path.into(),
+            name: OsString::new(),
             kind,
             rest: None,
+        }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        if self.name.is_empty() {
+            self.directory.to_path_buf()
+        } else {
+            self.directory.join(&self.name)
         }
     }
 }
@@ -80,11 +94,8 @@ impl Queue {
             }
             if let Some(entry) = state.waiting.pop() {
                 state.rests -= usize::from(entry.rest.is_some());
-                if state
-                    .silent
-                    .iter()
-                    .any(|mount| entry.path.starts_with(mount))
-                {
+                let is_silent = |path: &Path| state.silent.iter().any(|at| path.starts_with(at));
+                if !state.silent.is_empty() && is_silent(&entry.path()) {
                     continue;
                 }
                 state.at_work += 1;
@@ -114,8 +125,8 @@ impl Queue {
     /// Drops what is beneath another entry: it would be read twice.
     pub fn keep_outermost(&self) {
         let waiting = &mut lock(&self.state).waiting;
-        waiting.sort_by(|a, b| a.path.cmp(&b.path));
-        waiting.dedup_by(|entry, outer| entry.path.starts_with(&outer.path));
+        waiting.sort_by_cached_key(Entry::path);
+        waiting.dedup_by(|entry, outer| entry.path().starts_with(outer.path()));
     }
 
     /// A thread is done with its entry, unless it was given up meanwhile.
@@ -153,7 +164,7 @@ impl Queue {
     pub fn left(&self) -> Option<PathBuf> {
         let state = lock(&self.state);
         let entry = state.waiting.last().filter(|_| !state.is_over);
-        entry.map(|entry| entry.path.clone())
+        entry.map(Entry::path)
     }
 
     /// The run is over: what waits is left.
@@ -179,8 +190,14 @@ pub(super) fn list(
     fail: &mut dyn FnMut(&io::Error, &Path),
 ) -> Vec<Entry> {
     let mut entries = Vec::new();
+    let shared: Arc<Path> = directory.into();
     let named = |entry: DirEntry| match entry.file_type() {
-        Ok(kind) => Ok(Entry::new(entry.path(), kind)),
+        Ok(kind) => Ok(Entry {
+            directory: Arc::clone(&shared),
+            name: entry.file_name(),
+            kind,
+            rest: None,
+        }),
         Err(error) => Err((error, entry.path())),
     };
     let mut taken = 0;
@@ -195,7 +212,7 @@ pub(super) fn list(
     if taken == batch {
         let rest = Entry {
             rest: Some(list),
-            ..Entry::new(directory.to_owned(), kind)
+            ..Entry::new(directory, kind)
         };
         entries.insert(0, rest);
     }
@@ -223,7 +240,7 @@ mod tests {
             assert!(lock(&queue.state).waiting.len() <= 2);
             match entry.rest {
                 Some(rest) => queue.extend(part(rest)),
-                None => seen.push(entry.path),
+                None => seen.push(entry.path()),
             }
             queue.done(|| false);
         }
