@@ -196,7 +196,7 @@ fn base(place: Place, id: &IdSighting, sightings: &Sightings) -> Match {
         column: position.column,
         character: position.character,
         encoding: place.encoding,
-        occurrences: sightings.seen.get(&id.id).copied().unwrap_or(1),
+        occurrences: sightings.seen.get(&id.id).map_or(1, |seen| seen.count),
         access_key_id: Some(id.id),
     }
 }
@@ -311,5 +311,42 @@ mod tests {
         assert_eq!(tokens(&twice), [Some(whole)]);
         let doubtful = format!("{profile}{}", named(&other));
         assert_eq!(tokens(&doubtful), [None]);
+    }
+
+    /// What a scan pairs: the ID's last two characters with the secret's.
+    fn pairs(text: &str) -> Vec<String> {
+        let matches = Detector::new(4).scan(text.as_bytes()).matches;
+        let pair = |found: &super::Match| {
+            let (id, secret) = (found.access_key_id?, found.secret.as_ref()?);
+            Some(id.as_str()[18..].to_owned() + &secret.expose_str()?[38..])
+        };
+        matches.iter().filter_map(pair).collect()
+    }
+
+    #[test]
+    fn a_secret_beside_its_id_is_paired_however_often_that_was_seen_before() {
+        let mut rng = fastrand::Rng::with_seed(9);
+        let alphabet: Vec<u8> = (b'a'..=b'z')
+            .chain(b'A'..=b'Z')
+            .chain(b'0'..=b'9')
+            .collect();
+        let mut pick = |alphabet: &[u8], count: usize| -> String {
+            let pick = |_| char::from(alphabet[rng.usize(..alphabet.len())]);
+            (0..count).map(pick).collect()
+        };
+        let [id, other] = [(); 2].map(|()| format!("AKIA{}", pick(b"QRSTUVWXYZ234567", 16)));
+        let secret = pick(&alphabet, 40);
+        let expected = [format!("{}{}", &id[18..], &secret[38..])];
+        let mentions = format!("request by {id} ok\n").repeat(20);
+        let far = "nothing of any interest stands here\n".repeat(40_000);
+        let key = format!("{id},{secret}\n");
+        assert_eq!(pairs(&format!("{mentions}{far}{key}")), expected);
+        assert_eq!(
+            pairs(&format!("{mentions}request by {other} ok\n{far}{key}")),
+            expected
+        );
+        let tokens: String = (0..2100).map(|_| pick(&alphabet, 40) + "\n").collect();
+        let found = pairs(&format!("{other}\n{tokens}{key}"));
+        assert!(found.contains(&expected[0]), "{found:?}");
     }
 }

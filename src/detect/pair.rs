@@ -47,7 +47,7 @@ const OTHER_RECORD: u64 = 64;
 
 /// A value without a name that is left over belongs to an ID that has a
 /// secret already only when it stands right beside it.
-const BESIDE: u64 = 160;
+pub(super) const BESIDE: u64 = 160;
 
 /// Moves what belongs together from `ids` and `secrets` to `pairs`.
 pub(super) fn pair(sightings: &mut Sightings) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::encoding::{Allowance, Encoding};
+use super::pair::BESIDE;
 use crate::finding::{AccessKeyId, Mention, Rule};
 use crate::secret::Secret;
 
@@ -12,9 +13,13 @@ pub(super) const MAX_IDS: usize = 1024;
 pub(super) const MAX_SECRETS: usize = 2048;
 const MAX_STANDALONE: usize = 256;
 
-/// Positions kept of one and the same access key ID; pairing needs those near
-/// a secret, a count is enough for the rest.
-const MAX_POSITIONS: u64 = 16;
+/// Candidates for secrets that make room for one beside an ID.
+const MAX_REPLACED: u32 = 64;
+
+/// Positions kept of one and the same access key ID, the first and the latest:
+/// a log may name it often before its secret stands beside it.
+const FIRST_POSITIONS: u64 = 8;
+const LATEST_POSITIONS: usize = 8;
 
 /// Where a value stands in its blob.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -135,6 +140,14 @@ pub(super) struct Pair {
     pub(super) gap: u64,
 }
 
+/// How often an ID was seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) count: u64,
+    /// Where the latest are among those that are kept.
+    latest: Vec<usize>,
+}
+
 /// All that one blob, or one decoded text within it, holds.
 #[derive(Debug, Default)]
 pub(super) struct Sightings {
@@ -143,9 +156,11 @@ pub(super) struct Sightings {
     pub(super) standalone: Vec<Standalone>,
     pub(super) pairs: Vec<Pair>,
     /// How often each ID was seen, kept or not.
-    pub(super) seen: HashMap<AccessKeyId, u64>,
+    pub(super) seen: HashMap<AccessKeyId, Seen>,
     /// Sightings that were not kept because of the limits above.
     pub(super) excess: u64,
+    /// Candidates that made room.
+    pub(super) replaced: u32,
     /// What decoding may still cost.
     pub(super) allowance: Allowance,
     /// Encoded texts that were not looked into, or not to their end, because
@@ -174,16 +189,24 @@ impl Sightings {
         {
             return;
         }
-        if let Some(count) = self.seen.get_mut(&sighting.id) {
-            *count += 1;
-            if *count <= MAX_POSITIONS && self.ids.len() < MAX_IDS {
-                self.ids.push(sighting);
-            }
-        } else if self.ids.len() < MAX_IDS {
-            self.seen.insert(sighting.id, 1);
-            self.ids.push(sighting);
-        } else {
+        let is_full = self.ids.len() >= MAX_IDS;
+        if is_full && !self.seen.contains_key(&sighting.id) {
             self.excess += 1;
+            return;
+        }
+        let seen = self.seen.entry(sighting.id).or_default();
+        seen.count += 1;
+        if seen.count > FIRST_POSITIONS && (is_full || seen.latest.len() == LATEST_POSITIONS) {
+            // In turn, the oldest of them first.
+            let turn = usize::try_from(seen.count).unwrap_or(0) % seen.latest.len().max(1);
+            if let Some(at) = seen.latest.get(turn) {
+                self.ids[*at] = sighting;
+            }
+        } else if !is_full {
+            if seen.count > FIRST_POSITIONS {
+                seen.latest.push(self.ids.len());
+            }
+            self.ids.push(sighting);
         }
     }
 
@@ -206,7 +229,24 @@ impl Sightings {
                 Some(candidate) => *candidate = sighting,
                 None => self.excess += 1,
             }
+        } else if self.replaced < MAX_REPLACED
+            // Where not all IDs are kept either, more is told than anybody reads.
+            && self.ids.len() < MAX_IDS
+            && self.is_beside_an_id(&sighting)
+        {
+            self.replaced += 1;
+            let is_far =
+                |known: &SecretSighting| known.named == Named::No && !self.is_beside_an_id(known);
+            if let Some(far) = self.secrets.iter().rposition(is_far) {
+                self.secrets[far] = sighting;
+            }
         }
+    }
+
+    fn is_beside_an_id(&self, secret: &SecretSighting) -> bool {
+        let at = secret.place.offset;
+        let mut ids = self.ids.iter();
+        ids.any(|id| at.abs_diff(id.place.offset) <= BESIDE)
     }
 
     pub(super) fn push_standalone(&mut self, sighting: Standalone) {
@@ -247,7 +287,7 @@ impl Sightings {
             pair.id.place = moved(pair.id.place);
             pair.secret.place = moved(pair.secret.place);
             if self.pairs.len() < MAX_IDS {
-                *self.seen.entry(pair.id.id).or_default() += 1;
+                self.seen.entry(pair.id.id).or_default().count += 1;
                 self.pairs.push(pair);
             } else {
                 self.excess += 1;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::mounts::{self, Mounts, Seen};
 use crate::host::from_here;
+use crate::host::process::{self, FIRST_NAMESPACE};
 
 /// Where `ProtectHome=tmpfs` lays an empty file system.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
@@ -31,8 +32,11 @@ pub fn places(proc: &Path, network_filesystems: bool) -> Vec<PathBuf> {
     let Ok(ours) = table("self") else {
         return Vec::new();
     };
-    // Where it cannot be read, what we see ourselves has to do.
-    let theirs = table("1").unwrap_or_default();
+    // Where it cannot be read, what we see ourselves has to do; so, too, where
+    // the first process in sight is one of our own sandbox.
+    let is_ours = |theirs: &Vec<u8>| *theirs == ours && !sees_all_processes(proc);
+    let theirs = table("1").ok().filter(|theirs| !is_ours(theirs));
+    let theirs = theirs.unwrap_or_default();
     let mut places = hidden(&ours, &theirs, network_filesystems);
     if !places.is_empty()
         && !theirs.is_empty()
@@ -41,6 +45,11 @@ pub fn places(proc: &Path, network_filesystems: bool) -> Vec<PathBuf> {
         places.retain(|place| !is_empty(&root, place));
     }
     places
+}
+
+/// Whether the processes in view are those of the host.
+fn sees_all_processes(proc: &Path) -> bool {
+    process::namespace(proc).is_none_or(|namespace| namespace == Path::new(FIRST_NAMESPACE))
 }
 
 /// The host's root as a process sees it that has the mounts of the first one,
@@ -184,6 +193,26 @@ mod tests {
         // Where a walk goes on beneath what the kernel makes up, too.
         let ours = HOST.replace("25 24 0:25 /", "25 24 0:61 /");
         assert_eq!(found(&ours, HOST), ["/dev/shm"]);
+    }
+
+    #[test]
+    fn a_sandbox_whose_first_process_is_its_own_is_seen() {
+        let proc = tempfile::tempdir().unwrap();
+        let node = "40 22 0:26 /systemd/inaccessible/dir /home ro - tmpfs t rw\n";
+        let table = format!("{HOST}{node}");
+        for process in ["self", "1/ns"] {
+            fs::create_dir_all(proc.path().join(process)).unwrap();
+        }
+        for process in ["self", "1"] {
+            fs::write(proc.path().join(process).join("mountinfo"), &table).unwrap();
+        }
+        let namespace = proc.path().join("1/ns/pid");
+        for (pid, hidden) in [("pid:[4026532000]", &["/home"][..]), (FIRST_NAMESPACE, &[])] {
+            let _ = fs::remove_file(&namespace);
+            std::os::unix::fs::symlink(pid, &namespace).unwrap();
+            let hidden: Vec<&Path> = hidden.iter().map(Path::new).collect();
+            assert_eq!(places(proc.path(), false), hidden, "{pid}");
+        }
     }
 
     #[test]

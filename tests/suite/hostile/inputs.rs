@@ -28,6 +28,15 @@ pub(crate) const ALL: &[Input] = &[
         make: |len| fill(len, &(id(&mut fastrand::Rng::with_seed(3)) + " ")),
     },
     Input {
+        name: "IDs in rows",
+        make: |len| {
+            // With what may be the head of a row before each.
+            let mut text = vec![0];
+            text.extend(each(len, |rng, out| write!(out, "\x7f5\t\tX{}X", id(rng))));
+            text
+        },
+    },
+    Input {
         name: "pairs",
         make: |len| each(len, |rng, out| writeln!(out, "{} {}", id(rng), secret(rng))),
     },
