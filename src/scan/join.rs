@@ -8,7 +8,7 @@ mod definitions;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -88,9 +88,16 @@ pub(super) fn join(
     let holders = Holders::of(findings);
     let own = process::own_pid(&settings.root.join("proc"));
     let looked_up = AtomicU64::new(0);
+    let silent: Vec<PathBuf> = settings
+        .silences
+        .places()
+        .iter()
+        .map(|place| mounts.silent_part(place, &settings.root).to_owned())
+        .collect();
     let avoid = |directory: &Path| {
         let is_too_far = looked_up.fetch_add(1, Ordering::Relaxed) >= MAX_LOOK_UPS;
-        if is_too_far || settings.deadline.is_over() {
+        let is_silent = silent.iter().any(|place| directory.starts_with(place));
+        if is_too_far || is_silent || settings.deadline.is_over() {
             return Some(io::ErrorKind::TimedOut);
         }
         match mounts.in_the_way(directory, &settings.root)? {
@@ -112,7 +119,10 @@ pub(super) fn join(
         Definitions::default()
     } else {
         let with_keys = findings.iter().any(apart::is_half);
-        Definitions::read(root, mounts, &places, with_keys)
+        let of_process = |one: &&Finding| one.location.source == SourceKind::Process;
+        let processes = findings.iter().filter(of_process);
+        let running = processes.filter_map(|one| one.location.unit.as_deref());
+        Definitions::read(root, mounts, &places, running.collect(), with_keys)
     };
     let whole = apart::make_whole(findings, &definitions.keys, root, settings, detector);
     let mut names = Pool::default();

@@ -44,6 +44,22 @@ fn one(ran: &Ran, pair: &KeyPair) -> Value {
 }
 
 #[test]
+fn an_instance_that_only_runs_is_a_unit_too() {
+    let Some(mut group) = Cgroup::new("system.slice/runs@7.service") else {
+        return;
+    };
+    let host = Host::with_processes();
+    let pair = host.key_pair();
+    host.write("etc/runs/7.env", pair.env());
+    let unit = "[Service]\nEnvironmentFile=/etc/runs/%i.env\nExecStart=/bin/true\n";
+    host.write("etc/systemd/system/runs@.service", unit);
+    let pid = group.add(holding(&pair));
+    let finding = one(&check(&host, "json"), &pair);
+    assert_eq!(finding["used_by"], json!([{"unit": "runs@7.service"}]));
+    assert_eq!(finding["held_by"][0]["pid"], pid);
+}
+
+#[test]
 fn an_environment_file_is_told_with_its_units_and_the_processes_that_hold_its_key() {
     let Some(mut group) = Cgroup::new("system.slice/api.service") else {
         return;

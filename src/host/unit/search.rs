@@ -137,6 +137,17 @@ impl<'a> Units<'a> {
         units
     }
 
+    /// Takes in instances of templates that run, whatever started them.
+    pub fn add_running<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        let names = names.filter(|name| may_run(name));
+        let instances = names.filter(|name| {
+            template(name).is_some_and(|template| self.files.contains_key(&template))
+        });
+        let instances: Vec<String> = instances.map(ToOwned::to_owned).collect();
+        let room = MAX_UNITS.saturating_sub(self.known());
+        self.instances.extend(instances.into_iter().take(room));
+    }
+
     /// Names of all units with a file: no aliases, none that a link masks, and
     /// templates only where no instance is known.
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -2,7 +2,7 @@
 //! crontabs, profiles; and who takes settings from them.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::apart::Key;
@@ -111,6 +111,8 @@ pub(super) struct Definitions {
     accounts: Vec<Account>,
     /// Those that the system's units give their processes, where somebody asks.
     pub(super) keys: Vec<Key>,
+    /// Units of processes in which something was found.
+    running: Vec<String>,
     with_keys: bool,
     pub(super) omitted: Omitted,
 }
@@ -120,9 +122,11 @@ impl Definitions {
         root: Root<'_>,
         mounts: &Mounts,
         places: &HashSet<&str>,
+        running: BTreeSet<&str>,
         with_keys: bool,
     ) -> Self {
         let mut definitions = Self {
+            running: running.into_iter().map(ToOwned::to_owned).collect(),
             with_keys,
             ..Self::default()
         };
@@ -244,7 +248,10 @@ impl Definitions {
     }
 
     fn add_units(&mut self, root: Root<'_>, manager: Manager<'_>, places: &HashSet<&str>) {
-        let units = Units::read(root, manager, &mut self.omitted);
+        let mut units = Units::read(root, manager, &mut self.omitted);
+        if manager == Manager::System {
+            units.add_running(self.running.iter().map(String::as_str));
+        }
         for name in units.names() {
             let Some(unit) = units.unit(name, &mut self.omitted) else {
                 continue;
