@@ -120,10 +120,17 @@ impl Processes {
         is_given_up
     }
 
-    /// What was visited up to now.
+    /// What was visited, once no thread goes on. What is left then was behind
+    /// more that does not answer than anybody waits for.
     pub fn coverage(&self) -> Coverage {
         let empty = Coverage::new(SourceKind::Process);
-        std::mem::replace(&mut lock(&self.coverage), empty)
+        let mut coverage = std::mem::replace(&mut *lock(&self.coverage), empty);
+        let next = self.next.load(Ordering::Relaxed);
+        if let Some(left @ [first, ..]) = self.listed.get(next..) {
+            let shown = format!("process {}", first.pid());
+            coverage.skip_many(SkipReason::Hung, left.len() as u64, shown);
+        }
+        coverage
     }
 }
 

@@ -31,8 +31,11 @@ const MAX_PARENTS: usize = 2 * MAX_COMMITS;
 /// Trees of one repository that are looked into.
 const MAX_TREES: usize = 1_000_000;
 
-/// Entries of an index that are looked for in the working tree.
-const MAX_STAGED: usize = 100_000;
+/// Bytes of the paths of one index that are looked for in the working tree.
+const MAX_STAGED: usize = 1024 * 1024;
+
+/// Entries of an index between two questions whether the run is over.
+const ASKED_EVERY: u64 = 4096;
 
 /// Folders within folders.
 const MAX_DEPTH: usize = 256;
@@ -205,11 +208,15 @@ impl<'a> History<'a> {
         let Some(hash) = self.places.keys().next().map(ObjectId::kind) else {
             return found;
         };
+        let (mut left, mut seen) = (MAX_STAGED, 0_u64);
         let mut take = |id: &oid, path: &[u8]| {
+            seen += 1;
             let is_wanted = self.filter[first_bits(id)] && self.places.contains_key(id);
-            if is_wanted && !path.is_empty() && found.len() < MAX_STAGED {
+            if is_wanted && !path.is_empty() && path.len() <= left {
+                left -= path.len();
                 found.push((id.to_owned(), path.to_owned()));
             }
+            !seen.is_multiple_of(ASKED_EVERY) || !(self.is_over)()
         };
         if let Ok(Some((file, state))) = open_regular(index) {
             let file = Sparing::new(&file, state.size);

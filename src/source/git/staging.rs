@@ -15,12 +15,12 @@ const STAT: usize = 40;
 /// The flag that says that two bytes more of them follow.
 const IS_EXTENDED: u16 = 0x4000;
 
-/// Calls `take` with each entry, up to what makes no sense. One whose path
-/// stands in the shared part of a split index has none.
+/// Calls `take` with each entry for as long as it says so, up to what makes no
+/// sense. One whose path stands in the shared part of a split index has none.
 pub(super) fn entries(
     mut index: impl BufRead,
     hash: Kind,
-    take: &mut dyn FnMut(&oid, &[u8]),
+    take: &mut dyn FnMut(&oid, &[u8]) -> bool,
 ) -> io::Result<()> {
     let mut head = [0; 12];
     index.read_exact(&mut head)?;
@@ -52,7 +52,9 @@ pub(super) fn entries(
             let read = fixed.len() + 2 + 2 * usize::from(is_extended) + path.len() + 1;
             index.read_exact(&mut [0; 8][..read.next_multiple_of(8) - read])?;
         }
-        take(oid::from_bytes_unchecked(&fixed[STAT..]), &path);
+        if !take(oid::from_bytes_unchecked(&fixed[STAT..]), &path) {
+            break;
+        }
     }
     Ok(())
 }

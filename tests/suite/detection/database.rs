@@ -9,7 +9,9 @@ use crate::support::host::Host;
 use crate::support::rolecall::Rolecall;
 
 /// Rows of text, each with an ID and its secret, or the ID alone.
-const ROWS: [&[&str]; 10] = [
+const ROWS: [&[&str]; 12] = [
+    &["KEY", "ID", "SECRET", "2026-01-01"],
+    &["KEY", "us-east-1", "ID", "Alice", "SECRET"],
     &["ID", "SECRET"],
     &["ID", "SECRET", "2026-01-01"],
     &["ID", "SECRET", "us-east-1"],
@@ -31,13 +33,22 @@ fn a_key_in_a_row_of_sqlite_is_found_whatever_columns_are_beside_it() {
     for (number, columns) in ROWS.iter().enumerate() {
         let key = host.key_pair();
         let (id, secret) = (key.id.as_str(), key.secret.as_str());
-        let values = columns.iter().map(|column| match *column {
-            "ID" => id,
-            "SECRET" => secret,
-            other => other,
-        });
-        let values: Vec<String> = values.map(|value| format!("'{value}'")).collect();
-        let names: Vec<String> = (0..columns.len()).map(|at| format!("c{at} text")).collect();
+        let value = |column: &&str| match *column {
+            // The number of the row, in place of which the record has NULL.
+            "KEY" => "null".to_owned(),
+            "ID" => format!("'{id}'"),
+            "SECRET" => format!("'{secret}'"),
+            other => format!("'{other}'"),
+        };
+        let kind = |column: &str| match column {
+            "KEY" => "integer primary key",
+            _ => "text",
+        };
+        let values: Vec<String> = columns.iter().map(value).collect();
+        let numbered = columns.iter().enumerate();
+        let names: Vec<String> = numbered
+            .map(|(at, column)| format!("c{at} {}", kind(column)))
+            .collect();
         let (names, values) = (names.join(","), values.join(","));
         let sql =
             format!("create table t{number} ({names}); insert into t{number} values ({values})");
