@@ -49,15 +49,22 @@ pub fn bytes(raw: &[u8]) -> String {
 }
 
 /// What follows the scheme of a URL, from its host on: without a user and a
-/// password, which may have slashes in it where nobody encoded them.
+/// password, in which anything may stand where nobody encoded them. Of what may
+/// be one without a host nothing is left.
 pub fn from_host(rest: &str) -> &str {
     let authority = rest.split('/').next().unwrap_or_default();
-    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let port = authority.rsplit_once(':').map(|(_, port)| port);
-    let has_user = authority.contains('@') || port.is_some_and(|port| !is_port(port));
-    match rest.rsplit_once('@') {
-        Some((_, rest)) if has_user => rest,
-        _ => rest,
+    if !authority.contains([':', '@']) {
+        return rest;
+    }
+    if let Some((_, from_host)) = rest.rsplit_once('@') {
+        return from_host;
+    }
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if is_port || authority.ends_with(']') {
+        rest
+    } else {
+        ""
     }
 }
 
@@ -104,11 +111,16 @@ mod tests {
     fn a_url_is_told_from_its_host_on() {
         for (rest, told) in [
             ("host/a@b", "host/a@b"),
-            ("host:80/a@b", "host:80/a@b"),
+            ("host:80/a", "host:80/a"),
+            ("user:/pass@host/a", "host/a"),
+            ("user:12/pass@host/a", "host/a"),
+            ("user:pa#ss@host/a", "host/a"),
+            ("user:/pass", ""),
             ("user@host/a", "host/a"),
             ("user:pa/ss@host/a", "host/a"),
             ("user:pa@ss@host:80", "host:80"),
             ("[::1]:80/a", "[::1]:80/a"),
+            ("[::1]/a", "[::1]/a"),
         ] {
             assert_eq!(from_host(rest), told);
         }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::{presence, standing};
 use crate::config::{Config, Loaded};
 use crate::deadline::Deadline;
-use crate::finding::{Finding, Instance};
+use crate::finding::{Finding, Instance, SkipReason};
 use crate::host::from_here;
 use crate::scan::{self, AllowList, Progress, Recollection, Scan, Silences, Tails, UserData};
 use crate::settings;
@@ -166,7 +166,11 @@ fn gone(
         let answers = || !silent.iter().any(|silent| here.starts_with(silent));
         standing::lies_in(place, within)
             && answers()
-            && ways.any(|named| mounts.come_to(&here, named))
+            && ways.any(|named| {
+                // Some overlays are walked; to ask them does no harm.
+                let reason = mounts.in_the_way(&here, named);
+                reason.is_none_or(|reason| reason == SkipReason::OverlayFilesystem)
+            })
     };
     let places = memory.not_looked_through().filter(is_asked).cloned();
     presence::gone(root, places.collect())

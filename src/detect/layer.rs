@@ -25,7 +25,7 @@ pub(super) struct Marks {
     spelled: usize,
     token: usize,
     barren: name::Barren,
-    rows: row::Patience,
+    rows: row::Window,
 }
 
 impl Marks {
@@ -44,7 +44,7 @@ impl Marks {
             *mark = mark.saturating_sub(bytes);
         }
         self.barren = name::Barren::default();
-        self.rows = row::Patience::default();
+        self.rows = row::Window::default();
     }
 }
 

@@ -8,25 +8,39 @@ use crate::finding::AccessKeyId;
 /// Bytes before an ID in which the head of its row is looked for.
 const REACH: usize = 1024;
 
+/// Bytes behind an ID in text that are taken for text, too: as near as the head
+/// of a row is, they were looked at for it.
+const SAME_TEXT: usize = 8 * 1024;
+
 /// IDs among other data that turn out to be in no row, after which no more are
 /// looked at in one window: a file may be nothing but such.
 const MAX_FAILURES: u32 = 4096;
 
-/// How many of them there were.
+/// What was learned of one window.
 #[derive(Debug, Default)]
-pub(super) struct Patience(u32);
+pub(super) struct Window {
+    failures: u32,
+    /// Up to here there was nothing but text around IDs: of a list of them no
+    /// byte is looked at for each.
+    text: usize,
+}
 
 /// Where the secrets begin that stand in the row of the ID at `at`; `None` if
 /// that is in no row.
-pub(super) fn secrets(bytes: &[u8], at: usize, patience: &mut Patience) -> Option<Vec<usize>> {
+pub(super) fn secrets(bytes: &[u8], at: usize, window: &mut Window) -> Option<Vec<usize>> {
     let end = at + AccessKeyId::LEN;
     AccessKeyId::parse(bytes.get(at..end)?)?;
-    if patience.0 >= MAX_FAILURES || !secret::is_binary(bytes, at) {
+    if window.failures >= MAX_FAILURES || end <= window.text {
+        return None;
+    }
+    if !secret::is_binary(bytes, at) {
+        // What comes next is still near the text that was looked at.
+        window.text = at + SAME_TEXT;
         return None;
     }
     let columns = sqlite_columns(bytes, at).or_else(|| Some(vec![next_column(bytes, at)?]));
     let Some(mut columns) = columns else {
-        patience.0 += 1;
+        window.failures += 1;
         return None;
     };
     columns.retain(|at| secret::is_at(bytes, *at));
@@ -175,7 +189,7 @@ mod tests {
             let pick = |_| char::from(alphabet[random.usize(..alphabet.len())]);
             (0..count).map(pick).collect()
         };
-        let found = |bytes: &[u8], at| secrets(bytes, at, &mut Patience::default());
+        let found = |bytes: &[u8], at| secrets(bytes, at, &mut Window::default());
         let alphabet: Vec<u8> = (b'a'..=b'z')
             .chain(b'A'..=b'Z')
             .chain(b'0'..=b'9')

@@ -36,6 +36,8 @@ pub struct Container {
     pub directories: Vec<PathBuf>,
     /// Layers of its image, which other containers may share.
     pub layers: Vec<PathBuf>,
+    /// Of the account whose it is, if not the system's.
+    home: Option<PathBuf>,
 }
 
 impl Container {
@@ -109,15 +111,21 @@ impl Listing<'_, '_> {
             .ok()
     }
 
-    /// The container of an ID; `None` where there are too many.
+    /// The container of an ID; `None` where there are too many, and where it is
+    /// somebody else's.
     fn container(&mut self, id: &str, place: &Path) -> Option<&mut Container> {
         if self.containers.len() >= MAX_CONTAINERS && !self.containers.contains_key(id) {
             self.omitted.add(place, "too many containers");
             return None;
         }
-        let container = self.containers.entry(id.to_owned()).or_default();
-        container.id = shown(id);
-        Some(container)
+        let home = &self.home;
+        let container = self.containers.entry(id.to_owned());
+        let container = container.or_insert_with(|| Container {
+            id: shown(id),
+            home: home.clone(),
+            ..Container::default()
+        });
+        (container.home == *home).then_some(container)
     }
 
     fn resolved(&self, path: impl AsRef<Path>) -> Option<PathBuf> {

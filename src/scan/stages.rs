@@ -39,12 +39,13 @@ pub fn run(mut settings: Settings, progress: &Arc<Progress>) -> Scan {
     priority::yield_disk();
     let mut walked = Walked::new(settings.archives);
     let mounts = Mounts::read(Path::new("/proc"), settings.network_filesystems);
-    let mounts = mounts.unwrap_or_else(|error| {
+    let mut mounts = mounts.unwrap_or_else(|error| {
         // Without the table a walk could enter anything.
         walked.files.skip(SkipReason::IoError, error.to_string());
         settings.roots.clear();
         Mounts::default()
     });
+    take_in_overlays(&mut mounts, &settings, &mut walked);
     let shared = Arc::new(Shared {
         detector: Detector::new(settings.max_depth),
         progress: Arc::clone(progress),
@@ -74,6 +75,27 @@ pub fn run(mut settings: Settings, progress: &Arc<Progress>) -> Scan {
     conclude(&shared)
 }
 
+/// Has the overlays walked whose files are seen nowhere else.
+fn take_in_overlays(mounts: &mut Mounts, settings: &Settings, walked: &mut Walked) {
+    if mounts.overlays().is_empty() {
+        return;
+    }
+    let lonely = Arc::new(OnceLock::new());
+    let (found, asked, root) = (Arc::clone(&lonely), mounts.clone(), settings.root.clone());
+    let look = move |_: &Member| {
+        let _ = found.set(asked.lonely_overlays(&root));
+    };
+    crew::run(Crew::One, settings, look, &mut |stuck| {
+        let is_given_up = stuck.give_up();
+        if is_given_up {
+            let place = "the directories of overlays";
+            walked.files.skip(SkipReason::Hung, place);
+        }
+        is_given_up
+    });
+    mounts.walk_overlays(lonely.get().map_or(&[], Vec::as_slice));
+}
+
 /// Walks through the files on as many threads as are configured.
 fn walk(shared: &Arc<Shared>) {
     let tell = |place: String| lock(&shared.walked).files.skip(SkipReason::Hung, place);
@@ -100,7 +122,8 @@ fn walk(shared: &Arc<Shared>) {
         }
         is_given_up
     });
-    shared.queue.keep_outermost();
+    let comes = |path: &Path, start: &Path| shared.mounts.come_to(path, start);
+    shared.queue.keep_outermost(comes);
     // In another root we see what whoever mounted it wants us to.
     if settings.root == Path::new("/") {
         let own = Arc::clone(shared);
@@ -329,6 +352,7 @@ impl Shared {
         let memory = settings.memory.as_deref();
         work(&Files {
             root: &settings.root,
+            roots: &settings.roots,
             exclude: Some(&exclude),
             mounts: &self.mounts,
             threads: settings.threads,

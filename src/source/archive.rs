@@ -61,7 +61,8 @@ pub const HEAD: usize = kind::HEAD;
 pub const TAIL: usize = 1024;
 
 /// Whether a file that begins with `head` is for [`read`]. All of the file,
-/// or at least its first [`HEAD`] bytes, have to be there.
+/// or at least its first [`HEAD`] bytes, have to be there; of a script, in whose
+/// first [`limits::BUFFER`] bytes an archive may begin, as many.
 pub fn at_start(head: &[u8]) -> bool {
     kind::recognise(&head[..head.len().min(HEAD)]).is_some() || script::has_archive(head)
 }
@@ -170,7 +171,8 @@ pub fn read_stream(
 
 fn read_from(walk: &Walk<'_>, origin: &dyn Origin, section: Section<'_>) -> io::Result<Outcome> {
     let place = Place::of_file(origin);
-    let result = if at_start(&section.bytes_at(0, kind::HEAD)?) {
+    // As much as whoever asked before had in sight.
+    let result = if at_start(&section.bytes_at(0, limits::BUFFER)?) {
         walk.open(&place, &mut Input::section(section), Level::default())
     } else {
         walk.prefixed_zip(&place, section)

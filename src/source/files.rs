@@ -12,7 +12,7 @@ mod walk;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
 use jiff::Timestamp;
@@ -36,6 +36,8 @@ pub use walk::Queue;
 pub struct Files<'a> {
     /// The host's `/` as seen from here; stripped from reported paths.
     pub root: &'a Path,
+    /// Where walks begin, on the host.
+    pub roots: &'a [PathBuf],
     /// Whether a path on the host is left out.
     pub exclude: Option<&'a (dyn Fn(&Path) -> bool + Sync)>,
     pub mounts: &'a Mounts,
@@ -268,7 +270,9 @@ impl Worker<'_> {
             }
         }
         for path in mounts.behind(path) {
-            if !self.files.is_excluded(path) {
+            let on_host = self.files.on_host(path);
+            let is_root = self.files.roots.iter().any(|root| *root == on_host);
+            if !is_root && !self.files.is_excluded(path) {
                 self.skip(SkipReason::BehindNetwork, path);
             }
         }

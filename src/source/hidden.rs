@@ -92,6 +92,8 @@ fn hidden(ours: &[u8], theirs: &[u8], network_filesystems: bool) -> Vec<PathBuf>
     let table = |text: &[u8]| mounts::table(text).unwrap_or_default();
     let (ours, theirs) = (table(ours), table(theirs));
     let root = |table: &BTreeMap<PathBuf, Seen>| table.get(Path::new("/")).cloned();
+    // Who is in a container may have memory of its own anywhere.
+    let is_container = root(&ours).is_some_and(|root| root.is_overlay());
     // Another root is a container or a chroot, and another host to us.
     let comparable = root(&ours).is_some_and(|root_of_ours| {
         root(&theirs).is_some_and(|root| root.is_same_place(&root_of_ours))
@@ -105,7 +107,7 @@ fn hidden(ours: &[u8], theirs: &[u8], network_filesystems: bool) -> Vec<PathBuf>
         }
         if !comparable {
             let is_home = HOMES.iter().any(|home| *place == Path::new(home));
-            return seen.is_of_sandbox() || (is_home && seen.is_tmpfs());
+            return seen.is_of_sandbox() || (is_home && seen.is_tmpfs() && !is_container);
         }
         // Another disk or server is there for its own sake.
         let lays_over = seen.is_tmpfs() || theirs.values().any(|known| known.is_of_same(&seen));
@@ -159,6 +161,8 @@ mod tests {
         // With the host's processes in view, or not.
         assert_eq!(found(container, HOST), [""; 0]);
         assert_eq!(found(container, ""), [""; 0]);
+        let memory = format!("{container}33 30 0:33 / /root rw - tmpfs tmpfs rw\n");
+        assert_eq!(found(&memory, ""), [""; 0]);
         assert_eq!(found(HOST, ""), [""; 0]);
         assert_eq!(found("", ""), [""; 0]);
     }

@@ -12,6 +12,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::finding::SkipReason;
+use crate::host::from_here;
 use table::{parse, unescape};
 
 pub use table::{Seen, table};
@@ -75,13 +76,12 @@ const LOCAL_FUSE: &[&str] = &["fuse.ntfs-3g", "fuse.ntfs", "fuse.exfat", "fusebl
 const NO_GROUP: u32 = u32::MAX;
 
 /// The mount points that a walk does not enter.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
     /// The directories that these are in.
     around_skipped: HashSet<PathBuf>,
-    /// Those behind which a server or a program stands.
-    hanging: HashSet<PathBuf>,
+    may_hang: bool,
     /// What is on top at each mount point: the mount's number, its device and
     /// the directory of the device that is seen.
     tops: BTreeMap<PathBuf, (i32, String, String)>,
@@ -115,28 +115,19 @@ impl Mounts {
             cause,
         };
         let text = std::fs::read(&path).map_err(|cause| error(cause.to_string()))?;
-        let mounts = Self::parse(&text, network_filesystems);
-        let mut mounts = mounts.map_err(|cause| error(cause.to_string()))?;
-        let overlays = mounts.overlays.iter();
-        let lonely: Vec<_> = overlays.filter(|one| mounts.is_lonely(one)).collect();
-        for overlay in lonely {
-            mounts.skipped.remove(&overlay.mount_point);
-        }
-        Ok(mounts)
+        Self::parse(&text, network_filesystems).map_err(|cause| error(cause.to_string()))
     }
 
     /// Of the text of such a table.
     pub(super) fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
-        let mut hanging = HashSet::new();
+        let mut may_hang = false;
         let mut tops = BTreeMap::new();
         let mut hidden_from_others = HashMap::new();
         let mut overlays = Vec::new();
         for mount in parse(text)? {
             let place = unescape(&mount.mount_point);
-            if is_network(&mount.fs_type) || LOCAL_FUSE.contains(&&*mount.fs_type) {
-                hanging.insert(place.clone());
-            }
+            may_hang |= is_network(&mount.fs_type) || LOCAL_FUSE.contains(&&*mount.fs_type);
             if mount.fs_type == "proc"
                 && let Some(group) = sees_all(&mount.super_options)
             {
@@ -155,7 +146,7 @@ impl Mounts {
         Ok(Self {
             around_skipped: around.map(Path::to_owned).collect(),
             skipped,
-            hanging,
+            may_hang,
             tops,
             hidden_from_others,
             overlays,
@@ -164,24 +155,39 @@ impl Mounts {
 
     /// Whether a server or a program stands behind any of the file systems,
     /// skipped or not.
-    pub fn may_hang(&self) -> bool {
-        !self.hanging.is_empty()
+    pub const fn may_hang(&self) -> bool {
+        self.may_hang
     }
 
-    /// Whether files of an overlay are seen in it alone: it covers a directory
-    /// that they lie in, or one is no longer to be found.
-    fn is_lonely(&self, overlay: &Overlay) -> bool {
-        let may_answer = |path: &Path| path.ancestors().all(|part| !self.hanging.contains(part));
-        let is_gone = |path: &Path| {
+    /// The overlays whose files are seen in them alone: one that covers a
+    /// directory that they lie in, or of which one is not to be found below
+    /// `root`. This looks at the directories, which may never answer.
+    pub fn lonely_overlays(&self, root: &Path) -> Vec<PathBuf> {
+        let is_there = |path: &Path| {
             let there = path.symlink_metadata();
-            there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         };
-        let directories = overlay.lower.iter().chain(&overlay.upper);
-        // Runtimes name them from a directory that the table does not tell.
-        let mut directories = directories.filter(|path| path.is_absolute());
-        directories.any(|path| {
-            path.starts_with(&overlay.mount_point) || (may_answer(path) && is_gone(path))
-        })
+        let is_lonely = |overlay: &&Overlay| {
+            let directories = overlay.lower.iter().chain(&overlay.upper);
+            // Runtimes name them from a directory that the table does not tell.
+            let mut directories = directories.filter(|path| path.is_absolute());
+            directories.any(|path| {
+                // The table of a host that is mounted here has its own paths.
+                let here = from_here(root, path);
+                here.starts_with(&overlay.mount_point) || !(is_there(&here) || is_there(path))
+            })
+        };
+        let lonely = self.overlays.iter().filter(is_lonely);
+        lonely.map(|overlay| overlay.mount_point.clone()).collect()
+    }
+
+    /// Takes in the overlays mounted at these places.
+    pub fn walk_overlays(&mut self, places: &[PathBuf]) {
+        for place in places {
+            if self.skip(place) == Some(SkipReason::OverlayFilesystem) {
+                self.skipped.remove(place);
+            }
+        }
     }
 
     /// The mount point that `path` is below, or is.
@@ -230,30 +236,29 @@ impl Mounts {
     /// is a disk in memory; or it is an overlay.
     pub fn beneath<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
         let leads_on = self.leads_on(place);
-        self.next_below(place).filter(move |_| leads_on)
+        let below = self.below(place).filter(move |_| leads_on);
+        below.filter(move |mount| {
+            let between = mount.ancestors().skip(1).take_while(|part| *part != place);
+            between
+                .filter(|part| self.tops.contains_key(*part))
+                .all(|part| self.leads_on(part))
+        })
     }
 
     /// The mount points below `place`, one that is skipped, to which nobody
     /// goes: the way leads through what may not answer.
     pub fn behind<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
         let leads_on = self.leads_on(place);
-        self.next_below(place).filter(move |_| !leads_on)
+        self.below(place).filter(move |_| !leads_on)
     }
 
-    /// The mount points below `place` that are not skipped themselves, with
-    /// nothing but what leads on in between.
-    fn next_below<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
+    /// The mount points below `place` that are not skipped themselves.
+    fn below<'a>(&'a self, place: &'a Path) -> impl Iterator<Item = &'a Path> {
         let from = (Bound::Excluded(place), Bound::Unbounded);
         let mounts = self.tops.range::<Path, _>(from);
         let mounts = mounts.map(|(mount, _)| mount.as_path());
         let mounts = mounts.take_while(move |mount| mount.starts_with(place));
-        mounts.filter(move |mount| {
-            let between = mount.ancestors().skip(1).take_while(|part| *part != place);
-            self.skip(mount).is_none()
-                && between
-                    .filter(|part| self.tops.contains_key(*part))
-                    .all(|part| self.leads_on(part))
-        })
+        mounts.filter(move |mount| self.skip(mount).is_none())
     }
 
     /// Whether a walk that begins at `start` comes to `path`.
@@ -428,6 +433,8 @@ mod tests {
 28 24 0:27 / /dev/mqueue rw - mqueue mqueue rw
 29 27 0:28 / /mnt rw - nfs4 host:/x rw
 30 29 0:29 / /mnt/local rw - tmpfs tmpfs rw
+31 29 0:31 / /mnt/far rw - nfs4 host:/y rw
+32 31 0:32 / /mnt/far/local rw - tmpfs tmpfs rw
 ";
         let mounts = Mounts::parse(table, false).unwrap();
         let beneath = |place: &str| -> Vec<PathBuf> {
@@ -437,7 +444,7 @@ mod tests {
         assert_eq!(beneath("/dev"), [Path::new("/dev/shm")]);
         assert!(beneath("/mnt").is_empty());
         let behind: Vec<_> = mounts.behind(Path::new("/mnt")).collect();
-        assert_eq!(behind, [Path::new("/mnt/local")]);
+        assert_eq!(behind, ["/mnt/far/local", "/mnt/local"].map(Path::new));
         let come_to = |path: &str| mounts.come_to(Path::new(path), Path::new("/"));
         for path in ["/dev/shm/a", "/dev/shm/inner/a", "/srv/a"] {
             assert!(come_to(path), "{path}");

@@ -325,6 +325,12 @@ fn archives_of_the_real_tools_are_read() {
                 two,
             ),
             (
+                "installer.run",
+                "printf '#!/bin/sh\\n'; seq -f '# a licence that is shown, line %g' 700; \
+                 printf 'exit\\n'; tar cz a etc/b",
+                two,
+            ),
+            (
                 "installer.tar",
                 "(printf '#!/bin/sh\\nexit\\n'; xz -c a) >i; tar c i; rm i",
                 &["!i:2"],

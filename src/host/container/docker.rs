@@ -121,7 +121,7 @@ impl Listing<'_, '_> {
             let configuration = self.resolved(&path);
             let directory = self.resolved(&directory);
             let Some(container) = self.container(&id, &path) else {
-                return;
+                continue;
             };
             container.name = told(config.name.trim_start_matches('/'));
             container.image = told(&config.config.image);

@@ -127,7 +127,7 @@ impl Listing<'_, '_> {
             let layers = layer.as_deref().map(|layer| self.layers(layer));
             let name = stored.names.unwrap_or_default().into_iter().next();
             let Some(container) = self.container(&stored.id, path) else {
-                return;
+                continue;
             };
             container.name = name.and_then(|name| told(&name));
             container.layers.extend(layers.into_iter().flatten());

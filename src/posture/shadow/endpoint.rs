@@ -167,9 +167,8 @@ fn told_value(name: &str, value: &str) -> Option<String> {
     let value = value.trim();
     let shown = if ENDPOINTS.contains(&name) {
         let (scheme, rest) = value.split_once("://").unwrap_or(("", value));
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        let host = sanitize::from_host(rest).split('/').next();
-        let host = host.unwrap_or_default();
+        let from_host = sanitize::from_host(rest);
+        let host = from_host.split(['/', '?', '#']).next().unwrap_or_default();
         let port_80 = host.strip_suffix(":80").unwrap_or(host);
         if value.is_empty() || DEFAULTS.contains(&format!("{scheme}://{port_80}").as_str()) {
             return None;

@@ -276,7 +276,8 @@ impl Definitions {
             }
             // What an account's own units say of files that are not its own
             // is no reason to tell another key of them.
-            if self.with_keys && matches!(manager, Manager::System) {
+            let is_of_system = manager == Manager::System && !units.only_runs(name);
+            if self.with_keys && is_of_system {
                 self.keys.extend(Key::of(&unit, root));
             }
         }

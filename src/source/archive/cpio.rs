@@ -27,7 +27,12 @@ struct Member {
 }
 
 pub(super) fn is_cpio(head: &[u8]) -> bool {
-    header(head).is_some()
+    let member = header(head);
+    // The old magic is short: the end of the name has to be in sight as well.
+    member.is_some_and(|member| {
+        let end = usize::try_from(member.header + member.name).unwrap_or(usize::MAX);
+        member.header != OLD_HEADER as u64 || head.len() >= end
+    })
 }
 
 pub(super) fn walk(
@@ -109,8 +114,6 @@ fn old_header(head: &[u8]) -> Option<Member> {
     };
     let field = |number: usize| u64::from(read([header[2 * number], header[2 * number + 1]]));
     let (mode, name) = (field(3), field(10));
-    // The magic is short: the kind of the file and the end of its name have to
-    // be right as well.
     let is_kind = matches!(
         mode >> 12,
         0o1 | 0o2 | 0o4 | 0o6 | 0o10 | 0o11 | 0o12 | 0o14

@@ -122,11 +122,21 @@ impl Queue {
         }
     }
 
-    /// Drops what is beneath another entry: it would be read twice.
-    pub fn keep_outermost(&self) {
+    /// Drops what is beneath another entry and to which a walk from there
+    /// `comes`: it would be read twice.
+    pub fn keep_outermost(&self, comes: impl Fn(&Path, &Path) -> bool) {
         let waiting = &mut lock(&self.state).waiting;
         waiting.sort_by_cached_key(Entry::path);
-        waiting.dedup_by(|entry, outer| entry.path().starts_with(outer.path()));
+        let mut kept: Vec<PathBuf> = Vec::new();
+        waiting.retain(|entry| {
+            let path = entry.path();
+            let mut outer = kept.iter().filter(|outer| path.starts_with(outer));
+            let is_outermost = !outer.any(|outer| path == *outer || comes(&path, outer));
+            if is_outermost {
+                kept.push(path);
+            }
+            is_outermost
+        });
     }
 
     /// A thread is done with its entry, unless it was given up meanwhile.

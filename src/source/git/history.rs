@@ -146,10 +146,13 @@ impl<'a> History<'a> {
             let left = history.unreachable(&reached);
             history.look_into(left, None, state);
         }
-        if history.complete {
-            for place in history.places.values_mut() {
-                place.state = place.state.or(Some(GitState::Unreachable));
-            }
+        for place in history.places.values_mut() {
+            place.state = match place.state {
+                None if history.complete => Some(GitState::Unreachable),
+                // A commit may have it that was not come to.
+                Some(GitState::InIndexOnly) if !history.complete => None,
+                state => state,
+            };
         }
         history.places
     }
@@ -161,27 +164,28 @@ impl<'a> History<'a> {
             let commit = head.commit.and_then(|id| self.odb.peel(id));
             if let Some(commit) = commit.and_then(|id| self.commit(id)) {
                 for (id, path) in self.trees_alone(&[commit.tree]) {
-                    self.is_checked_out(number, worktree, id, path);
+                    let state = GitState::InHistoryOnly;
+                    self.is_checked_out(number, worktree, id, path, state);
                 }
             }
             for index in &head.indexes {
                 for (id, path) in self.staged(index) {
-                    self.is_checked_out(number, worktree, id, path);
-                    if let Some(place) = self.places.get_mut(&id) {
-                        place.state = place.state.or(Some(GitState::InIndexOnly));
-                    }
+                    let state = GitState::InIndexOnly;
+                    self.is_checked_out(number, worktree, id, path, state);
                 }
             }
         }
     }
 
-    /// A wanted object that HEAD or the index has at `path`.
+    /// A wanted object that HEAD or the index has at `path`; where the working
+    /// tree has something else there, it is in `state`.
     fn is_checked_out(
         &mut self,
         number: usize,
         worktree: Option<&Path>,
         id: ObjectId,
         path: Vec<u8>,
+        state: GitState,
     ) {
         let Some(place) = self.places.get_mut(&id) else {
             return;
@@ -197,9 +201,10 @@ impl<'a> History<'a> {
             place.path = Some(path);
             place.repository = Some(number);
         }
-        if is_there {
-            place.state = Some(GitState::InWorkingTree);
-        }
+        place.state = match place.state {
+            _ if is_there => Some(GitState::InWorkingTree),
+            known => known.or(Some(state)),
+        };
     }
 
     /// The wanted objects in an index, each with all of its paths.

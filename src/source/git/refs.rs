@@ -62,8 +62,6 @@ impl GitDir {
     pub(super) fn read(path: &Path, files: &Files<'_>) -> Self {
         let worktree = worktree(path);
         let shown = show(&files.on_host(worktree.unwrap_or(path)));
-        // What must not be touched is left as if nothing were checked out.
-        let is_walked = |path: &PathBuf| files.mounts.come_to(path, files.root);
         let mut refs = Refs {
             directory: path,
             packed: Vec::new(),
@@ -72,16 +70,19 @@ impl GitDir {
         refs.read_packed();
         refs.collect(&path.join("refs"), 0);
         refs.stashes();
-        let configured = configured_worktree(path, files);
-        let worktree = configured.or_else(|| worktree.map(Path::to_owned));
-        let is_gone = worktree.is_none() && is_of_submodule(path);
+        let worktree = match configured_worktree(path) {
+            Some(named) => Worktree::at(&named, path, files),
+            None => match worktree {
+                Some(worktree) => Worktree::At(worktree.to_owned()),
+                None if is_of_submodule(path) => Worktree::Barred,
+                None => Worktree::Unknown,
+            },
+        };
         let mut heads = Vec::new();
-        let head = refs.checked_out(path, worktree);
-        heads.extend(head.filter(|head| !is_gone && head.worktree.as_ref().is_none_or(is_walked)));
+        heads.extend(refs.checked_out(path, worktree));
         for linked in folders(&path.join("worktrees")) {
             refs.collect(&linked.join("refs"), 0);
-            let head = refs.checked_out(&linked, worktree_of(&linked, files));
-            heads.extend(head.filter(|head| head.worktree.as_ref().is_none_or(is_walked)));
+            heads.extend(refs.checked_out(&linked, worktree_of(&linked, files)));
         }
         refs.tips.sort_unstable();
         refs.tips.dedup();
@@ -145,9 +146,14 @@ impl Refs<'_> {
 
     /// What the HEAD in `folder` names, if it is checked out: a bare repository
     /// has no index.
-    fn checked_out(&mut self, folder: &Path, worktree: Option<PathBuf>) -> Option<Head> {
+    fn checked_out(&mut self, folder: &Path, worktree: Worktree) -> Option<Head> {
         let commit = self.head(folder);
         self.tips.extend(commit);
+        let worktree = match worktree {
+            Worktree::At(path) => Some(path),
+            Worktree::Unknown => None,
+            Worktree::Barred => return None,
+        };
         let index = folder.join("index");
         index.exists().then(|| {
             let shared = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -191,15 +197,55 @@ impl Refs<'_> {
     }
 }
 
+/// Where a working tree is.
+enum Worktree {
+    At(PathBuf),
+    Unknown,
+    /// There is none, or it must not be touched: as if nothing were checked out.
+    Barred,
+}
+
+impl Worktree {
+    /// That at a path which the git directory `from` names. Whoever owns that
+    /// can name any path: it has to be one that a walk comes to.
+    fn at(named: &Path, from: &Path, files: &Files<'_>) -> Self {
+        let path = match named.strip_prefix("/") {
+            Ok(inside) => files.root.join(inside),
+            Err(_) => from.join(named),
+        };
+        let path = cleaned(&path);
+        // The walk came to the git directory, whatever it lies on.
+        let own = files.mounts.mount_of(from).unwrap_or(files.root);
+        let is_walked = |path: &Path| {
+            let start = if path.starts_with(own) {
+                own
+            } else {
+                files.root
+            };
+            path.starts_with(files.root) && files.mounts.come_to(path, start)
+        };
+        if !is_walked(&path) {
+            return Self::Barred;
+        }
+        match path.canonicalize() {
+            Ok(target) if is_walked(&target) => Self::At(target),
+            Ok(_) => Self::Barred,
+            // It is gone, or nobody may see it.
+            Err(_) => Self::At(path),
+        }
+    }
+}
+
 /// The working tree of a linked git directory: where its `.git` file is.
-fn worktree_of(linked: &Path, files: &Files<'_>) -> Option<PathBuf> {
-    let text = read(&linked.join("gitdir")).ok()?;
+fn worktree_of(linked: &Path, files: &Files<'_>) -> Worktree {
+    let Ok(text) = read(&linked.join("gitdir")) else {
+        return Worktree::Unknown;
+    };
     let dot_git = Path::new(std::ffi::OsStr::from_bytes(text.trim_ascii()));
-    let worktree = dot_git.parent()?;
-    Some(match worktree.strip_prefix("/") {
-        Ok(inside) => files.root.join(inside),
-        Err(_) => linked.join(worktree),
-    })
+    match dot_git.parent() {
+        Some(worktree) => Worktree::at(worktree, linked, files),
+        None => Worktree::Unknown,
+    }
 }
 
 /// Whether a git directory is one of a submodule, which knows its working tree
@@ -210,7 +256,7 @@ fn is_of_submodule(path: &Path) -> bool {
 }
 
 /// The working tree that the configuration of a git directory names.
-fn configured_worktree(path: &Path, files: &Files<'_>) -> Option<PathBuf> {
+fn configured_worktree(path: &Path) -> Option<PathBuf> {
     let text = read(&path.join("config")).ok()?;
     let mut is_core = false;
     let mut named = None;
@@ -226,11 +272,7 @@ fn configured_worktree(path: &Path, files: &Files<'_>) -> Option<PathBuf> {
     }
     // Of what has to be quoted nothing is known.
     let named = named.filter(|named| !named.iter().any(|byte| b"\"\\;#".contains(byte)))?;
-    let worktree = Path::new(std::ffi::OsStr::from_bytes(named));
-    Some(match worktree.strip_prefix("/") {
-        Ok(inside) => files.root.join(inside),
-        Err(_) => cleaned(&path.join(worktree)),
-    })
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(named)))
 }
 
 /// A path without `..`, as long as no link is on the way.

@@ -47,6 +47,10 @@ impl Seen {
         self.fs_type == "tmpfs"
     }
 
+    pub fn is_overlay(&self) -> bool {
+        self.fs_type == "overlay"
+    }
+
     /// Whether systemd laid it there to hide what is below: an inaccessible
     /// node or the private directory for temporary files of a unit.
     pub fn is_of_sandbox(&self) -> bool {

@@ -206,12 +206,12 @@ pub(super) fn includes(text: &str) -> Vec<String> {
 }
 
 fn without_secrets(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let Some((scheme, rest)) = url[..end].split_once("://") else {
+    let Some((scheme, rest)) = url.split_once("://") else {
         return String::new();
     };
-    let shown = format!("{scheme}://{}", sanitize::from_host(rest));
-    sanitize::line(&shown).into_owned()
+    let shown = sanitize::from_host(rest);
+    let end = shown.find(['?', '#']).unwrap_or(shown.len());
+    sanitize::line(&format!("{scheme}://{}", &shown[..end])).into_owned()
 }
 
 #[cfg(test)]
