@@ -65,6 +65,9 @@ impl Processes {
     /// are `silent`: whoever asked them still waits for an answer.
     pub fn work(&self, silent: &[PathBuf], visitor: &mut dyn Visitor) {
         loop {
+            if visitor.is_given_up() {
+                return;
+            }
             let at = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(process) = self.listed.get(at) else {
                 return;
