@@ -48,24 +48,68 @@ pub fn bytes(raw: &[u8]) -> String {
     out
 }
 
-/// What follows the scheme of a URL, from its host on: without a user and a
-/// password, in which anything may stand where nobody encoded them. Of what may
-/// be one without a host nothing is left.
-pub fn from_host(rest: &str) -> &str {
-    let authority = rest.split('/').next().unwrap_or_default();
-    if !authority.contains([':', '@']) {
-        return rest;
+/// The host of a URL, with its port, from what follows the scheme: without a user
+/// and a password, in which anything may stand where nobody encoded them. Empty
+/// where it is not plain which part is the host.
+pub fn host(rest: &str) -> &str {
+    let end = rest.find(|c: char| "?#".contains(c) || c.is_whitespace());
+    let (before, behind) = rest.split_at(end.unwrap_or(rest.len()));
+    // A password may have such characters as well.
+    if behind.contains('@') {
+        return "";
     }
-    if let Some((_, from_host)) = rest.rsplit_once('@') {
-        return from_host;
-    }
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    if is_port || authority.ends_with(']') {
-        rest
+    let from_host = before.rsplit('@').next().unwrap_or_default();
+    let host = from_host.split('/').next().unwrap_or_default();
+    let (name, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((address, port)) => (address, port.strip_prefix(':')),
+        None => match host.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (host, None),
+        },
+    };
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte));
+    let is_port = port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_name && is_port && port != Some("") {
+        host
     } else {
         ""
     }
+}
+
+/// The URL in a line, as far as it can hold no secret: scheme, host and the
+/// beginning of its path.
+pub fn url(line: &str) -> String {
+    // Longer parts of a path may be tokens.
+    const LONGEST: usize = 20;
+    let Some((before, rest)) = line.split_once("://") else {
+        return String::new();
+    };
+    let is_scheme = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let scheme = before.rsplit(|c: char| !is_scheme(c)).next();
+    let scheme = scheme
+        .filter(|scheme| scheme.len() < LONGEST)
+        .unwrap_or_default();
+    let host = host(rest);
+    let end = rest.find(|c: char| "?#".contains(c) || c.is_whitespace());
+    let from_host = rest[..end.unwrap_or(rest.len())].rsplit('@').next();
+    let path = from_host.filter(|_| !host.is_empty());
+    let path = path
+        .and_then(|path| path.strip_prefix(host))
+        .unwrap_or_default();
+    let is_plain = |part: &&str| {
+        let mut bytes = part.bytes();
+        part.len() < LONGEST
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let parts: Vec<&str> = path.split('/').skip(1).take_while(is_plain).collect();
+    let mut told = format!("{scheme}://{host}");
+    for part in parts {
+        told.push('/');
+        told.push_str(part);
+    }
+    told
 }
 
 /// JSON with every unsafe character written as `\uXXXX`, which JSON itself
@@ -108,21 +152,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_told_from_its_host_on() {
-        for (rest, told) in [
-            ("host/a@b", "host/a@b"),
-            ("host:80/a", "host:80/a"),
-            ("user:/pass@host/a", "host/a"),
-            ("user:12/pass@host/a", "host/a"),
-            ("user:pa#ss@host/a", "host/a"),
-            ("user:/pass", ""),
-            ("user@host/a", "host/a"),
-            ("user:pa/ss@host/a", "host/a"),
-            ("user:pa@ss@host:80", "host:80"),
-            ("[::1]:80/a", "[::1]:80/a"),
-            ("[::1]/a", "[::1]/a"),
+    fn of_a_url_nothing_is_told_that_may_be_a_secret() {
+        for (line, told) in [
+            ("https://host/a/b", "https://host/a/b"),
+            ("s3://bucket", "s3://bucket"),
+            ("https://host:8443/a?x=y#z", "https://host:8443/a"),
+            ("https://[::1]:80/a", "https://[::1]:80/a"),
+            ("https://user:pa/ss@host/a", "https://host/a"),
+            ("https://user:/pass@host/a", "https://host/a"),
+            ("https://us/er@host/a", "https://host/a"),
+            ("https://user:pa#ss@host/a", "https://"),
+            ("https://user:pa?ss@host/a", "https://"),
+            ("https://host?mail=a@b&token=secret", "https://"),
+            ("https://user:/pass", "https://"),
+            ("https://user:pass", "https://"),
+            (
+                "https://host/x AWS_SECRET_ACCESS_KEY=secret",
+                "https://host/x",
+            ),
+            ("https://host/x;key=secret", "https://host"),
+            ("https://host/x/key=secret/y", "https://host/x"),
+            (
+                "https://host/hook/ssssssssssssssssssssssssssssssssssssssss",
+                "https://host/hook",
+            ),
+            ("curl -u user:secret https://host/x", "https://host/x"),
+            ("key=secret https://host/x", "https://host/x"),
         ] {
-            assert_eq!(from_host(rest), told);
+            assert_eq!(url(line), told, "{line}");
         }
     }
 

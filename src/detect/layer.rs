@@ -6,7 +6,7 @@ use super::name::{self, Value};
 use super::prefilter::{self, Anchor, Hit};
 use super::run::Runs;
 use super::sighting::{IdSighting, Named, SecretSighting, Sightings, Standalone};
-use super::window::is_text;
+use super::window::{TEXT_HEAD, is_text};
 use super::{Detector, access_key, pair, placeholder, row, secret, token};
 
 /// Up to where each kind of encoded text was decoded, and tokens were read,
@@ -152,7 +152,8 @@ impl Detector {
             return;
         }
         if depth >= self.max_depth {
-            out.undecoded += u64::from(self.is_worth_a_look(&decoded.bytes));
+            let is_worth_it = self.is_worth_a_look(&decoded.bytes, &mut out.allowance);
+            out.undecoded += u64::from(is_worth_it);
             return;
         }
         let inner = self.examine(&decoded.bytes, depth + 1, out.allowance);
@@ -162,10 +163,26 @@ impl Detector {
     }
 
     /// Whether a text that lies deeper than is looked into may hold a key.
-    fn is_worth_a_look(&self, bytes: &[u8]) -> bool {
+    fn is_worth_a_look(&self, bytes: &[u8], allowance: &mut Allowance) -> bool {
+        if encoding::is_gzip(bytes) {
+            let (inflated, _) = encoding::inflate(bytes, allowance);
+            if self.has_hits(&inflated) {
+                return true;
+            }
+        }
+        self.has_hits(bytes)
+    }
+
+    fn has_hits(&self, bytes: &[u8]) -> bool {
         let mut hits = Vec::new();
         self.prefilter.search(bytes, 0, &mut hits);
-        if is_text(bytes) {
+        // A certificate is no text, although it may have no NUL.
+        let head = &bytes[..bytes.len().min(TEXT_HEAD)];
+        let is_utf8 = match std::str::from_utf8(head) {
+            Ok(_) => true,
+            Err(error) => error.error_len().is_none(),
+        };
+        if is_text(bytes) && is_utf8 {
             prefilter::probe(bytes, 0, bytes.len(), 0, &mut hits);
         }
         !hits.is_empty()
@@ -184,7 +201,7 @@ impl Detector {
                 let inner = self.examine(&inflated, depth + 1, out.allowance);
                 out.absorb(inner, Encoding::Gzip, |_| 0);
             } else {
-                out.undecoded += u64::from(self.is_worth_a_look(&inflated));
+                out.undecoded += u64::from(self.has_hits(&inflated));
             }
             // Three bytes make no gzip: noise begins so too, and goes on as
             // something else.
@@ -228,7 +245,11 @@ fn push_standalone(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use ::base64::prelude::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
 
     use super::*;
 
@@ -265,5 +286,16 @@ mod tests {
         assert_eq!(texts.iter().map(seen).collect::<Vec<_>>(), expected);
         let nothing: Vec<_> = words.iter().take(6).map(seen).collect();
         assert_eq!(nothing, [(0, 0); 6]);
+        // What is packed as well, and what is none of it.
+        let gzipped = |bytes: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(bytes).unwrap();
+            BASE64_STANDARD.encode(encoder.finish().unwrap())
+        };
+        let packed = (0..3).fold(texts[0].clone(), |text, _| gzipped(text.as_bytes()));
+        assert_eq!(seen(&packed), (0, 1));
+        let noise: Vec<u8> = (0..3000).map(|_| random.u8(1..)).collect();
+        let deep = (0..5).fold(noise, |bytes, _| BASE64_STANDARD.encode(bytes).into_bytes());
+        assert_eq!(seen(&String::from_utf8(deep).unwrap()), (0, 0));
     }
 }

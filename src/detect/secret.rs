@@ -130,7 +130,9 @@ impl Run<'_> {
                 AccessKeyId::parse(&self.characters[end - AccessKeyId::LEN..*end]).is_some()
             })?;
         let skip = match self.characters.len() - end - LEN {
-            rest @ 0..=1 if !self.in_word && self.characters.len() <= MAX_ENCODED => rest,
+            _ if self.in_word || self.characters.len() > MAX_ENCODED => return None,
+            0 => 0,
+            1 if !self.characters[end].is_ascii_alphanumeric() => 1,
             _ => return None,
         };
         let value = &self.characters[end + skip..][..LEN];

@@ -103,12 +103,14 @@ fn user(line: &[u8]) -> Option<String> {
     user.filter(|user| is_name(user)).map(ToOwned::to_owned)
 }
 
-/// Whether an account may be called so. Where the column is left out by mistake
-/// a part of the command stands there, which may be a secret.
+/// Whether an account may be called so, as useradd(8) would have it. Where the
+/// column is left out by mistake a part of the command stands there, which may be
+/// a secret.
 fn is_name(word: &str) -> bool {
     const LONGEST: usize = 32;
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@\\$".contains(&byte);
-    word.len() <= LONGEST && word.bytes().all(is_part)
+    let is_part = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    let begins = word.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
+    begins && word.len() <= LONGEST && word.bytes().all(is_part)
 }
 
 #[cfg(test)]
@@ -135,17 +137,13 @@ mod tests {
     fn what_stands_where_a_user_was_left_out_is_no_user() {
         let text = "@daily AWS_SECRET_ACCESS_KEY=x run\n\
             0 5 * * * ssssssssssssssssssssssssssssssssssssssss run\n\
-            @hourly CORP\\alice run\n\
+            @hourly alice run\n\
             A=1\n\
-            @daily a/b run\n";
+            @daily AbCdEf run\n";
         let users = Users::of(text.as_bytes());
-        assert_eq!(users.of_line(3), ["CORP\\alice"]);
+        assert_eq!(users.of_line(3), ["alice"]);
         for line in [1, 2] {
-            assert_eq!(
-                users.of_line(line),
-                ["CORP\\alice"],
-                "as of what is no command"
-            );
+            assert_eq!(users.of_line(line), ["alice"], "as of what is no command");
         }
         assert!(users.of_line(4).is_empty());
     }

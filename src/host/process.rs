@@ -100,6 +100,19 @@ pub fn namespace(proc: &Path) -> Option<PathBuf> {
     fs::read_link(proc.join("1/ns/pid")).ok().or_else(own)
 }
 
+/// The unit of the system that a process is in: not one of a user's or of a
+/// container's, which may have the same name.
+pub fn system_unit(proc: &Path, pid: u32) -> Option<String> {
+    let directory = proc.join(pid.to_string());
+    let cgroup = Process { directory, pid }.text("cgroup");
+    if container(&cgroup).is_some() {
+        return None;
+    }
+    let of_user = |line: &str| line.contains("/user.slice/") || line.contains("/user@");
+    let lines = cgroup.lines().filter(|line| !of_user(line));
+    lines.into_iter().find_map(unit)
+}
+
 /// Whether process 1 of `proc` is the init of a machine, and not the
 /// application of a container.
 pub fn has_init(proc: &Path) -> bool {

@@ -119,9 +119,14 @@ pub(super) fn join(
         Definitions::default()
     } else {
         let with_keys = findings.iter().any(apart::is_half);
-        let of_process = |one: &&Finding| one.location.source == SourceKind::Process;
-        let processes = findings.iter().filter(of_process);
-        let running = processes.filter_map(|one| one.location.unit.as_deref());
+        let proc = settings.root.join("proc");
+        let of_instance = |one: &&Finding| {
+            let unit = one.location.unit.as_deref();
+            unit.is_some_and(|unit| unit.contains('@')) && one.location.container.is_none()
+        };
+        let pids = findings.iter().filter(of_instance);
+        let pids = pids.filter_map(|one| one.location.pid);
+        let running = pids.filter_map(|pid| process::system_unit(&proc, pid));
         Definitions::read(root, mounts, &places, running.collect(), with_keys)
     };
     let whole = apart::make_whole(findings, &definitions.keys, root, settings, detector);

@@ -21,6 +21,9 @@ use crate::source::repositories::Repositories;
 use crate::source::user_data::{self as given, Copies};
 use crate::source::{Holder, Memory, archive, git, hidden};
 
+/// Processes that wait for the kernel and are asked at a time.
+const MAX_WAITING: usize = 8;
+
 /// What the threads of a scan share, for as long as any of them runs.
 struct Shared {
     settings: Settings,
@@ -252,17 +255,23 @@ fn read_processes(shared: &Arc<Shared>) {
         lock(&shared.results).coverage.push(nothing(&proc));
         return;
     }
-    let (own, processes) = (Arc::clone(shared), Arc::clone(&listed));
-    let work = move |member: &Member| {
-        if let Some(processes) = processes.get() {
-            let silent = own.settings.silences.places();
-            processes.work(&silent, &mut own.examiner(member));
-        }
-    };
-    crew::run(Crew::Many(1), settings, work, &mut |stuck| {
-        let processes = listed.get();
-        processes.is_some_and(|all| all.tell_hung(stuck.place, || stuck.give_up()))
-    });
+    let waiting = listed.get().map_or(0, Processes::waiting);
+    // A thread for each of those that may keep it, as far as that goes: they are
+    // waited for together.
+    let rounds = [(1, false), (waiting.min(MAX_WAITING), true)];
+    for (threads, with_waiting) in rounds.into_iter().filter(|(threads, _)| *threads > 0) {
+        let (own, processes) = (Arc::clone(shared), Arc::clone(&listed));
+        let work = move |member: &Member| {
+            if let Some(processes) = processes.get() {
+                let silent = own.settings.silences.places();
+                processes.work(with_waiting, &silent, &mut own.examiner(member));
+            }
+        };
+        crew::run(Crew::Many(threads), settings, work, &mut |stuck| {
+            let processes = listed.get();
+            processes.is_some_and(|all| all.tell_hung(stuck.place, || stuck.give_up()))
+        });
+    }
     let coverage = listed.get().map(Processes::coverage);
     lock(&shared.results).coverage.extend(coverage);
 }

@@ -24,6 +24,7 @@ use super::tail::Tails;
 use super::user_data::Copies;
 use super::{Blob, FileState, Memory, Origin, Visitor, archive};
 use crate::finding::{Coverage, SkipReason, SourceKind};
+use crate::host::from_here;
 use crate::sanitize;
 use content::Content;
 use growth::{Followed, Growth};
@@ -270,9 +271,12 @@ impl Worker<'_> {
             }
         }
         for path in mounts.behind(path) {
-            let on_host = self.files.on_host(path);
-            let is_root = self.files.roots.iter().any(|root| *root == on_host);
-            if !is_root && !self.files.is_excluded(path) {
+            let mut roots = self.files.roots.iter();
+            let is_walked = roots.any(|root| {
+                let root = from_here(self.files.root, root);
+                path.starts_with(&root) && mounts.come_to(path, &root)
+            });
+            if !is_walked && !self.files.is_excluded(path) {
                 self.skip(SkipReason::BehindNetwork, path);
             }
         }

@@ -7,7 +7,6 @@
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -160,22 +159,25 @@ impl Mounts {
     }
 
     /// The overlays whose files are seen in them alone: one that covers a
-    /// directory that they lie in, or of which one is not to be found below
-    /// `root`. This looks at the directories, which may never answer.
+    /// directory that they lie in, or that has what is in none of them, since
+    /// one is gone or covered. This looks at the directories below `root`,
+    /// which may never answer.
     pub fn lonely_overlays(&self, root: &Path) -> Vec<PathBuf> {
-        let is_there = |path: &Path| {
-            let there = path.symlink_metadata();
-            !there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        };
         let is_lonely = |overlay: &&Overlay| {
             let directories = overlay.lower.iter().chain(&overlay.upper);
             // Runtimes name them from a directory that the table does not tell.
-            let mut directories = directories.filter(|path| path.is_absolute());
-            directories.any(|path| {
-                // The table of a host that is mounted here has its own paths.
-                let here = from_here(root, path);
-                here.starts_with(&overlay.mount_point) || !(is_there(&here) || is_there(path))
-            })
+            if directories.clone().any(|path| !path.is_absolute()) {
+                return false;
+            }
+            // The table of a host that is mounted here has its own paths.
+            let here = |path: &PathBuf| {
+                let here = from_here(root, path).canonicalize();
+                here.or_else(|_| path.canonicalize()).ok()
+            };
+            let directories: Vec<PathBuf> = directories.filter_map(here).collect();
+            let mount_point = &overlay.mount_point;
+            directories.iter().any(|path| path.starts_with(mount_point))
+                || has_more(mount_point, &directories)
         };
         let lonely = self.overlays.iter().filter(is_lonely);
         lonely.map(|overlay| overlay.mount_point.clone()).collect()
@@ -300,6 +302,18 @@ impl Mounts {
     pub fn skips_in(&self, directory: &Path) -> bool {
         self.around_skipped.contains(directory)
     }
+}
+
+/// Whether a directory has entries, of the first that are listed, that none of
+/// the others has.
+fn has_more(directory: &Path, others: &[PathBuf]) -> bool {
+    const ASKED: usize = 64;
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name()).take(ASKED);
+    names.any(|name| {
+        let mut others = others.iter();
+        !others.any(|other| other.join(&name).symlink_metadata().is_ok())
+    })
 }
 
 fn overlay(mount_point: &Path, options: &HashMap<String, Option<String>>) -> Overlay {

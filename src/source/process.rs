@@ -29,7 +29,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub struct Processes {
     proc: PathBuf,
+    /// Last those that wait for the kernel: they may keep whoever asks.
     listed: Vec<Process>,
+    /// How many of them do not.
+    ready: usize,
     next: AtomicUsize,
     coverage: Mutex<Coverage>,
 }
@@ -53,25 +56,44 @@ impl Processes {
                 Vec::new()
             }
         };
+        let (mut listed, waiting): (Vec<_>, Vec<_>) = listed
+            .into_iter()
+            .partition(|process| !process.waits_for_kernel());
+        let ready = listed.len();
+        listed.extend(waiting);
         Self {
             proc: proc.to_owned(),
             listed,
+            ready,
             next: AtomicUsize::new(0),
             coverage: Mutex::new(coverage),
         }
     }
 
+    /// How many of them wait for the kernel.
+    pub fn waiting(&self) -> usize {
+        self.listed.len() - self.ready
+    }
+
     /// Visits those that no thread has visited, but for those whose directories
-    /// are `silent`: whoever asked them still waits for an answer.
-    pub fn work(&self, silent: &[PathBuf], visitor: &mut dyn Visitor) {
+    /// are `silent`: whoever asked them still waits for an answer. Those that
+    /// wait for the kernel only `with_waiting`.
+    pub fn work(&self, with_waiting: bool, silent: &[PathBuf], visitor: &mut dyn Visitor) {
+        let end = if with_waiting {
+            self.listed.len()
+        } else {
+            self.ready
+        };
         loop {
             if visitor.is_given_up() {
                 return;
             }
-            let at = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(process) = self.listed.get(at) else {
+            let next = |at: usize| (at < end).then_some(at + 1);
+            let (order, same) = (Ordering::Relaxed, Ordering::Relaxed);
+            let Ok(at) = self.next.fetch_update(order, same, next) else {
                 return;
             };
+            let process = &self.listed[at];
             let mut coverage = Coverage::new(SourceKind::Process);
             let shown = format!("process {}", process.pid());
             if visitor.is_over() {
@@ -301,7 +323,8 @@ mod tests {
 
     fn walk(proc: &Path, visitor: &mut dyn Visitor) -> Coverage {
         let processes = Processes::list(proc, None);
-        processes.work(&[], visitor);
+        processes.work(false, &[], visitor);
+        processes.work(true, &[], visitor);
         processes.coverage()
     }
 

@@ -111,19 +111,22 @@ fn what_is_mounted_over_a_skipped_file_system_is_read() {
 #[test]
 fn an_overlay_is_walked_where_its_files_are_seen_nowhere_else() {
     let host = Host::new();
-    let keys = [(); 4].map(|()| host.key_pair());
+    let keys = [(); 5].map(|()| host.key_pair());
     host.write("opt/covered.env", keys[0].env());
     host.write("upper/above.env", keys[1].env());
     host.write("elsewhere/below.env", keys[2].env());
     host.write("inner.env", keys[3].env());
-    for folder in ["work", "merged", "mem", "work2", "opt/mem"] {
+    host.write("under/hidden.env", keys[4].env());
+    for folder in ["work", "merged", "mem", "work2", "up3", "work3", "seen"] {
         fs::create_dir(host.path(folder)).unwrap();
     }
-    // One covers its own directory, and has a disk in memory beneath it. Those
-    // of the other can be walked; only what is mounted in it cannot.
+    // One covers its own directory, another one's is covered. Those of the third
+    // can be walked; only what is mounted in it cannot.
     let script = "mount -t overlay o -o lowerdir=$0/opt,upperdir=$0/upper,workdir=$0/work $0/opt
         mount -t overlay o \
             -o lowerdir=$0/elsewhere,upperdir=$0/mem,workdir=$0/work2 $0/merged
+        mount -t overlay o -o lowerdir=$0/under,upperdir=$0/up3,workdir=$0/work3 $0/seen
+        mount -t tmpfs t $0/under
         mkdir $0/merged/in && mount -t tmpfs t $0/merged/in && mv $0/inner.env $0/merged/in
         exec \"$@\"";
     let Some(ran) = scan_after(script, &[&host.root()], &host.root()) else {
@@ -135,6 +138,7 @@ fn an_overlay_is_walked_where_its_files_are_seen_nowhere_else() {
         "upper/above.env",
         "elsewhere/below.env",
         "merged/in/inner.env",
+        "seen/hidden.env",
     ] {
         let path = host.path(path);
         assert!(

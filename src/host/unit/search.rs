@@ -99,10 +99,8 @@ pub struct Units<'a> {
     aliases: HashMap<String, String>,
     /// The aliases of a unit.
     aliases_of: HashMap<String, Vec<String>>,
-    /// Instances of templates that are enabled or have drop-ins.
+    /// Instances of templates that are enabled, have drop-ins or run.
     instances: BTreeSet<String>,
-    /// Those that run, whatever started them.
-    running: BTreeSet<String>,
 }
 
 impl<'a> Units<'a> {
@@ -118,7 +116,6 @@ impl<'a> Units<'a> {
             aliases: HashMap::new(),
             aliases_of: HashMap::new(),
             instances: BTreeSet::new(),
-            running: BTreeSet::new(),
         };
         for directory in manager.directories() {
             match root.resolve(&directory) {
@@ -140,8 +137,7 @@ impl<'a> Units<'a> {
         units
     }
 
-    /// Takes in instances of templates that run. A user may have one of the same
-    /// name, which [`only_runs`](Self::only_runs).
+    /// Takes in instances of templates that run, whatever started them.
     pub fn add_running<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
         let names = names.filter(|name| may_run(name));
         let instances = names.filter(|name| {
@@ -149,21 +145,13 @@ impl<'a> Units<'a> {
         });
         let instances: Vec<String> = instances.map(ToOwned::to_owned).collect();
         let room = MAX_UNITS.saturating_sub(self.known());
-        self.running.extend(instances.into_iter().take(room));
-    }
-
-    /// Whether nothing but a process says that there is such an instance.
-    pub fn only_runs(&self, name: &str) -> bool {
-        self.running.contains(name) && !self.instances.contains(name)
+        self.instances.extend(instances.into_iter().take(room));
     }
 
     /// Names of all units with a file: no aliases, none that a link masks, and
     /// templates only where no instance is known.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let instances = || {
-            let all = self.instances.iter().chain(&self.running);
-            all.map(String::as_str)
-        };
+        let instances = || self.instances.iter().map(String::as_str);
         let of_templates: HashSet<String> = instances().filter_map(template).collect();
         let files = self
             .files

@@ -111,8 +111,9 @@ pub(super) struct Definitions {
     accounts: Vec<Account>,
     /// Those that the system's units give their processes, where somebody asks.
     pub(super) keys: Vec<Key>,
-    /// Units of processes in which something was found.
-    running: Vec<String>,
+    /// Instances of the system's templates in whose processes something was
+    /// found.
+    running: BTreeSet<String>,
     with_keys: bool,
     pub(super) omitted: Omitted,
 }
@@ -122,11 +123,11 @@ impl Definitions {
         root: Root<'_>,
         mounts: &Mounts,
         places: &HashSet<&str>,
-        running: BTreeSet<&str>,
+        running: BTreeSet<String>,
         with_keys: bool,
     ) -> Self {
         let mut definitions = Self {
-            running: running.into_iter().map(ToOwned::to_owned).collect(),
+            running,
             with_keys,
             ..Self::default()
         };
@@ -276,8 +277,7 @@ impl Definitions {
             }
             // What an account's own units say of files that are not its own
             // is no reason to tell another key of them.
-            let is_of_system = manager == Manager::System && !units.only_runs(name);
-            if self.with_keys && is_of_system {
+            if self.with_keys && matches!(manager, Manager::System) {
                 self.keys.extend(Key::of(&unit, root));
             }
         }

@@ -27,11 +27,14 @@ struct Member {
 }
 
 pub(super) fn is_cpio(head: &[u8]) -> bool {
-    let member = header(head);
-    // The old magic is short: the end of the name has to be in sight as well.
-    member.is_some_and(|member| {
+    // Texts of digits begin so, too, and two bytes are no magic: the name has to
+    // end as it says, and where the headers are old within sight.
+    header(head).is_some_and(|member| {
         let end = usize::try_from(member.header + member.name).unwrap_or(usize::MAX);
-        member.header != OLD_HEADER as u64 || head.len() >= end
+        match end.checked_sub(1).and_then(|last| head.get(last)) {
+            Some(byte) => *byte == 0,
+            None => member.header != OLD_HEADER as u64 && member.name <= MAX_NAME as u64,
+        }
     })
 }
 

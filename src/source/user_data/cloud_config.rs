@@ -109,7 +109,7 @@ pub(super) fn files(text: &str) -> Vec<WriteFile> {
             Event::Scalar(value, ..) if in_list && depth == 4 => match key.take().as_deref() {
                 None => key = Some(value.into_owned()),
                 Some("uri") => {
-                    file.uri = Some(without_secrets(&value)).filter(|uri| !uri.is_empty());
+                    file.uri = Some(sanitize::url(&value)).filter(|uri| !uri.is_empty());
                 }
                 Some(_) => {}
             },
@@ -200,18 +200,9 @@ pub(super) fn includes(text: &str) -> Vec<String> {
             start.is_some_and(|start| start.eq_ignore_ascii_case(word))
         });
         let url = line[word.map_or(0, str::len)..].trim_start();
-        (!url.starts_with('#') && url.contains("://")).then(|| without_secrets(url))
+        (!url.starts_with('#') && url.contains("://")).then(|| sanitize::url(url))
     };
     text.lines().filter_map(url).take(MAX_URLS).collect()
-}
-
-fn without_secrets(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return String::new();
-    };
-    let shown = sanitize::from_host(rest);
-    let end = shown.find(['?', '#']).unwrap_or(shown.len());
-    sanitize::line(&format!("{scheme}://{}", &shown[..end])).into_owned()
 }
 
 #[cfg(test)]

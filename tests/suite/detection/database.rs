@@ -9,7 +9,8 @@ use crate::support::host::Host;
 use crate::support::rolecall::Rolecall;
 
 /// Rows of text, each with an ID and its secret, or the ID alone.
-const ROWS: [&[&str]; 12] = [
+const ROWS: [&[&str]; 13] = [
+    &["KEY", "ID", "SECRET", "ONE"],
     &["KEY", "ID", "SECRET", "2026-01-01"],
     &["KEY", "us-east-1", "ID", "Alice", "SECRET"],
     &["ID", "SECRET"],
@@ -36,12 +37,15 @@ fn a_key_in_a_row_of_sqlite_is_found_whatever_columns_are_beside_it() {
         let value = |column: &&str| match *column {
             // The number of the row, in place of which the record has NULL.
             "KEY" => "null".to_owned(),
+            // Takes no room: the next row begins right behind.
+            "ONE" => "1".to_owned(),
             "ID" => format!("'{id}'"),
             "SECRET" => format!("'{secret}'"),
             other => format!("'{other}'"),
         };
         let kind = |column: &str| match column {
             "KEY" => "integer primary key",
+            "ONE" => "integer",
             _ => "text",
         };
         let values: Vec<String> = columns.iter().map(value).collect();
