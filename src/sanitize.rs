@@ -52,8 +52,7 @@ pub fn bytes(raw: &[u8]) -> String {
 /// and a password, in which anything may stand where nobody encoded them. Empty
 /// where it is not plain which part is the host.
 pub fn host(rest: &str) -> &str {
-    let end = rest.find(|c: char| "?#".contains(c) || c.is_whitespace());
-    let (before, behind) = rest.split_at(end.unwrap_or(rest.len()));
+    let (before, behind) = split_query(rest);
     // A password may have such characters as well.
     if behind.contains('@') {
         return "";
@@ -78,6 +77,12 @@ pub fn host(rest: &str) -> &str {
     }
 }
 
+/// Host and path, and what follows them.
+fn split_query(rest: &str) -> (&str, &str) {
+    let end = rest.find(|c: char| "?#".contains(c) || c.is_whitespace());
+    rest.split_at(end.unwrap_or(rest.len()))
+}
+
 /// The URL in a line, as far as it can hold no secret: scheme, host and the
 /// beginning of its path.
 pub fn url(line: &str) -> String {
@@ -92,8 +97,7 @@ pub fn url(line: &str) -> String {
         .filter(|scheme| scheme.len() < LONGEST)
         .unwrap_or_default();
     let host = host(rest);
-    let end = rest.find(|c: char| "?#".contains(c) || c.is_whitespace());
-    let from_host = rest[..end.unwrap_or(rest.len())].rsplit('@').next();
+    let from_host = split_query(rest).0.rsplit('@').next();
     let path = from_host.filter(|_| !host.is_empty());
     let path = path
         .and_then(|path| path.strip_prefix(host))

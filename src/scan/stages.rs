@@ -242,38 +242,29 @@ fn read_processes(shared: &Arc<Shared>) {
     let list = Arc::clone(&listed);
     let work = move |_: &Member| {
         let proc = own.settings.root.join("proc");
-        let _ = list.set(Processes::list(&proc, Some(&own.mounts)));
-    };
-    let nothing = |place: &Path| {
-        let mut coverage = Coverage::new(SourceKind::Process);
-        coverage.skip(SkipReason::Hung, show(place));
-        coverage
+        let _ = list.set(Arc::new(Processes::list(&proc, Some(&own.mounts))));
     };
     crew::run(Crew::One, settings, work, &mut |stuck| stuck.give_up());
-    if listed.get().is_none() {
-        let proc = settings.root.join("proc");
-        lock(&shared.results).coverage.push(nothing(&proc));
+    let Some(processes) = listed.get() else {
+        let mut coverage = Coverage::new(SourceKind::Process);
+        coverage.skip(SkipReason::Hung, show(&settings.root.join("proc")));
+        lock(&shared.results).coverage.push(coverage);
         return;
-    }
-    let waiting = listed.get().map_or(0, Processes::waiting);
+    };
     // A thread for each of those that may keep it, as far as that goes: they are
     // waited for together.
-    let rounds = [(1, false), (waiting.min(MAX_WAITING), true)];
+    let rounds = [(1, false), (processes.waiting().min(MAX_WAITING), true)];
     for (threads, with_waiting) in rounds.into_iter().filter(|(threads, _)| *threads > 0) {
-        let (own, processes) = (Arc::clone(shared), Arc::clone(&listed));
+        let (own, visited) = (Arc::clone(shared), Arc::clone(processes));
         let work = move |member: &Member| {
-            if let Some(processes) = processes.get() {
-                let silent = own.settings.silences.places();
-                processes.work(with_waiting, &silent, &mut own.examiner(member));
-            }
+            let silent = own.settings.silences.places();
+            visited.work(with_waiting, &silent, &mut own.examiner(member));
         };
         crew::run(Crew::Many(threads), settings, work, &mut |stuck| {
-            let processes = listed.get();
-            processes.is_some_and(|all| all.tell_hung(stuck.place, || stuck.give_up()))
+            processes.tell_hung(stuck.place, || stuck.give_up())
         });
     }
-    let coverage = listed.get().map(Processes::coverage);
-    lock(&shared.results).coverage.extend(coverage);
+    lock(&shared.results).coverage.push(processes.coverage());
 }
 
 /// Makes one finding of those in the copies of a text, whole keys of those
