@@ -29,6 +29,7 @@ use crate::sanitize;
 use content::Content;
 use growth::{Followed, Growth};
 use origin::FileOrigin;
+pub(super) use origin::facts;
 use walk::Entry;
 
 pub use walk::Queue;

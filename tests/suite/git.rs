@@ -2,6 +2,7 @@
 //! git stores them, told with their place, and nothing changed on the way.
 
 mod archives;
+mod birth;
 mod deltas;
 mod repository;
 mod staging;

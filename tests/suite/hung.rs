@@ -226,6 +226,14 @@ fn another_root_that_does_not_answer_is_an_error() {
 fn a_mount_of_a_skipped_type_is_not_touched() {
     let scene = Scene::new();
     let root = scene.host.root();
+    // Nor where a repository says that its objects are.
+    for (path, text) in [
+        ("HEAD", "ref: refs/heads/main\n"),
+        ("refs/heads/.keep", ""),
+        ("objects/info/alternates", "../../../mnt/objects\n"),
+    ] {
+        scene.host.write(&format!("r/.git/{path}"), text);
+    }
     for hang in [Hang::Stat, Hang::ReadDir] {
         let Some(fuse) = Fuse::new(hang, &scene.behind) else {
             return;
@@ -241,6 +249,7 @@ fn a_mount_of_a_skipped_type_is_not_touched() {
         let ran = run(&fuse, "fuse.sshfs", &scene.host.path("mnt"), &arguments);
         assert_eq!(told(&ran).0, [""; 0], "{}", ran.stdout);
         assert_eq!(ran.skipped("file", "network-filesystem"), 1);
+        assert_eq!(ran.skipped("git", "network-filesystem"), 1);
         assert_eq!(ran.status, 0, "{}", ran.stdout);
     }
 }

@@ -1,7 +1,7 @@
 //! Where a file is, and what the file system says of it.
 
 use std::fs::File;
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -32,21 +32,28 @@ impl Origin for FileOrigin<'_> {
     }
 
     fn facts(&self) -> Option<FileFacts> {
-        let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-        let stat = rustix::fs::statx(self.file.as_fd(), "", AtFlags::EMPTY_PATH, wanted).ok()?;
-        let born = (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
-            .then(|| timestamp(stat.stx_btime))
-            .flatten();
-        Some(FileFacts {
-            uid: stat.stx_uid,
-            mode: format!("{:04o}", stat.stx_mode & 0o7777),
-            modified: timestamp(stat.stx_mtime).map(|time| time.to_string()),
-            born: born.map(|time| time.to_string()),
-            baked_into_image: born
-                .zip(self.files.pending_time)
-                .map(|(born, start)| born < start),
-        })
+        facts(self.file, self.files.pending_time)
     }
+}
+
+/// What the file system says of an open file of an instance that was first
+/// started at `pending_time`.
+pub(in crate::source) fn facts(
+    file: impl AsFd,
+    pending_time: Option<Timestamp>,
+) -> Option<FileFacts> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let stat = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, wanted).ok()?;
+    let born = (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
+        .then(|| timestamp(stat.stx_btime))
+        .flatten();
+    Some(FileFacts {
+        uid: stat.stx_uid,
+        mode: format!("{:04o}", stat.stx_mode & 0o7777),
+        modified: timestamp(stat.stx_mtime).map(|time| time.to_string()),
+        born: born.map(|time| time.to_string()),
+        baked_into_image: born.zip(pending_time).map(|(born, start)| born < start),
+    })
 }
 
 fn timestamp(time: StatxTimestamp) -> Option<Timestamp> {

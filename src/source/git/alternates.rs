@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::named::Named;
 use crate::finding::{Coverage, SkipReason};
-use crate::source::files::{Files, open_regular, reason, show};
+use crate::source::files::{Files, open_regular, show};
 use crate::sparing::Sparing;
 
 /// Bytes read of one list of alternates, and stores in one group.
@@ -81,50 +82,18 @@ fn resolve(
     named: &Path,
     coverage: &mut Coverage,
 ) -> Option<PathBuf> {
-    let path = match named.strip_prefix("/") {
-        Ok(inside) => files.root.join(inside),
-        Err(_) => store.join(named),
-    };
-    let mut skip = |reason| {
-        let list = show(&files.on_host(&store.join("info/alternates")));
-        coverage.skip(reason, format!("{list}: {}", show(named)));
-    };
-    // The walk came to the store, whatever it lies on.
-    let own = files.mounts.mount_of(store).unwrap_or(files.root);
-    let skipped = |path: &Path| {
-        let start = if path.starts_with(own) {
-            own
-        } else {
-            files.root
-        };
-        files.mounts.in_the_way(path, start)
-    };
-    // Before the first look at it, which on a hung mount would be the last.
-    if let Some(reason) = skipped(&path) {
-        skip(reason);
-        return None;
-    }
-    let target = match path.canonicalize() {
-        Ok(target) if target.starts_with(files.root) && target.is_dir() => target,
-        Ok(_) => {
-            skip(SkipReason::NotFound);
-            return None;
+    let found = match Named::resolve(files, store, named) {
+        Named::At(path) if !path.is_dir() => Err(SkipReason::NotFound),
+        Named::At(path) if path.ancestors().any(|path| files.is_excluded(path)) => {
+            Err(SkipReason::Excluded)
         }
-        Err(error) => {
-            skip(match reason(&error) {
-                SkipReason::Vanished => SkipReason::NotFound,
-                reason => reason,
-            });
-            return None;
-        }
+        Named::At(path) => Ok(path),
+        Named::Gone(_, reason) | Named::Barred(reason) => Err(reason),
     };
-    if let Some(reason) = skipped(&target) {
-        skip(reason);
-        return None;
-    }
-    if target.ancestors().any(|path| files.is_excluded(path)) {
-        skip(SkipReason::Excluded);
-        return None;
-    }
-    Some(target)
+    found
+        .map_err(|reason| {
+            let list = show(&files.on_host(&store.join("info/alternates")));
+            coverage.skip(reason, format!("{list}: {}", show(named)));
+        })
+        .ok()
 }

@@ -11,9 +11,9 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 
 use super::inflate::{Inflating, invalid};
-use super::seen;
 use super::traverse::{MAX_HELD, MAX_STREAMED};
 use super::worker::Worker;
+use super::{seen, stored};
 use crate::finding::SkipReason;
 use crate::source::Content;
 use crate::source::files::{Files, lock, open_regular, reason, show};
@@ -32,6 +32,7 @@ const HEAD: usize = 32;
 /// The folders of one object store, which threads take one by one.
 pub(super) struct Store<'a> {
     files: &'a Files<'a>,
+    /// It, and what is in it.
     folders: Vec<PathBuf>,
     next: AtomicUsize,
     /// The packs that were found.
@@ -133,7 +134,10 @@ impl<'a> Store<'a> {
             && zlib(first, second)
         {
             let content = || head.chain(sparing.reader(count as u64));
-            match object(worker, content, size, named) {
+            let outcome = object(worker, content, size, named);
+            let store = self.folders.first().map(PathBuf::as_path);
+            worker.stored_in(|| stored::facts(self.files, &file, store));
+            match outcome {
                 Ok(()) => return Ok(()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::FileTooLarge => {

@@ -72,6 +72,10 @@ impl Pack {
         Ok(trailer)
     }
 
+    pub(super) const fn file(&self) -> &File {
+        &self.file
+    }
+
     pub(super) const fn end(&self) -> u64 {
         self.end
     }

@@ -4,10 +4,11 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use gix_hash::ObjectId;
 
+use super::named::Named;
 use crate::source::files::{Files, open_regular, show};
 use crate::sparing::Sparing;
 
@@ -206,32 +207,11 @@ enum Worktree {
 }
 
 impl Worktree {
-    /// That at a path which the git directory `from` names. Whoever owns that
-    /// can name any path: it has to be one that a walk comes to.
+    /// That at a path which the git directory `from` names.
     fn at(named: &Path, from: &Path, files: &Files<'_>) -> Self {
-        let path = match named.strip_prefix("/") {
-            Ok(inside) => files.root.join(inside),
-            Err(_) => from.join(named),
-        };
-        let path = cleaned(&path);
-        // The walk came to the git directory, whatever it lies on.
-        let own = files.mounts.mount_of(from).unwrap_or(files.root);
-        let is_walked = |path: &Path| {
-            let start = if path.starts_with(own) {
-                own
-            } else {
-                files.root
-            };
-            path.starts_with(files.root) && files.mounts.come_to(path, start)
-        };
-        if !is_walked(&path) {
-            return Self::Barred;
-        }
-        match path.canonicalize() {
-            Ok(target) if is_walked(&target) => Self::At(target),
-            Ok(_) => Self::Barred,
-            // It is gone, or nobody may see it.
-            Err(_) => Self::At(path),
+        match Named::resolve(files, from, named) {
+            Named::At(path) | Named::Gone(path, _) => Self::At(path),
+            Named::Barred(_) => Self::Barred,
         }
     }
 }
@@ -273,20 +253,6 @@ fn configured_worktree(path: &Path) -> Option<PathBuf> {
     // Of what has to be quoted nothing is known.
     let named = named.filter(|named| !named.iter().any(|byte| b"\"\\;#".contains(byte)))?;
     Some(PathBuf::from(std::ffi::OsStr::from_bytes(named)))
-}
-
-/// A path without `..`, as long as no link is on the way.
-fn cleaned(path: &Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                cleaned.pop();
-            }
-            part => cleaned.push(part),
-        }
-    }
-    cleaned
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {

@@ -20,10 +20,11 @@ use super::odb::{Indexed, Odb};
 use super::pack::Pack;
 use super::refs::GitDir;
 use super::seen::{self, Seen};
+use super::stored;
 use super::traverse::{Ids, Losses, Traversal};
 use super::worker::{Buffers, Hit, Worker};
 use super::worktree::Worktrees;
-use crate::finding::{GitState, Location, SkipReason, SourceKind};
+use crate::finding::{FileFacts, GitState, Location, SkipReason, SourceKind};
 use crate::sanitize;
 use crate::source::Origin;
 use crate::source::files::{Files, lock, open_regular, reason, show};
@@ -62,6 +63,7 @@ impl<'a, 'v> Group<'a, 'v> {
         let shown = show(&files.on_host(place));
         for worker in &mut *workers {
             worker.hits.clear();
+            worker.stored = 0;
             worker.unnamed.clear();
             worker.visitor.forget();
             worker.commits = Commits::default();
@@ -261,6 +263,14 @@ impl<'a, 'v> Group<'a, 'v> {
         if let Index::File(file) = &index {
             self.name(file);
         }
+        let store = self
+            .stores
+            .iter()
+            .find(|store| pack.path.starts_with(store));
+        let store = store.map(PathBuf::as_path);
+        for worker in &mut *self.workers {
+            worker.stored_in(|| stored::facts(self.files, pack.file(), store));
+        }
         if corrupt == 0 && !is_over {
             self.add_seen(&index);
         }
@@ -407,7 +417,8 @@ impl<'a, 'v> Group<'a, 'v> {
                     (Some(outer), Some(inside)) => Some(format!("{outer}!{inside}").into()),
                     (outer, inside) => outer.or(inside),
                 };
-                visitor.tell(held, &ObjectOrigin(location), coverage);
+                let facts = hit.stored.as_deref();
+                visitor.tell(held, &ObjectOrigin { location, facts }, coverage);
             }
         }
     }
@@ -497,10 +508,17 @@ fn location(repository: &Arc<str>, hit: &Hit, place: &Place) -> Location {
     }
 }
 
-struct ObjectOrigin(Location);
+struct ObjectOrigin<'a> {
+    location: Location,
+    facts: Option<&'a FileFacts>,
+}
 
-impl Origin for ObjectOrigin {
+impl Origin for ObjectOrigin<'_> {
     fn location(&self) -> Location {
-        self.0.clone()
+        self.location.clone()
+    }
+
+    fn facts(&self) -> Option<FileFacts> {
+        self.facts.cloned()
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::Arc;
 
 use gix_hash::ObjectId;
 use gix_object::Kind;
@@ -14,7 +15,7 @@ use super::index::IndexFile;
 use super::inflate::{self, Inflater};
 use super::members::{Findings, Members, Unplaced};
 use super::pack::{Pack, sized};
-use crate::finding::{Coverage, SourceKind};
+use crate::finding::{Coverage, FileFacts, SourceKind};
 use crate::source::archive::{self, Outcome};
 use crate::source::repositories::begins_as_pack;
 use crate::source::{Changed, Content, Holder, Known, Origin, Spot, Visitor};
@@ -29,6 +30,8 @@ pub(super) struct Hit {
     pub(super) held: Findings,
     /// The tag's own name and target, if it is one.
     pub(super) tag: Option<(String, ObjectId)>,
+    /// Of the file that it is stored in, once that is known.
+    pub(super) stored: Option<Arc<FileFacts>>,
 }
 
 /// The largest buffer that is kept for the next object.
@@ -58,6 +61,8 @@ pub(super) struct Worker<'v> {
     /// What lies in archives.
     pub(super) archives: Coverage,
     pub(super) hits: Vec<Hit>,
+    /// How many of them have the facts of their file.
+    pub(super) stored: usize,
     /// Those whose ids the index of the pack at hand has, each with where in
     /// the pack it begins.
     pub(super) unnamed: Vec<(u64, Hit)>,
@@ -143,6 +148,7 @@ impl<'v> Worker<'v> {
             plain: Coverage::new(SourceKind::File),
             archives: Coverage::new(SourceKind::Archive),
             hits: Vec::new(),
+            stored: 0,
             unnamed: Vec::new(),
             commits: Commits::default(),
             loose: Vec::new(),
@@ -195,6 +201,7 @@ impl<'v> Worker<'v> {
             kind,
             held,
             tag,
+            stored: None,
         };
         let saved = bytes.len() as u64;
         let indexed = indexed.filter(|(index, pack, _)| index.is_worth_it(saved, pack));
@@ -217,6 +224,7 @@ impl<'v> Worker<'v> {
                 kind: Kind::Blob,
                 held: vec![(None, found)],
                 tag: None,
+                stored: None,
             });
         }
     }
@@ -292,6 +300,7 @@ impl<'v> Worker<'v> {
                 kind,
                 held,
                 tag: None,
+                stored: None,
             });
         }
         rest?;
@@ -299,6 +308,19 @@ impl<'v> Worker<'v> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(())
+    }
+
+    /// Gives what was found since the last call the facts of the file that it
+    /// is stored in.
+    pub(super) fn stored_in(&mut self, facts: impl FnOnce() -> Option<Arc<FileFacts>>) {
+        let found = &mut self.hits[self.stored..];
+        if !found.is_empty() {
+            let facts = facts();
+            for hit in found {
+                hit.stored.clone_from(&facts);
+            }
+            self.stored = self.hits.len();
+        }
     }
 
     /// Looks into an archive, and tells whether all of it could be read so.

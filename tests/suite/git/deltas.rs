@@ -110,13 +110,15 @@ fn history(random: &mut Rng) -> String {
     text
 }
 
-/// All that is told of each credential and file, but for where the store is.
+/// All that is told of each credential and file, but for the store: where it
+/// is, and what its files are.
 fn told(scan: &Scan) -> BTreeMap<String, Value> {
     let told = |finding: &Value| {
         let mut finding = finding.clone();
         let place = finding["location"].as_object_mut().expect("a location");
         place.remove("path");
         finding["id"] = json!(null);
+        finding["file"] = json!(null);
         let name = ["rule", "access_key_id", "secret_fingerprint"].map(|name| &finding[name]);
         (
             format!("{name:?} {}", finding["location"]["member"]),
