@@ -20,6 +20,8 @@ pub enum PlaceKind {
     EnvironmentFile,
     /// Named in a command of a systemd unit.
     UnitCommandFile,
+    /// Named in `LoadCredential=`.
+    UnitCredential,
     /// Docker's or the OCI runtime's description of a container.
     ContainerConfiguration,
     /// A compose file, an environment file of compose, or a mounted file.
@@ -54,6 +56,7 @@ impl PlaceKind {
             Self::SystemdDropIn => "systemd drop-in",
             Self::EnvironmentFile => "environment file",
             Self::UnitCommandFile => "file in a unit's command",
+            Self::UnitCredential => "credential of a unit",
             Self::ContainerConfiguration => "container configuration",
             Self::ContainerFile => "file of a container",
             Self::ContainerStorage => "storage of a container",

@@ -39,6 +39,8 @@ pub struct Unit {
     pub environment: Vec<Assignment>,
     /// `EnvironmentFile=`, in the order in which they are read.
     pub environment_files: Vec<EnvironmentFile>,
+    /// Files that `LoadCredential=` names.
+    pub credentials: Vec<PathBuf>,
     /// `PassEnvironment=`: names taken over from the manager.
     pub pass_environment: Vec<String>,
     /// `WorkingDirectory=`, where it is a path.

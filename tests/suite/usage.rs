@@ -143,7 +143,7 @@ fn twelve_workers_are_one_credential_with_twelve_holders() {
 #[test]
 fn a_unit_that_does_not_run_is_named_all_the_same() {
     let host = Host::new();
-    let pairs: Vec<KeyPair> = (0..5).map(|_| host.key_pair()).collect();
+    let pairs: Vec<KeyPair> = (0..7).map(|_| host.key_pair()).collect();
     let environment = |pair: &KeyPair| {
         format!(
             "[Service]\nEnvironment=\"AWS_ACCESS_KEY_ID={}\" \"AWS_SECRET_ACCESS_KEY={}\"\n",
@@ -159,6 +159,13 @@ fn a_unit_that_does_not_run_is_named_all_the_same() {
         "etc/systemd/system/b.service",
         "[Service]\nExecStart=/opt/run.sh --config=/opt/link.conf\n",
     );
+    host.write(
+        "etc/systemd/system/c.service",
+        "[Service]\nLoadCredential=old:/opt/old.key\nLoadCredential=\n\
+         LoadCredential=aws:/opt/%p.key\nLoadCredential=passed-on\n",
+    );
+    host.write("opt/c.key", pairs[5].env());
+    host.write("opt/old.key", pairs[6].env());
     host.write("opt/run.sh", pairs[2].env());
     host.write("opt/real.conf", pairs[3].env());
     symlink("real.conf", host.path("opt/link.conf")).unwrap();
@@ -188,10 +195,12 @@ fn a_unit_that_does_not_run_is_named_all_the_same() {
         told,
         [
             ("systemd-unit", "a.service", 1),
-            ("systemd-drop-in", "a.service", 2),
+            ("systemd-drop-in", "a.service", 3),
             ("unit-command-file", "b.service", 1),
             ("unit-command-file", "b.service", 1),
             ("systemd-unit", "mine.service", 1),
+            ("unit-credential", "c.service", 1),
+            ("", "", 0),
         ]
     );
 }

@@ -29,6 +29,7 @@ pub(super) fn unit(
         user: None,
         environment: Vec::new(),
         environment_files: Vec::new(),
+        credentials: Vec::new(),
         pass_environment: Vec::new(),
         working_directory: None,
         arguments: BTreeMap::new(),
@@ -120,6 +121,14 @@ impl Unit {
                         place: place(),
                     });
                 }
+            }
+            (b"LoadCredential", b"") => self.credentials.clear(),
+            (b"LoadCredential", _) => {
+                // Behind the name that the unit knows it by.
+                let value = expanded(value);
+                let path = value.split_once(':').map(|(_, path)| PathBuf::from(path));
+                self.credentials
+                    .extend(path.filter(|path| path.is_absolute()));
             }
             (b"PassEnvironment", b"") => self.pass_environment.clear(),
             (b"PassEnvironment", _) => {

@@ -272,6 +272,10 @@ impl Definitions {
                     self.add(&path, PlaceKind::EnvironmentFile, &user, places);
                 }
             }
+            let credentials = unit.credentials.iter();
+            for path in credentials.filter_map(|path| root.resolve(path).ok()) {
+                self.add(&path, PlaceKind::UnitCredential, &user, places);
+            }
             for path in unit.files_in_commands(root) {
                 self.add(&path, PlaceKind::UnitCommandFile, &user, places);
             }
