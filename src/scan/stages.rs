@@ -146,9 +146,9 @@ fn walk(shared: &Arc<Shared>) {
     };
     let threads = Crew::Many(settings.threads);
     crew::run(threads, settings, work, &mut |stuck| {
-        let silent = shared.silent_part(stuck.place);
+        let mount = shared.silent_part(stuck.place);
         let mut is_given_up = false;
-        shared.queue.give_up(silent, || {
+        shared.queue.give_up(stuck.place, mount, || {
             is_given_up = stuck.give_up();
             is_given_up
         });
@@ -157,6 +157,11 @@ fn walk(shared: &Arc<Shared>) {
         }
         is_given_up
     });
+    for (place, left) in shared.queue.left_in_silence() {
+        let place = shared.with_files(|files| files.show(&place));
+        let files = &mut lock(&shared.walked).files;
+        files.skip_many(SkipReason::Hung, left, place);
+    }
     if let Some(left) = shared.queue.left() {
         tell(show(&left));
     }
@@ -174,7 +179,7 @@ fn pass_over_silence(shared: &Shared, tell: &dyn Fn(String)) {
         {
             tell(shared.with_files(|files| files.show(&place)));
         }
-        shared.queue.pass_over(silent);
+        shared.queue.pass_over(&place, silent);
     }
 }
 
@@ -216,14 +221,20 @@ fn stage(shared: &Arc<Shared>, source: SourceKind, work: fn(&Shared, &Member) ->
 }
 
 fn read_git(shared: &Shared, member: &Member) -> Coverage {
-    // What stopped answering during the walk was told there.
-    shared
-        .repositories
-        .retain(|path| !shared.queue.is_silent(path));
+    // One that does not answer would cost all the others.
+    let mut left = Coverage::new(SourceKind::Git);
+    shared.repositories.retain(|path| {
+        let is_doubtful = shared.queue.is_doubtful(path);
+        if is_doubtful {
+            left.skip(SkipReason::Hung, shared.with_files(|files| files.show(path)));
+        }
+        !is_doubtful
+    });
     let mut walked = Walked::new(shared.settings.archives);
     let visitors = || Box::new(shared.examiner(member)) as Box<dyn Holder + '_>;
-    let coverage =
+    let mut coverage =
         shared.with_files(|files| git::read(files, &shared.repositories, &visitors, &mut walked));
+    coverage.merge(left);
     lock(&shared.walked).merge(walked);
     coverage
 }

@@ -134,8 +134,9 @@ impl Files<'_> {
             worker.visitor.enters(Some(&path));
             if worker.visitor.is_over() {
                 if !worker.visitor.is_given_up() {
-                    worker.skip(SkipReason::TimeLimit, &path);
-                    queue.end();
+                    let left = 1 + queue.end();
+                    let place = self.show(&path);
+                    worker.coverage.skip_many(SkipReason::TimeLimit, left, place);
                 }
             } else {
                 worker.entry(entry, &path, queue);

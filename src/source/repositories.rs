@@ -49,8 +49,8 @@ impl Repositories {
         }
     }
 
-    /// Forgets what lies at a place that is not to be touched any more.
-    pub fn retain(&self, keep: impl Fn(&Path) -> bool) {
+    /// Forgets what is not to be touched any more.
+    pub fn retain(&self, mut keep: impl FnMut(&Path) -> bool) {
         let mut found = self.lock();
         found.stores.retain(|path| keep(path));
         found.packs.retain(|path| keep(path));

@@ -122,9 +122,32 @@ fn a_mount_that_stops_answering_is_left_behind_and_told() {
         assert_eq!(hung, [silent_at.to_str().unwrap()], "{case}");
         let beside = keys.iter().filter(|key| **key == scene.beside);
         assert_eq!(beside.count(), 2, "{case}");
+        // Of one file that does not answer its neighbours know nothing.
+        let is_file = silent_at != scene.host.path("mnt");
+        assert_eq!(keys.contains(&scene.first), is_file, "{case}");
         let complete = &ran.summary()["complete"];
         assert_eq!((ran.status, complete), (1, &false.into()), "{case}");
     });
+}
+
+#[test]
+fn a_mount_is_left_from_the_second_file_on_that_does_not_answer() {
+    let scene = Scene::new();
+    let Some(fuse) = Fuse::new(Hang::ReadMany, &scene.behind) else {
+        return;
+    };
+    let config = scene.host.write("rolecall.toml", "[scan]\nthreads = 1\n");
+    let root = scene.host.root();
+    let arguments = ["scan", "--format", "json", "--config"];
+    let paths = [config.to_str().unwrap(), root.to_str().unwrap()];
+    let arguments = [&arguments[..], &paths].concat();
+    let ran = run(&fuse, LOCAL, &scene.host.path("mnt"), &arguments);
+    let (hung, keys) = told(&ran);
+    let at = |path: &str| Value::from(scene.host.path(path).to_str().unwrap());
+    // What comes last in a directory is read first: nobody came to the first.
+    assert_eq!(hung, [at("mnt/c.env"), at("mnt/b.env"), at("mnt")]);
+    assert_eq!(ran.skipped("file", "hung"), 3);
+    assert!(!keys.contains(&scene.first) && keys.contains(&scene.beside));
 }
 
 #[test]

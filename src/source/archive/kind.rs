@@ -112,8 +112,11 @@ fn is_zlib(head: &[u8]) -> bool {
     let mut made = [0; 2 * HEAD];
     let mut state = flate2::Decompress::new(true);
     let status = state.decompress(head, &mut made, flate2::FlushDecompress::None);
+    // A short one shows itself by its end, or by more coming out than went in.
     status.is_ok_and(|status| {
-        status == flate2::Status::StreamEnd || (head.len() >= HEAD && state.total_out() > 0)
+        status == flate2::Status::StreamEnd
+            || state.total_out() > head.len() as u64
+            || (head.len() >= HEAD && state.total_out() > 0)
     })
 }
 
@@ -139,4 +142,36 @@ fn is_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04")
         || head.starts_with(b"PK\x05\x06")
         || head.starts_with(b"PK\x07\x08PK\x03\x04")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+
+    use super::*;
+
+    #[test]
+    fn a_zlib_stream_is_known_whatever_its_length_and_its_contents() {
+        let mut random = fastrand::Rng::with_seed(3);
+        for lines in 0..200 {
+            let mut text = String::new();
+            for _ in 0..lines {
+                text += "setting = value\n";
+                text.extend((0..random.usize(..4)).map(|_| random.alphanumeric()));
+            }
+            for level in [0, 1, 6, 9] {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(level));
+                encoder.write_all(text.as_bytes()).unwrap();
+                let stream = encoder.finish().unwrap();
+                let head = &stream[..stream.len().min(HEAD)];
+                assert!(is_zlib(head), "{lines} lines, level {level}");
+            }
+        }
+        for text in ["x^2 + y^2 = z^2\n", "x\u{1}", "x^", "x"] {
+            assert!(!is_zlib(text.as_bytes()), "{text}");
+        }
+    }
 }

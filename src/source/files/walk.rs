@@ -67,9 +67,37 @@ struct State {
     at_work: usize,
     /// Threads that wait for an entry.
     idle: usize,
-    /// Places at and beneath which nothing is touched any more.
-    silent: Vec<PathBuf>,
+    /// Places at and beneath which nothing is touched any more, each with how
+    /// many entries beneath it were left.
+    silent: Vec<(PathBuf, u64)>,
+    /// File systems of which something does not answer.
+    faulty: Vec<PathBuf>,
     is_over: bool,
+}
+
+impl State {
+    /// Leaves `place` alone: one file may be all that does not answer. From the
+    /// second one on it is the file system, `mount`.
+    fn silence(&mut self, place: &Path, mount: &Path) {
+        let is_first = !self.faulty.iter().any(|known| known == mount);
+        let silent = if is_first { place } else { mount };
+        if is_first {
+            self.faulty.push(mount.to_owned());
+        }
+        self.silent.push((silent.to_owned(), 0));
+    }
+
+    /// Whether nothing is touched there; what is left so is counted.
+    fn leaves(&mut self, path: &Path) -> bool {
+        let silent = self.silent.iter_mut();
+        let mut silent = silent.filter(|(silent, _)| path.starts_with(silent));
+        let first = silent.next();
+        let is_left = first.is_some();
+        if let Some((_, left)) = first.filter(|(silent, _)| path != silent) {
+            *left += 1;
+        }
+        is_left
+    }
 }
 
 impl Queue {
@@ -94,8 +122,7 @@ impl Queue {
             }
             if let Some(entry) = state.waiting.pop() {
                 state.rests -= usize::from(entry.rest.is_some());
-                let is_silent = |path: &Path| state.silent.iter().any(|at| path.starts_with(at));
-                if !state.silent.is_empty() && is_silent(&entry.path()) {
+                if !state.silent.is_empty() && state.leaves(&entry.path()) {
                     continue;
                 }
                 state.at_work += 1;
@@ -148,26 +175,40 @@ impl Queue {
         }
     }
 
-    /// A thread does not come back from its entry, unless `gives_up` finds
-    /// that it just did. Nothing at or beneath `silent` is touched any more.
-    pub fn give_up(&self, silent: &Path, gives_up: impl FnOnce() -> bool) {
+    /// A thread does not come back from `place`, its entry on the file system
+    /// `mount`, unless `gives_up` finds that it just did.
+    pub fn give_up(&self, place: &Path, mount: &Path, gives_up: impl FnOnce() -> bool) {
         let mut state = lock(&self.state);
         if gives_up() {
             state.at_work -= 1;
-            state.silent.push(silent.to_owned());
+            state.silence(place, mount);
             self.wake(&state);
         }
     }
 
-    /// Nothing at or beneath `silent` is touched.
-    pub fn pass_over(&self, silent: &Path) {
-        lock(&self.state).silent.push(silent.to_owned());
+    /// A thread of an earlier walk still waits for `place`.
+    pub fn pass_over(&self, place: &Path, mount: &Path) {
+        lock(&self.state).silence(place, mount);
     }
 
     /// Whether nothing at or beneath it is touched any more.
     pub fn is_silent(&self, path: &Path) -> bool {
         let state = lock(&self.state);
-        state.silent.iter().any(|mount| path.starts_with(mount))
+        let mut silent = state.silent.iter();
+        silent.any(|(silent, _)| path.starts_with(silent))
+    }
+
+    /// Whether it is on a file system of which something does not answer.
+    pub fn is_doubtful(&self, path: &Path) -> bool {
+        let state = lock(&self.state);
+        state.faulty.iter().any(|mount| path.starts_with(mount))
+    }
+
+    /// Entries that were left beneath places where nothing is touched any more.
+    pub fn left_in_silence(&self) -> Vec<(PathBuf, u64)> {
+        let state = lock(&self.state);
+        let left = state.silent.iter().filter(|(_, left)| *left > 0);
+        left.cloned().collect()
     }
 
     /// An entry that nobody took, although the run is not over.
@@ -177,10 +218,17 @@ impl Queue {
         entry.map(Entry::path)
     }
 
-    /// The run is over: what waits is left.
-    pub(super) fn end(&self) {
-        lock(&self.state).is_over = true;
+    /// The run is over: how many entries are left.
+    pub(super) fn end(&self) -> u64 {
+        let mut state = lock(&self.state);
+        let left = if state.is_over {
+            0
+        } else {
+            state.waiting.len() as u64
+        };
+        state.is_over = true;
         self.changed.notify_all();
+        left
     }
 
     fn wake(&self, state: &State) {

@@ -28,6 +28,8 @@ pub(crate) enum Hang {
     Open,
     /// Its second file is read.
     Read,
+    /// Any but its first file is read.
+    ReadMany,
 }
 
 /// The connection to the kernel. When it is dropped, what still waits for an
@@ -138,6 +140,7 @@ fn answer(request: &[u8], hang: Hang, files: &[(String, String)]) -> Option<Vec<
         Hang::ReadDir => opcode == 28,
         Hang::Open => opcode == 14 && node == 3,
         Hang::Read => opcode == 15 && node == 3,
+        Hang::ReadMany => opcode == 15 && node >= 3,
     };
     if hangs {
         return None;
