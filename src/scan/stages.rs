@@ -226,7 +226,10 @@ fn read_git(shared: &Shared, member: &Member) -> Coverage {
     shared.repositories.retain(|path| {
         let is_doubtful = shared.queue.is_doubtful(path);
         if is_doubtful {
-            left.skip(SkipReason::Hung, shared.with_files(|files| files.show(path)));
+            left.skip(
+                SkipReason::Hung,
+                shared.with_files(|files| files.show(path)),
+            );
         }
         !is_doubtful
     });

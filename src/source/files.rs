@@ -136,7 +136,9 @@ impl Files<'_> {
                 if !worker.visitor.is_given_up() {
                     let left = 1 + queue.end();
                     let place = self.show(&path);
-                    worker.coverage.skip_many(SkipReason::TimeLimit, left, place);
+                    worker
+                        .coverage
+                        .skip_many(SkipReason::TimeLimit, left, place);
                 }
             } else {
                 worker.entry(entry, &path, queue);
@@ -221,6 +223,9 @@ impl Worker<'_> {
         } else if entry.kind.is_file() {
             if let Some(copies) = self.files.user_data {
                 copies.note(path, &self.files.on_host(path));
+            }
+            if let Some(git) = self.files.git.filter(|_| entry.is_named(".git")) {
+                git.note_link(path);
             }
             if self.is_unchanged(path) {
                 self.coverage.unchanged += 1;

@@ -16,6 +16,7 @@ mod forest;
 mod history;
 mod index;
 mod inflate;
+mod links;
 mod loose;
 mod members;
 mod named;
@@ -51,7 +52,16 @@ pub fn read<'v>(
     walked: &mut Walked,
 ) -> Coverage {
     let mut coverage = Coverage::new(SourceKind::Git);
-    let Found { stores, mut packs } = repositories.take();
+    let Found {
+        mut stores,
+        mut packs,
+        links,
+    } = repositories.take();
+    stores.extend(
+        links
+            .iter()
+            .filter_map(|link| links::store(files, link, &mut coverage)),
+    );
     if stores.is_empty() && packs.is_empty() {
         return coverage;
     }

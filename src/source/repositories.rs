@@ -18,6 +18,9 @@ pub(super) struct Found {
     pub(super) stores: Vec<PathBuf>,
     /// Bundles, and packs that lie outside of a repository.
     pub(super) packs: Vec<PathBuf>,
+    /// Files that a working tree has in place of its git directory: that of a
+    /// linked one and of a submodule.
+    pub(super) links: Vec<PathBuf>,
 }
 
 impl Repositories {
@@ -49,11 +52,20 @@ impl Repositories {
         }
     }
 
+    /// Notes a file that is named as a git directory.
+    pub(super) fn note_link(&self, path: &Path) {
+        let mut found = self.lock();
+        if found.links.len() < MAX_STORES {
+            found.links.push(path.to_owned());
+        }
+    }
+
     /// Forgets what is not to be touched any more.
     pub fn retain(&self, mut keep: impl FnMut(&Path) -> bool) {
         let mut found = self.lock();
         found.stores.retain(|path| keep(path));
         found.packs.retain(|path| keep(path));
+        found.links.retain(|path| keep(path));
     }
 
     pub(super) fn take(&self) -> Found {

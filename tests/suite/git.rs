@@ -407,12 +407,56 @@ fn submodules_and_linked_working_trees_belong_to_their_repository() {
     );
 }
 
+#[test]
+fn a_working_tree_alone_leads_to_the_objects_that_it_is_made_of() {
+    let (place, repository, key) = versions(2);
+    let outer = place.init("outer", &[]);
+    outer.git(&["submodule", "--quiet", "add", "../r", "sub"]);
+    repository.git(&["worktree", "add", "--quiet", "--detach", "../linked"]);
+    for working_tree in ["outer/sub", "linked"] {
+        let alone = scan(&place.path(working_tree));
+        assert_eq!(alone.in_git(&key).count(), 1, "{working_tree}");
+    }
+    let all = scan(&place.path(""));
+    let parts = ["r", "outer"].map(|name| scan(&place.path(name)).objects());
+    assert_eq!(all.objects(), parts.iter().sum::<u64>(), "each once");
+
+    // Whoever writes such a file can name anything, and it may be old.
+    let link = place.path("linked/.git");
+    for named in ["/nonexistent/.git", "../linked", "", "/proc/self/root"] {
+        fs::write(&link, format!("gitdir: {named}\n")).expect("a file");
+        let astray = scan(&place.path("linked"));
+        assert_eq!(astray.in_git(&key).count(), 0, "{named}");
+        assert_eq!(astray.findings.len(), 1, "the file itself");
+    }
+}
+
 /// Writes over the middle of a file that git made read-only.
 fn damage(path: &std::path::Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).expect("a file");
     change(&mut bytes);
     fs::remove_file(path).expect("removed");
     fs::write(path, bytes).expect("a file");
+}
+
+#[test]
+fn what_a_damaged_index_leads_to_is_not_said_to_be_unreachable() {
+    let (_place, repository, key) = versions(2);
+    repository.write("big.ini", "nothing\n");
+    repository.git(&["commit", "--quiet", "--all", "--message", "gone"]);
+    repository.git(&["gc", "--quiet"]);
+    let whole = scan(&repository.path.join(".git"));
+    assert_eq!(whole.told(&key)[0].2, HISTORY);
+    damage(&repository.pack().with_extension("idx"), |bytes| {
+        // Most of the ids, which stand behind the fan-out table.
+        bytes[8 + 256 * 4 + 20..][..100].fill(0x5a);
+    });
+    let damaged = scan(&repository.path.join(".git"));
+    let told: Vec<_> = damaged.in_git(&key).collect();
+    assert_eq!(told.len(), 1);
+    let state = &told[0]["location"]["git_state"];
+    assert!(state.is_null() || *state == HISTORY, "{state}");
+    assert_eq!(damaged.skipped("git-corrupt"), 1);
 }
 
 #[test]

@@ -42,6 +42,10 @@ impl Entry {
         }
     }
 
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.name == name
+    }
+
     pub(super) fn path(&self) -> PathBuf {
         if self.name.is_empty() {
             self.directory.to_path_buf()

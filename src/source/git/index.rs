@@ -135,8 +135,12 @@ impl IndexFile {
     /// object: as soon as that costs more than to see that it is sound.
     pub(super) fn is_worth_it(&self, bytes: u64, pack: &Pack) -> bool {
         let asked = bytes + self.asked.fetch_add(bytes, atomic::Ordering::Relaxed);
-        let is_sound = || self.check(pack).unwrap_or(false);
-        asked > self.length && *self.sound.get_or_init(is_sound)
+        asked > self.length && self.is_sound(pack)
+    }
+
+    /// Whether it is of this pack, and as git wrote it.
+    pub(super) fn is_sound(&self, pack: &Pack) -> bool {
+        *self.sound.get_or_init(|| self.check(pack).unwrap_or(false))
     }
 
     /// Whether it is of this pack and as it was written: it ends with the hash

@@ -354,7 +354,7 @@ impl<'a, 'v> Group<'a, 'v> {
     }
 
     /// Tells all that was found, each with its place.
-    fn tell(self, repositories: &[GitDir]) {
+    fn tell(mut self, repositories: &[GitDir]) {
         if self.workers.iter().all(|worker| worker.hits.is_empty()) {
             return;
         }
@@ -367,6 +367,7 @@ impl<'a, 'v> Group<'a, 'v> {
         }
         hits.sort_by_key(|(_, hit)| hit.id);
         hits.dedup_by(|(_, hit), (_, before)| hit.id.is_some() && hit.id == before.id);
+        self.tell_unsound();
         drop(self.seen);
         let mut odb = Odb::new(self.packs, self.stores);
         odb.is_whole = self.is_whole;
@@ -420,6 +421,23 @@ impl<'a, 'v> Group<'a, 'v> {
                 let facts = hit.stored.as_deref();
                 visitor.tell(held, &ObjectOrigin { location, facts }, coverage);
             }
+        }
+    }
+
+    /// Counts indexes that are not as git wrote them: where they lead astray, a
+    /// place may stay unknown.
+    fn tell_unsound(&mut self) {
+        let is_unsound = |pack: &&Indexed| match &pack.index {
+            Some(Index::File(file)) => !file.is_sound(&pack.pack),
+            _ => false,
+        };
+        let unsound = self.packs.iter().filter(is_unsound);
+        let paths: Vec<_> = unsound
+            .map(|pack| pack.pack.path.with_extension("idx"))
+            .collect();
+        for path in paths {
+            self.is_whole = false;
+            self.skip(SkipReason::GitCorrupt, 1, &path);
         }
     }
 

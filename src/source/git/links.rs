@@ -1,0 +1,54 @@
+//! Working trees whose git directory is elsewhere, as a file in its place
+//! says: those that `git worktree` adds, and submodules.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::named::Named;
+use crate::finding::{Coverage, SkipReason};
+use crate::source::files::{Files, open_regular, show};
+use crate::source::repositories::is_git_dir;
+use crate::sparing::Sparing;
+
+/// Bytes read of a file that names a path.
+const MAX_FILE: u64 = 8 * 1024;
+
+/// The store with the objects of the working tree that has the file `link`.
+/// Where its git directory is not on this host there is nothing to be read.
+pub(super) fn store(files: &Files<'_>, link: &Path, coverage: &mut Coverage) -> Option<PathBuf> {
+    let text = read(link)?;
+    let named = Path::new(OsStr::from_bytes(
+        text.strip_prefix(b"gitdir:")?.trim_ascii(),
+    ));
+    let mut follow = |from: &Path, named: &Path| match Named::resolve(files, from, named) {
+        Named::At(path) if path.ancestors().any(|path| files.is_excluded(path)) => {
+            coverage.skip(SkipReason::Excluded, show(&files.on_host(&path)));
+            None
+        }
+        Named::At(path) => Some(path),
+        Named::Gone(..) | Named::Barred(SkipReason::NotFound) => None,
+        Named::Barred(reason) => {
+            let place = show(&files.on_host(link));
+            coverage.skip(reason, format!("{place}: {}", show(named)));
+            None
+        }
+    };
+    let mut directory = follow(link.parent()?, named)?;
+    if !is_git_dir(&directory) {
+        // It shares all but its HEAD and its index with others.
+        let common = read(&directory.join("commondir"))?;
+        let common = Path::new(OsStr::from_bytes(common.trim_ascii()));
+        directory = follow(&directory, common).filter(|directory| is_git_dir(directory))?;
+    }
+    Some(directory.join("objects"))
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let (file, state) = open_regular(path).ok()??;
+    let mut text = Vec::new();
+    Sparing::new(&file, state.size)
+        .read_to(MAX_FILE, &mut text)
+        .ok()?;
+    Some(text)
+}
