@@ -217,6 +217,15 @@ fn is_secret(characters: &[u8], named: Named) -> bool {
             entropy >= MIN_NAMED_ENTROPY || (entropy >= MIN_ENTROPY && !is_words(characters))
         }
         && !placeholder::is_placeholder_secret(characters)
+        && !is_encoded_text(characters)
+}
+
+/// Whether these are a line of base64 of a text: one in 10^13 of what is random
+/// decodes to characters only.
+fn is_encoded_text(characters: &[u8]) -> bool {
+    let decoded = encoding::base64::LENIENT.decode(characters);
+    let is_text = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    decoded.is_ok_and(|decoded| decoded.iter().all(is_text))
 }
 
 /// Whether these are base64 of the version byte 4 and a 32-byte signature.
@@ -310,6 +319,8 @@ mod tests {
             "assets/Fonts/Roboto2/Regular/v30/indexes",
             "AbstractSingletonProxyFactoryBeanMaking1",
             "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+            // A line of base64 of a configuration.
+            "WzJhIEIzLCBjXQ0KNFk9NlotOFcKZCRlJWZeZyZo",
         ] {
             assert_eq!(text.len(), LEN);
             assert!(!is_secret(text.as_bytes(), Named::Exactly), "{text}");

@@ -34,7 +34,7 @@ pub(super) fn collapse(findings: Vec<Finding>, instance: &Instance) -> Vec<Findi
         if let Some(known) = known {
             let place = place(&finding);
             let known = &mut told[known];
-            if place != self::place(known) && !known.also_in.contains(&place) {
+            if !is_within(known, &place) && !known.also_in.contains(&place) {
                 known.also_in.push(place);
             }
             continue;
@@ -97,6 +97,13 @@ fn covers(finding: &Finding, other: &Finding) -> bool {
     let same = |ours: &str, theirs: &str| theirs.is_empty() || ours == theirs;
     let ((id, secret), (other_id, other_secret)) = (finding.credential(), other.credential());
     same(id, other_id) && same(secret, other_secret) && finding.severity >= other.severity
+}
+
+/// Whether a finding is in what `place` names.
+fn is_within(finding: &Finding, place: &str) -> bool {
+    let own = self::place(finding);
+    let rest = own.strip_prefix(place);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('!'))
 }
 
 /// A copy is named by its path, a part of the user-data by its name.

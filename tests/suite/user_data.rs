@@ -304,6 +304,13 @@ sys.stdout.write(head + {program})"
             env(),
         ),
         (
+            "write_files in folded base64",
+            config(
+                "'- encoding: base64\\n  path: /etc/app.env\\n  content: >-\\n' + ''.join('    ' + base64.b64encode(text).decode()[at:at+40] + '\\n' for at in range(0, 400, 40)).rstrip() + '\\n'",
+            ),
+            env(),
+        ),
+        (
             "write_files in gzip in base64",
             config(
                 "'- encoding: gz+b64\\n  path: /etc/app.env\\n  content: \"' + base64.b64encode(gzip.compress(text)).decode() + '\"\\n'",
@@ -328,6 +335,7 @@ fn every_form_of_user_data_is_read_and_its_part_is_named() {
         let ran = check(&host, ImdsDouble::builder().user_data(bytes));
         let findings = keys(&ran);
         assert_eq!(findings.len(), 1, "{form}: {}", ran.stdout);
+        assert!(findings[0]["also_in"].is_null(), "{form}: {}", findings[0]);
         assert_eq!(findings[0]["rule"], "aws.access-key-pair", "{form}");
         assert_eq!(findings[0]["access_key_id"], pair.id.as_str(), "{form}");
         assert_eq!(

@@ -21,6 +21,7 @@ pub(super) struct WriteFile {
     index: usize,
     path: String,
     pub(super) content: String,
+    is_base64: bool,
     /// Where it is loaded from instead.
     pub(super) uri: Option<String>,
 }
@@ -95,7 +96,11 @@ pub(super) fn files(text: &str) -> Vec<WriteFile> {
                 if in_list && depth == 3 {
                     file.index = index;
                     index += 1;
-                    let file = std::mem::take(&mut file);
+                    let mut file = std::mem::take(&mut file);
+                    if file.is_base64 {
+                        // Of folded lines blanks are left, which mean nothing.
+                        file.content.retain(|character| character != ' ');
+                    }
                     let is_told = !file.content.is_empty() || file.uri.is_some();
                     if is_told && files.len() < MAX_FILES {
                         files.push(file);
@@ -118,6 +123,10 @@ pub(super) fn files(text: &str) -> Vec<WriteFile> {
                     None => key = Some(value.into_owned()),
                     Some("path") if in_list => file.path = value.into_owned(),
                     Some("content") if in_list => file.content = value.into_owned(),
+                    Some("encoding") if in_list => {
+                        let encoding = value.to_ascii_lowercase();
+                        file.is_base64 = encoding.ends_with("b64") || encoding.ends_with("base64");
+                    }
                     Some(_) => {}
                 }
             }
