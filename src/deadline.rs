@@ -30,7 +30,13 @@ impl Deadline {
     }
 
     pub fn is_over(&self) -> bool {
-        self.at.is_some_and(|at| Instant::now() >= at)
+        self.is_over_for(Duration::ZERO)
+    }
+
+    /// Whether the moment was at least `time` ago, or somebody said so.
+    pub fn is_over_for(&self, time: Duration) -> bool {
+        let past = |at| Instant::now().checked_duration_since(at);
+        self.at.and_then(past).is_some_and(|past| past >= time)
             || self
                 .stop
                 .as_ref()

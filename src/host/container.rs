@@ -36,6 +36,9 @@ pub struct Container {
     pub directories: Vec<PathBuf>,
     /// Layers of its image, which other containers may share.
     pub layers: Vec<PathBuf>,
+    /// The control group that the system's configuration of it names: a path
+    /// from the root, or a scope of systemd.
+    pub cgroup: Option<String>,
     /// Of the account whose it is, if not the system's.
     home: Option<PathBuf>,
 }
@@ -294,7 +297,10 @@ mod tests {
             ),
             (
                 "var/lib/containers/storage/overlay-containers/containers.json",
-                &format!(r#"[{{"id":"{box_}","names":["box"],"layer":"l1"}}]"#),
+                &format!(
+                    r#"[{{"id":"{box_}","names":["box"],"layer":"l1",
+                        "metadata":"{{\"image-name\":\"box:2\",\"name\":\"b\"}}"}}]"#
+                ),
             ),
             (
                 &format!(
@@ -319,7 +325,7 @@ mod tests {
             told,
             [
                 (Some("api"), Some("registry/api:2"), 1),
-                (Some("box"), None, 1)
+                (Some("box"), Some("box:2"), 1)
             ]
         );
         assert!(

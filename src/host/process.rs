@@ -113,6 +113,15 @@ pub fn system_unit(proc: &Path, pid: u32) -> Option<String> {
     lines.into_iter().find_map(unit)
 }
 
+/// The control groups of a process, as `proc` tells them: paths from the root,
+/// one for each hierarchy.
+pub fn cgroups(proc: &Path, pid: u32) -> Vec<String> {
+    let directory = proc.join(pid.to_string());
+    let cgroup = Process { directory, pid }.text("cgroup");
+    let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.map(str::to_owned).collect()
+}
+
 /// Whether process 1 of `proc` is the init of a machine, and not the
 /// application of a container.
 pub fn has_init(proc: &Path) -> bool {

@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::{Scan, Settings};
 use crate::detect::Detector;
@@ -23,6 +24,10 @@ use definitions::Definitions;
 /// Files and directories looked up to learn who uses what: some seconds, where
 /// a host has a few thousand. Any user's units can name any number of files.
 const MAX_LOOK_UPS: u64 = 1_000_000;
+
+/// Time for it where the run is over: what was found by then is of little use
+/// to whoever does not learn whose it is.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the findings of a scan are joined with.
 #[derive(Default)]
@@ -85,7 +90,6 @@ pub(super) fn join(
     mounts: &Mounts,
     detector: &Detector,
 ) -> Joined {
-    let holders = Holders::of(findings);
     let own = process::own_pid(&settings.root.join("proc"));
     let looked_up = AtomicU64::new(0);
     let silent: Vec<PathBuf> = settings
@@ -97,7 +101,7 @@ pub(super) fn join(
     let avoid = |directory: &Path| {
         let is_too_far = looked_up.fetch_add(1, Ordering::Relaxed) >= MAX_LOOK_UPS;
         let is_silent = silent.iter().any(|place| directory.starts_with(place));
-        if is_too_far || is_silent || settings.deadline.is_over() {
+        if is_too_far || is_silent || settings.deadline.is_over_for(GRACE) {
             return Some(io::ErrorKind::TimedOut);
         }
         match mounts.in_the_way(directory, &settings.root)? {
@@ -114,12 +118,12 @@ pub(super) fn join(
         avoid: &avoid,
     };
     let places: HashSet<&str> = findings.iter().filter_map(place).collect();
-    let in_containers = findings.iter().any(|one| one.location.container.is_some());
-    let definitions = if places.is_empty() && !in_containers {
+    let proc = settings.root.join("proc");
+    let in_processes = findings.iter().any(|one| one.location.pid.is_some());
+    let definitions = if places.is_empty() && !in_processes {
         Definitions::default()
     } else {
         let with_keys = findings.iter().any(apart::is_half);
-        let proc = settings.root.join("proc");
         let of_instance = |one: &&Finding| {
             let unit = one.location.unit.as_deref();
             unit.is_some_and(|unit| unit.contains('@')) && one.location.container.is_none()
@@ -129,19 +133,23 @@ pub(super) fn join(
         let running = pids.filter_map(|pid| process::system_unit(&proc, pid));
         Definitions::read(root, mounts, &places, running.collect(), with_keys)
     };
-    let whole = apart::make_whole(findings, &definitions.keys, root, settings, detector);
     let mut names = Pool::default();
+    let containers = containers(findings, &definitions, &proc, &mut names);
+    let holders = Holders::of(findings, &containers);
+    let whole = apart::make_whole(findings, &definitions.keys, root, settings, detector);
     let mut usages = Pool::default();
     let mut share = |usage: Usage| (usage != Usage::default()).then(|| usages.share(usage));
     let tell = |finding: &Finding| {
         if finding.location.source == SourceKind::Process {
-            let container = finding.location.container.as_deref();
-            let user = container.and_then(|id| definitions.containers.get(id));
+            let pid = finding.location.pid;
+            let container = pid.and_then(|pid| containers.get(&pid)?.clone());
+            let user = container.as_deref();
+            let user = user.and_then(|id| definitions.containers.get(id));
             let usage = Usage::new(None, user.map_or(&[], std::slice::from_ref), &[]);
             return Users {
                 usage: share(usage),
                 unit: finding.location.unit.clone(),
-                container: finding.location.container.clone(),
+                container,
                 is_own: finding.location.pid == own,
             };
         }
@@ -184,6 +192,33 @@ pub(super) fn join(
     Joined { users, whole }
 }
 
+/// The containers of processes, by their pids.
+type Containers = HashMap<u32, Option<Arc<str>>>;
+
+/// Those of the processes with findings: by the ID in their control group, or
+/// by what the container is configured to have.
+fn containers(
+    findings: &[Finding],
+    definitions: &Definitions,
+    proc: &Path,
+    names: &mut Pool<str>,
+) -> Containers {
+    let mut containers = Containers::new();
+    for location in findings.iter().map(|finding| &finding.location) {
+        let Some(pid) = location.pid else {
+            continue;
+        };
+        containers.entry(pid).or_insert_with(|| {
+            let by_configuration = || {
+                let cgroups = process::cgroups(proc, pid);
+                Some(names.share(definitions.container_in(&cgroups)?))
+            };
+            location.container.clone().or_else(by_configuration)
+        });
+    }
+    containers
+}
+
 /// The path on the host of a file with a finding.
 fn place(finding: &Finding) -> Option<&str> {
     matches!(
@@ -206,7 +241,8 @@ struct Holders {
 }
 
 impl Holders {
-    fn of(findings: &[Finding]) -> Self {
+    /// Each in its container.
+    fn of(findings: &[Finding], containers: &Containers) -> Self {
         let mut holders = Self::default();
         for finding in findings {
             let location = &finding.location;
@@ -218,7 +254,7 @@ impl Holders {
                 exe: location.exe.clone(),
                 uid: location.uid,
                 unit: location.unit.clone(),
-                container: location.container.clone(),
+                container: containers.get(&pid).cloned().flatten(),
             };
             let (id, secret) = finding.credential();
             let add = |map: &mut HashMap<String, Processes>, key: &str| {

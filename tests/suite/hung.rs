@@ -131,6 +131,25 @@ fn a_mount_that_stops_answering_is_left_behind_and_told() {
 }
 
 #[test]
+fn who_uses_a_key_is_told_although_the_time_is_over() {
+    let scene = Scene::new();
+    let Some(fuse) = Fuse::new(Hang::Read, &scene.behind) else {
+        return;
+    };
+    let unit = "[Service]\nEnvironmentFile=/a/app.env\n";
+    scene.host.write("etc/systemd/system/app.service", unit);
+    let root = scene.host.root();
+    let arguments = ["scan", "--format", "json", "--timeout", "2s", "--root"];
+    let arguments = [&arguments[..], &[root.to_str().unwrap()]].concat();
+    let ran = run(&fuse, LOCAL, &scene.host.path("mnt"), &arguments);
+    let findings = ran.of_type("finding");
+    let path = |finding: &&Value| finding["location"]["path"] == "/a/app.env";
+    let found = findings.iter().find(path).expect("it was read");
+    assert_eq!(found["location"]["unit"], "app.service", "{}", ran.stderr);
+    assert_eq!(ran.summary()["complete"], false);
+}
+
+#[test]
 fn a_mount_is_left_from_the_second_file_on_that_does_not_answer() {
     let scene = Scene::new();
     let Some(fuse) = Fuse::new(Hang::ReadMany, &scene.behind) else {

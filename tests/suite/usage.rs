@@ -143,7 +143,7 @@ fn twelve_workers_are_one_credential_with_twelve_holders() {
 #[test]
 fn a_unit_that_does_not_run_is_named_all_the_same() {
     let host = Host::new();
-    let pairs: Vec<KeyPair> = (0..7).map(|_| host.key_pair()).collect();
+    let pairs: Vec<KeyPair> = (0..8).map(|_| host.key_pair()).collect();
     let environment = |pair: &KeyPair| {
         format!(
             "[Service]\nEnvironment=\"AWS_ACCESS_KEY_ID={}\" \"AWS_SECRET_ACCESS_KEY={}\"\n",
@@ -165,6 +165,7 @@ fn a_unit_that_does_not_run_is_named_all_the_same() {
          LoadCredential=aws:/opt/%p.key\nLoadCredential=passed-on\n",
     );
     host.write("opt/c.key", pairs[5].env());
+    host.write("run/credentials/d.service/key", pairs[7].env());
     host.write("opt/old.key", pairs[6].env());
     host.write("opt/run.sh", pairs[2].env());
     host.write("opt/real.conf", pairs[3].env());
@@ -201,6 +202,7 @@ fn a_unit_that_does_not_run_is_named_all_the_same() {
             ("systemd-unit", "mine.service", 1),
             ("unit-credential", "c.service", 1),
             ("", "", 0),
+            ("unit-credential", "d.service", 1),
         ]
     );
 }
@@ -276,6 +278,46 @@ fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
     }
     assert_eq!(one(&ran, &baked)["place_kind"], "container-storage");
     assert_eq!(of(&ran, &pair, "process")[0]["used_by"], user);
+}
+
+#[test]
+fn a_container_with_a_name_in_place_of_an_id_is_known_by_its_control_group() {
+    let Some(mut group) = Cgroup::new("named-containers/my-redis") else {
+        return;
+    };
+    let host = Host::with_processes();
+    let (pair, other) = (host.key_pair(), host.key_pair());
+    let bundle = |name: &str, config: &Value| {
+        let tasks = "run/containerd/io.containerd.runtime.v2.task/default";
+        host.write(&format!("{tasks}/{name}/config.json"), config.to_string());
+    };
+    let environment = [
+        format!("AWS_ACCESS_KEY_ID={}", pair.id),
+        format!("AWS_SECRET_ACCESS_KEY={}", pair.secret),
+    ];
+    bundle(
+        "my-redis",
+        &json!({"process": {"env": environment},
+            "linux": {"cgroupsPath": group.path()}}),
+    );
+    let beginning = group.path().replace("-redis", "");
+    bundle("my", &json!({"linux": {"cgroupsPath": beginning}}));
+    let pid = group.add(holding(&pair));
+    let alone = group.add(holding(&other));
+
+    let ran = check(&host, "json");
+    let user = json!([{"container": "my-redis", "name": null, "image": null}]);
+    let finding = one(&ran, &pair);
+    assert_eq!(finding["used_by"], user);
+    let holder = &finding["held_by"][0];
+    assert_eq!(holder["pid"], pid);
+    assert_eq!(holder["container"], "my-redis");
+    for (pair, pid) in [(&pair, pid), (&other, alone)] {
+        let process = &of(&ran, pair, "process")[0];
+        assert_eq!(process["location"]["pid"], pid);
+        assert_eq!(process["location"]["container"], "my-redis");
+        assert_eq!(process["used_by"], user);
+    }
 }
 
 #[test]

@@ -45,6 +45,13 @@ const IMAGES: &[&str] = &[
 struct Bundle {
     annotations: Option<BTreeMap<String, String>>,
     mounts: Option<Vec<BundleMount>>,
+    linux: Option<BundleLinux>,
+}
+
+#[derive(Deserialize)]
+struct BundleLinux {
+    #[serde(rename = "cgroupsPath")]
+    cgroups_path: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +66,14 @@ struct Stored {
     id: String,
     names: Option<Vec<String>>,
     layer: Option<String>,
+    /// JSON.
+    metadata: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "image-name")]
+    image: Option<String>,
 }
 
 impl Listing<'_, '_> {
@@ -93,6 +108,8 @@ impl Listing<'_, '_> {
         let mounts = bundle.mounts.unwrap_or_default();
         let sources = mounts.iter().map(|mount| mount.source.as_str());
         let files: Vec<_> = sources.filter_map(|path| self.resolved(path)).collect();
+        let linux = bundle.linux.filter(|_| self.home.is_none());
+        let cgroup = linux.and_then(|linux| cgroup(&linux.cgroups_path?));
         let configuration = self.resolved(path);
         let directory = self.resolved(directory);
         let Some(container) = self.container(id, path) else {
@@ -100,6 +117,7 @@ impl Listing<'_, '_> {
         };
         container.name = container.name.take().or(name);
         container.image = container.image.take().or(image);
+        container.cgroup = container.cgroup.take().or(cgroup);
         container.configuration.extend(configuration);
         container.directories.extend(directory);
         container.mount(files, volumes);
@@ -126,12 +144,42 @@ impl Listing<'_, '_> {
             let layer = layer.and_then(|layer| self.resolved(layers.join(layer)));
             let layers = layer.as_deref().map(|layer| self.layers(layer));
             let name = stored.names.unwrap_or_default().into_iter().next();
+            let metadata = stored.metadata.unwrap_or_default();
+            let metadata = serde_json::from_str::<Metadata>(&metadata).ok();
+            let image = metadata.and_then(|metadata| told(&metadata.image?));
             let Some(container) = self.container(&stored.id, path) else {
                 continue;
             };
             container.name = name.and_then(|name| told(&name));
+            container.image = image.or(container.image.take());
             container.layers.extend(layers.into_iter().flatten());
             container.directories.extend(layer);
         }
+    }
+}
+
+/// A `cgroupsPath` as processes tell it: a path, or `slice:prefix:name`, which
+/// systemd makes a scope of.
+fn cgroup(path: &str) -> Option<String> {
+    let mut parts = path.splitn(3, ':').skip(1);
+    let cgroup = match (parts.next(), parts.next()) {
+        (Some(""), Some(name)) => format!("{name}.scope"),
+        (Some(prefix), Some(name)) => format!("{prefix}-{name}.scope"),
+        _ => path.to_owned(),
+    };
+    (cgroup.len() > 1).then_some(cgroup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_group_is_named_as_a_path_or_as_a_scope() {
+        let told = |path: &str| cgroup(path).unwrap_or_default();
+        assert_eq!(told("/default/web"), "/default/web");
+        assert_eq!(told("system.slice:nerdctl:web"), "nerdctl-web.scope");
+        assert_eq!(told("machine.slice::web"), "web.scope");
+        assert_eq!(cgroup("/"), None);
     }
 }

@@ -108,6 +108,8 @@ pub(super) struct Definitions {
     crontabs: HashMap<PathBuf, crontab::Users>,
     /// By the ID that processes have.
     pub(super) containers: HashMap<String, User>,
+    /// The control groups that containers are configured to have, with their IDs.
+    cgroups: Vec<(String, String)>,
     accounts: Vec<Account>,
     /// Those that the system's units give their processes, where somebody asks.
     pub(super) keys: Vec<Key>,
@@ -208,7 +210,26 @@ impl Definitions {
         for (path, kind) in own.chain(layers.map(|path| (path, PlaceKind::ContainerImage))) {
             self.add_storage(path, kind, &user);
         }
+        let cgroup = container.cgroup.map(|cgroup| (cgroup, id.clone()));
+        self.cgroups.extend(cgroup);
         self.containers.insert(id, user);
+    }
+
+    /// The container of a process in these control groups: of one that has a
+    /// name in place of an ID, its configuration alone tells.
+    pub(super) fn container_in(&self, cgroups: &[String]) -> Option<&str> {
+        let is_in = |configured: &str| {
+            cgroups.iter().any(|cgroup| {
+                if configured.starts_with('/') {
+                    Path::new(cgroup).starts_with(configured)
+                } else {
+                    cgroup.split('/').any(|part| part == configured)
+                }
+            })
+        };
+        let mut cgroups = self.cgroups.iter();
+        let found = cgroups.find(|(configured, _)| is_in(configured));
+        found.map(|(_, id)| id.as_str())
     }
 
     fn add_storage(&mut self, path: PathBuf, kind: PlaceKind, user: &User) {
@@ -303,7 +324,10 @@ impl Definitions {
         }
         match file.ancestors().find_map(|above| self.storage.get(above)) {
             Some((kind, users)) => (Some(*kind), users.into()),
-            None => (kind_by_path(path), Cow::default()),
+            None => match unit_with_credential(path) {
+                Some(unit) => (Some(PlaceKind::UnitCredential), vec![unit].into()),
+                None => (kind_by_path(path), Cow::default()),
+            },
         }
     }
 
@@ -335,6 +359,12 @@ impl Definitions {
             }
         }
     }
+}
+
+/// The unit for which systemd keeps a credential.
+fn unit_with_credential(path: &str) -> Option<User> {
+    let (unit, _) = path.strip_prefix("/run/credentials/")?.split_once('/')?;
+    Some(User::Unit { unit: unit.into() })
 }
 
 fn kind_by_path(path: &str) -> Option<PlaceKind> {

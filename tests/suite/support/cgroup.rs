@@ -44,6 +44,12 @@ impl Cgroup {
         None
     }
 
+    /// As its processes tell it.
+    pub(crate) fn path(&self) -> String {
+        let hierarchy = self.top.parent().unwrap();
+        format!("/{}", self.group.strip_prefix(hierarchy).unwrap().display())
+    }
+
     /// Moves a process into the group, and lets it end with it.
     pub(crate) fn add(&mut self, process: Process) -> u32 {
         let pid = process.pid();
