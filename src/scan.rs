@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::config::PathGlobs;
 use crate::deadline::Deadline;
-use crate::finding::{Coverage, Finding, Instance, Pool};
+use crate::finding::{Coverage, Finding, Instance, Location, Pool, SourceKind, finding_id};
 use crate::secret::Credentials;
 
 pub use crate::source::tail::Tails;
@@ -88,8 +88,8 @@ pub struct Scan {
     pub allowed: u64,
     /// By [`Finding::credential`]; empty unless they were to be kept.
     pub pairs: HashMap<(String, String), Credentials>,
-    /// Which of the findings is told for all versions of a file in git, or for
-    /// all members of one name.
+    /// Which of the findings is told for all versions of a file in git, for
+    /// all members of one name, or for a member and the archive's own bytes.
     versions: HashMap<VersionKey, u32>,
     titles: Pool<str>,
     /// Bytes of the names of their places.
@@ -100,7 +100,21 @@ pub struct Scan {
 type VersionKey = [u8; 16];
 
 fn version_key(finding: &Finding) -> VersionKey {
-    u128::from_str_radix(&finding.id, 16)
+    key(&finding.id)
+}
+
+/// That of the same credential in the file that the member's archive is.
+fn key_in_file(finding: &Finding) -> VersionKey {
+    let (id, secret) = finding.credential();
+    let file = Location {
+        path: finding.location.path.clone(),
+        ..Location::new(SourceKind::File)
+    };
+    key(&finding_id([id, secret], &file))
+}
+
+fn key(id: &str) -> VersionKey {
+    u128::from_str_radix(id, 16)
         .unwrap_or_default()
         .to_be_bytes()
 }

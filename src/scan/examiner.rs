@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::crew::Member;
 use super::finding::{finding, pair};
-use super::{Progress, Scan, Settings, version_key};
+use super::{Progress, Scan, Settings, key_in_file, version_key};
 use crate::detect::{Detection, Known, Match, Scanner};
 use crate::finding::{Coverage, SkipReason, SourceKind};
 use crate::source::files::lock;
@@ -264,7 +264,14 @@ impl Examiner<'_> {
                 if results.versions.len() < MAX_VERSIONS {
                     let place = u32::try_from(results.findings.len()).unwrap_or(u32::MAX);
                     results.versions.insert(key, place);
+                    if location.source == SourceKind::Archive {
+                        let key = key_in_file(&finding);
+                        results.versions.entry(key).or_insert(place);
+                    }
                 }
+            } else if results.versions.contains_key(&version_key(&finding)) {
+                // Of a damaged archive, which is also read as the file that it is.
+                continue;
             }
             if self.settings.allow.allows(&finding) {
                 results.allowed += 1;
