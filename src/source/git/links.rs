@@ -27,8 +27,8 @@ pub(super) fn store(files: &Files<'_>, link: &Path, coverage: &mut Coverage) -> 
             None
         }
         Named::At(path) => Some(path),
-        Named::Gone(..) | Named::Barred(SkipReason::NotFound) => None,
-        Named::Barred(reason) => {
+        Named::Gone(_, SkipReason::NotFound) | Named::Barred(SkipReason::NotFound) => None,
+        Named::Gone(_, reason) | Named::Barred(reason) => {
             let place = show(&files.on_host(link));
             coverage.skip(reason, format!("{place}: {}", show(named)));
             None
