@@ -29,14 +29,17 @@ impl Deadline {
         }
     }
 
-    pub fn is_over(&self) -> bool {
-        self.is_over_for(Duration::ZERO)
+    /// The same, but not before `moment`, unless on somebody's word.
+    #[must_use]
+    pub fn not_before(&self, moment: Instant) -> Self {
+        Self {
+            at: self.at.map(|at| at.max(moment)),
+            stop: self.stop.clone(),
+        }
     }
 
-    /// Whether the moment was at least `time` ago, or somebody said so.
-    pub fn is_over_for(&self, time: Duration) -> bool {
-        let past = |at| Instant::now().checked_duration_since(at);
-        self.at.and_then(past).is_some_and(|past| past >= time)
+    pub fn is_over(&self) -> bool {
+        self.at.is_some_and(|at| Instant::now() >= at)
             || self
                 .stop
                 .as_ref()

@@ -162,11 +162,16 @@ fn gone(
         .collect();
     let is_asked = |place: &&String| {
         let here = from_here(root, Path::new(place));
-        let mut ways = named.iter().filter(|named| here.starts_with(named));
+        let ways = named.iter().map(PathBuf::as_path);
+        let mut ways: Vec<_> = ways.filter(|named| here.starts_with(named)).collect();
+        if ways.is_empty() {
+            // A repository that a working tree led to.
+            ways.push(root);
+        }
         let answers = || !silent.iter().any(|silent| here.starts_with(silent));
         standing::lies_in(place, within)
             && answers()
-            && ways.any(|named| {
+            && ways.iter().any(|named| {
                 // Some overlays are walked; to ask them does no harm.
                 let reason = mounts.in_the_way(&here, named);
                 reason.is_none_or(|reason| reason == SkipReason::OverlayFilesystem)

@@ -39,7 +39,7 @@ pub struct Unit {
     pub environment: Vec<Assignment>,
     /// `EnvironmentFile=`, in the order in which they are read.
     pub environment_files: Vec<EnvironmentFile>,
-    /// Files that `LoadCredential=` names.
+    /// Files and directories that `LoadCredential=` names.
     pub credentials: Vec<PathBuf>,
     /// `PassEnvironment=`: names taken over from the manager.
     pub pass_environment: Vec<String>,

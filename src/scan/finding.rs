@@ -140,7 +140,8 @@ fn title(
         title += ", ";
         title += state.phrase();
     }
-    if facts.is_some_and(FileFacts::world_readable) {
+    // All that git stores is, whatever directory it is in.
+    if location.source != SourceKind::Git && facts.is_some_and(FileFacts::world_readable) {
         title += ", world-readable";
     }
     title += match found.mention {

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Scan, Settings};
 use crate::detect::Detector;
@@ -84,14 +84,17 @@ impl Users {
 
 /// Tells of each finding of a scan who uses its place. The host's units,
 /// containers and accounts are read only where a finding could be theirs.
+/// `enters` is told each directory that is gone to.
 pub(super) fn join(
     findings: &[Finding],
     settings: &Settings,
     mounts: &Mounts,
     detector: &Detector,
+    enters: &(dyn Fn(&Path) + Sync),
 ) -> Joined {
     let own = process::own_pid(&settings.root.join("proc"));
     let looked_up = AtomicU64::new(0);
+    let deadline = settings.deadline.not_before(Instant::now() + GRACE);
     let silent: Vec<PathBuf> = settings
         .silences
         .places()
@@ -101,9 +104,10 @@ pub(super) fn join(
     let avoid = |directory: &Path| {
         let is_too_far = looked_up.fetch_add(1, Ordering::Relaxed) >= MAX_LOOK_UPS;
         let is_silent = silent.iter().any(|place| directory.starts_with(place));
-        if is_too_far || is_silent || settings.deadline.is_over_for(GRACE) {
+        if is_too_far || is_silent || deadline.is_over() {
             return Some(io::ErrorKind::TimedOut);
         }
+        enters(directory);
         match mounts.in_the_way(directory, &settings.root)? {
             SkipReason::NetworkFilesystem => Some(io::ErrorKind::Unsupported),
             // On the way to a disk in memory, such as `/dev/shm`.

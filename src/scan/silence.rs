@@ -13,8 +13,12 @@ use crate::source::files::lock;
 pub struct Silences(Mutex<Vec<(PathBuf, Weak<Member>)>>);
 
 impl Silences {
+    /// Nothing is noted of a thread that did not say what it touches: every
+    /// path would be beneath that.
     pub(super) fn note(&self, place: &Path, member: &Arc<Member>) {
-        lock(&self.0).push((place.to_owned(), Arc::downgrade(member)));
+        if place != Path::new("") {
+            lock(&self.0).push((place.to_owned(), Arc::downgrade(member)));
+        }
     }
 
     pub fn places(&self) -> Vec<PathBuf> {
@@ -35,6 +39,7 @@ mod tests {
         let threads = [Arc::new(Member::default()), Arc::new(Member::default())];
         silences.note(Path::new("/mnt/a"), &threads[0]);
         silences.note(Path::new("/mnt/b"), &threads[1]);
+        silences.note(Path::new(""), &threads[1]);
         let [one, _other] = threads;
         drop(one);
         assert_eq!(silences.places(), [Path::new("/mnt/b")]);

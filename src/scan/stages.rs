@@ -1,13 +1,14 @@
 //! The stages of a scan, one after the other, each on threads that can be
 //! given up: the walk through the files, git's objects, user-data, processes.
 
-use std::path::Path;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 
-use super::crew::{self, Crew, Member};
+use super::crew::{self, Crew, Member, Stuck};
 use super::examiner::Examiner;
 use super::{Progress, Scan, Settings, join, priority, user_data};
 use crate::detect::{Detector, Scanner};
@@ -20,6 +21,9 @@ use crate::source::process::Processes;
 use crate::source::repositories::Repositories;
 use crate::source::user_data::{self as given, Copies};
 use crate::source::{Holder, Memory, archive, git, hidden};
+
+/// Through which what a sandbox hides is seen.
+const ROOT_OF_HOST: &str = "/proc/1/root";
 
 /// Processes that wait for the kernel and are asked at a time.
 const MAX_WAITING: usize = 8;
@@ -85,18 +89,29 @@ fn take_in_overlays(mounts: &mut Mounts, settings: &Settings, walked: &mut Walke
     }
     let lonely = Arc::new(OnceLock::new());
     let (found, asked, root) = (Arc::clone(&lonely), mounts.clone(), settings.root.clone());
-    let look = move |_: &Member| {
-        let _ = found.set(asked.lonely_overlays(&root));
+    let silent: Vec<PathBuf> = settings.silences.places();
+    let look = move |member: &Member| {
+        let all_answer = Cell::new(true);
+        let may_ask = |path: &Path| {
+            member.enters(Some(path));
+            let is_silent = |place: &PathBuf| path.starts_with(asked.silent_part(place, &root));
+            let answers = !silent.iter().any(is_silent);
+            all_answer.set(all_answer.get() && answers);
+            answers
+        };
+        let places = asked.lonely_overlays(&root, &may_ask);
+        let _ = found.set((places, all_answer.get()));
     };
-    crew::run(Crew::One, settings, look, &mut |stuck| {
-        let is_given_up = stuck.give_up();
-        if is_given_up {
-            let place = "the directories of overlays";
-            walked.files.skip(SkipReason::Hung, place);
-        }
-        is_given_up
-    });
-    mounts.walk_overlays(lonely.get().map_or(&[], Vec::as_slice));
+    crew::run(Crew::One, settings, look, &mut |stuck| stuck.give_up());
+    let (places, all_answer) = lonely
+        .get()
+        .map_or((&[][..], false), |(places, all)| (places, *all));
+    if !all_answer {
+        walked
+            .files
+            .skip(SkipReason::Hung, "the directories of overlays");
+    }
+    mounts.walk_overlays(places);
 }
 
 /// Walks through the files on as many threads as are configured.
@@ -105,6 +120,7 @@ fn walk(shared: &Arc<Shared>) {
     pass_over_silence(shared, &tell);
     let settings = &shared.settings;
     let (roots, next) = (Arc::clone(shared), AtomicUsize::new(0));
+    let silent = settings.silences.places();
     let resolve = move |member: &Member| {
         while let Some(root) = roots
             .settings
@@ -115,6 +131,10 @@ fn walk(shared: &Arc<Shared>) {
             if !roots.queue.is_silent(&here) {
                 member.enters(Some(&here));
                 roots.with_files(|files| files.add_root(root, &roots.queue, &roots.walked));
+            } else if !silent.iter().any(|place| place.starts_with(&here)) {
+                // What is beneath it was told.
+                let place = roots.with_files(|files| files.show(&here));
+                lock(&roots.walked).files.skip(SkipReason::Hung, place);
             }
         }
     };
@@ -130,14 +150,21 @@ fn walk(shared: &Arc<Shared>) {
     // In another root we see what whoever mounted it wants us to.
     if settings.root == Path::new("/") {
         let own = Arc::clone(shared);
-        let work = move |_: &Member| tell_hidden(&own);
-        crew::run(Crew::One, settings, work, &mut |stuck| {
+        let work = move |member: &Member| {
+            member.enters(Some(Path::new(ROOT_OF_HOST)));
+            tell_hidden(&own);
+        };
+        let mut give_up = |stuck: &Stuck<'_>| {
             let is_given_up = stuck.give_up();
             if is_given_up {
-                tell("/proc/1/root".into());
+                tell(ROOT_OF_HOST.into());
             }
             is_given_up
-        });
+        };
+        // Told already, where an earlier scan still waits for it.
+        if !shared.queue.is_silent(Path::new(ROOT_OF_HOST)) {
+            crew::run(Crew::One, settings, work, &mut give_up);
+        }
     }
     let walk = Arc::clone(shared);
     let work = move |member: &Member| {
@@ -213,7 +240,11 @@ fn stage(shared: &Arc<Shared>, source: SourceKind, work: fn(&Shared, &Member) ->
         let is_given_up = stuck.give_up();
         if is_given_up {
             let mut coverage = Coverage::new(source);
-            coverage.skip(SkipReason::Hung, show(stuck.place));
+            let place = match stuck.place {
+                unknown if unknown == Path::new("") => &shared.settings.root,
+                place => place,
+            };
+            coverage.skip(SkipReason::Hung, show(place));
             results.coverage.push(coverage);
         }
         is_given_up
@@ -254,14 +285,18 @@ fn read_processes(shared: &Arc<Shared>) {
     let settings = &shared.settings;
     let (own, listed) = (Arc::clone(shared), Arc::new(OnceLock::new()));
     let list = Arc::clone(&listed);
-    let work = move |_: &Member| {
+    let proc = settings.root.join("proc");
+    let work = move |member: &Member| {
         let proc = own.settings.root.join("proc");
+        member.enters(Some(&proc));
         let _ = list.set(Arc::new(Processes::list(&proc, Some(&own.mounts))));
     };
-    crew::run(Crew::One, settings, work, &mut |stuck| stuck.give_up());
+    if !settings.silences.places().contains(&proc) {
+        crew::run(Crew::One, settings, work, &mut |stuck| stuck.give_up());
+    }
     let Some(processes) = listed.get() else {
         let mut coverage = Coverage::new(SourceKind::Process);
-        coverage.skip(SkipReason::Hung, show(&settings.root.join("proc")));
+        coverage.skip(SkipReason::Hung, show(&proc));
         lock(&shared.results).coverage.push(coverage);
         return;
     };
@@ -298,7 +333,9 @@ fn tell_usage(shared: &Arc<Shared>) {
         Arc::clone(&joined),
     );
     let work = move |member: &Member| {
-        let joined = join::join(&own_findings, &own.settings, &own.mounts, &own.detector);
+        let enters = |path: &Path| member.enters(Some(path));
+        let (settings, mounts) = (&own.settings, &own.mounts);
+        let joined = join::join(&own_findings, settings, mounts, &own.detector, &enters);
         let mut told = lock(&own_joined);
         if !member.is_given_up() {
             *told = joined;
@@ -368,6 +405,7 @@ impl Shared {
             root: &settings.root,
             roots: &settings.roots,
             exclude: Some(&exclude),
+            silent: Some(&|path| self.queue.is_doubtful(path)),
             mounts: &self.mounts,
             threads: settings.threads,
             archives: settings.archives.then_some(archive::Settings {

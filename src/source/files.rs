@@ -42,6 +42,8 @@ pub struct Files<'a> {
     pub roots: &'a [PathBuf],
     /// Whether a path on the host is left out.
     pub exclude: Option<&'a (dyn Fn(&Path) -> bool + Sync)>,
+    /// Whether a path may lead to what does not answer, as far as is known.
+    pub silent: Option<&'a (dyn Fn(&Path) -> bool + Sync)>,
     pub mounts: &'a Mounts,
     pub threads: usize,
     /// How archives are looked into; `None` leaves them as they are.

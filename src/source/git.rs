@@ -57,18 +57,18 @@ pub fn read<'v>(
         mut packs,
         links,
     } = repositories.take();
-    stores.extend(
-        links
-            .iter()
-            .filter_map(|link| links::store(files, link, &mut coverage)),
-    );
+    let mut first = visitors();
+    stores.extend(links::stores(files, &links, &mut *first, &mut coverage));
     if stores.is_empty() && packs.is_empty() {
         return coverage;
     }
-    let mut workers: Vec<Worker<'v>> = (0..files.threads.max(1))
-        .map(|_| Worker::new(visitors(), files.archives))
+    let groups = alternates::groups(files, stores, &mut *first, &mut coverage);
+    let others = (1..files.threads.max(1)).map(|_| visitors());
+    let mut workers: Vec<Worker<'v>> = [first]
+        .into_iter()
+        .chain(others)
+        .map(|visitor| Worker::new(visitor, files.archives))
         .collect();
-    let groups = alternates::groups(files, stores, &mut coverage);
     for stores in groups {
         read_unless_known(files, &stores, &mut workers, &mut coverage, |group| {
             group.read_stores(&stores);

@@ -161,8 +161,8 @@ impl Mounts {
     /// The overlays whose files are seen in them alone: one that covers a
     /// directory that they lie in, or that has what is in none of them, since
     /// one is gone or covered. This looks at the directories below `root`,
-    /// which may never answer.
-    pub fn lonely_overlays(&self, root: &Path) -> Vec<PathBuf> {
+    /// which may never answer, if `may_ask` lets it.
+    pub fn lonely_overlays(&self, root: &Path, may_ask: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
         let is_lonely = |overlay: &&Overlay| {
             let directories = overlay.lower.iter().chain(&overlay.upper);
             // Runtimes name them from a directory that the table does not tell.
@@ -170,14 +170,19 @@ impl Mounts {
                 return false;
             }
             // The table of a host that is mounted here has its own paths.
-            let here = |path: &PathBuf| {
-                let here = from_here(root, path).canonicalize();
-                here.or_else(|_| path.canonicalize()).ok()
-            };
-            let directories: Vec<PathBuf> = directories.filter_map(here).collect();
+            let here = directories.clone().map(|path| from_here(root, path));
+            let here: Vec<PathBuf> = here.collect();
             let mount_point = &overlay.mount_point;
-            directories.iter().any(|path| path.starts_with(mount_point))
-                || has_more(mount_point, &directories)
+            let mut asked = directories.clone().chain(&here).chain([mount_point]);
+            if !asked.all(|path| may_ask(path)) {
+                return false;
+            }
+            let found = here.iter().zip(directories).filter_map(|(here, path)| {
+                let found = here.canonicalize();
+                found.or_else(|_| path.canonicalize()).ok()
+            });
+            let found: Vec<PathBuf> = found.collect();
+            found.iter().any(|path| path.starts_with(mount_point)) || has_more(mount_point, &found)
         };
         let lonely = self.overlays.iter().filter(is_lonely);
         lonely.map(|overlay| overlay.mount_point.clone()).collect()

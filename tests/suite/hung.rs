@@ -169,6 +169,79 @@ fn a_mount_is_left_from_the_second_file_on_that_does_not_answer() {
     assert!(!keys.contains(&scene.first) && keys.contains(&scene.beside));
 }
 
+/// What a working tree has in place of its git directory, in a mount.
+const ASTRAY: &str = "gitdir: ../../mnt/r.git/worktrees/wt\n";
+
+#[test]
+fn a_repository_that_leads_into_silence_costs_no_other_one() {
+    let scene = Scene::new();
+    let (host, root) = (&scene.host, scene.host.root());
+    let committed = host.key_pair();
+    host.write("a/r/app.env", committed.env());
+    let git = |arguments: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b.example"];
+        git.arg("-C").arg(host.path("a/r")).args(identity);
+        assert!(git.args(arguments).status().unwrap().success());
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "app.env"]);
+    git(&["commit", "--quiet", "--message", "a"]);
+    host.write("a/wt/.git", ASTRAY);
+    let alternates = "a/r/.git/objects/info/alternates";
+    host.write(alternates, "../../../../mnt/objects\n");
+    let is_committed = |finding: &Value| {
+        finding["access_key_id"] == committed.id.as_str() && finding["location"]["source"] == "git"
+    };
+    for (exclude, reason, silences) in [("", "hung", 1), ("/mnt", "excluded", 0)] {
+        let Some(fuse) = Fuse::new(Hang::Stat, &scene.behind) else {
+            return;
+        };
+        let exclude = format!("[scan]\nexclude = [\"{exclude}\"]\n");
+        let config = exclude.replace("[\"\"]", "[]");
+        let config = host.write("rolecall.toml", config);
+        let arguments = ["scan", "--format", "json", "--config"];
+        let paths = [config.to_str().unwrap(), "--root", root.to_str().unwrap()];
+        let arguments = [&arguments[..], &paths].concat();
+        let ran = run(&fuse, LOCAL, &host.path("mnt"), &arguments);
+        assert!(ran.of_type("finding").iter().any(is_committed), "{reason}");
+        assert_eq!(ran.skipped("git", reason), 2, "{}", ran.stdout);
+        assert_eq!(ran.skipped("file", "hung"), silences, "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_service_goes_on_after_a_repository_that_leads_into_silence() {
+    let scene = Scene::new();
+    scene.host.write("a/wt/.git", ASTRAY);
+    let (imds, logs) = (healthy(), logs());
+    let config = "[scan]\ninterval = \"5m\"\nprocesses = false\nroots = [\"/a\"]\n\
+                  [watch]\nenabled = false\n";
+    let home = home(config, &imds, &logs);
+    let manager = Manager {
+        starts_by: ["unshare", "-m", "--"].map(str::to_owned).to_vec(),
+        environment: Vec::new(),
+    };
+    let mut daemon = home.start_by(&manager, &scene.host.root());
+    let Some(fuse) = Fuse::new(Hang::Stat, &scene.behind) else {
+        return;
+    };
+    let status = daemon.status_when("the key", |status| status["open"]["critical"] == 1);
+    let first = status["sweeps"].as_u64().unwrap();
+    fuse.mount_before(daemon.pid(), LOCAL, &scene.host.path("mnt"));
+    for n in 1..=3 {
+        let written = scene.host.key_pair();
+        scene.host.write(&format!("a/late-{n}.env"), written.env());
+        daemon.signal(Signal::HUP);
+        let status = daemon.status_when("a sweep", |status| status["sweeps"] == first + n);
+        assert_eq!(status["open"]["critical"], 1 + n, "{status}");
+        assert_eq!(status["last_sweep"]["complete"], false, "{status}");
+        assert!(status["coverage"].to_string().contains("\"hung\""));
+    }
+    drop(fuse);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 #[test]
 fn a_process_that_cannot_be_read_costs_no_other_one() {
     let host = Host::new();

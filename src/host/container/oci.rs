@@ -167,7 +167,9 @@ fn cgroup(path: &str) -> Option<String> {
         (Some(prefix), Some(name)) => format!("{prefix}-{name}.scope"),
         _ => path.to_owned(),
     };
-    (cgroup.len() > 1).then_some(cgroup)
+    // The root has everything.
+    let name = Path::new(&cgroup).file_name();
+    name.is_some().then_some(cgroup)
 }
 
 #[cfg(test)]
@@ -180,6 +182,6 @@ mod tests {
         assert_eq!(told("/default/web"), "/default/web");
         assert_eq!(told("system.slice:nerdctl:web"), "nerdctl-web.scope");
         assert_eq!(told("machine.slice::web"), "web.scope");
-        assert_eq!(cgroup("/"), None);
+        assert_eq!((cgroup("/"), cgroup("//"), cgroup("")), (None, None, None));
     }
 }

@@ -12,6 +12,14 @@ use crate::secret::Secret;
 /// Sections that say how processes are started.
 const SECTIONS: &[&[u8]] = &[b"Service", b"Socket", b"Mount", b"Swap"];
 
+/// Where a credential is looked for that has no path: systemd.exec(5).
+const CREDENTIAL_STORES: [&str; 4] = [
+    "/etc/credstore",
+    "/run/credstore",
+    "/usr/local/lib/credstore",
+    "/usr/lib/credstore",
+];
+
 /// Bytes of all files of one unit.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -126,9 +134,14 @@ impl Unit {
             (b"LoadCredential", _) => {
                 // Behind the name that the unit knows it by.
                 let value = expanded(value);
-                let path = value.split_once(':').map(|(_, path)| PathBuf::from(path));
-                self.credentials
-                    .extend(path.filter(|path| path.is_absolute()));
+                let path = Path::new(value.split_once(':').map_or(&*value, |(_, path)| path));
+                if path.is_absolute() {
+                    self.credentials.push(path.to_owned());
+                } else {
+                    let stores = CREDENTIAL_STORES.map(Path::new);
+                    self.credentials
+                        .extend(stores.map(|store| store.join(path)));
+                }
             }
             (b"PassEnvironment", b"") => self.pass_environment.clear(),
             (b"PassEnvironment", _) => {

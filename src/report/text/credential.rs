@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::{many, many_es};
-use crate::finding::{Finding, Location, PlaceKind, Rule, Usage, User};
+use crate::finding::{Finding, Location, PlaceKind, Rule, SourceKind, Usage, User};
 use crate::report::Credential;
 use crate::sanitize;
 
@@ -261,7 +261,9 @@ fn place_with_facts(finding: &Finding) -> String {
     }
     facts.extend(finding.usage.as_deref().and_then(usage));
     if let Some(file) = &finding.file {
-        facts.push(format!("mode {}, uid {}", file.mode, file.uid));
+        if location.source != SourceKind::Git {
+            facts.push(format!("mode {}, uid {}", file.mode, file.uid));
+        }
         match file.baked_into_image {
             Some(true) => facts.push("came with the image".into()),
             Some(false) => facts.push("arrived at run time".into()),

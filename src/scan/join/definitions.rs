@@ -227,9 +227,10 @@ impl Definitions {
                 }
             })
         };
-        let mut cgroups = self.cgroups.iter();
-        let found = cgroups.find(|(configured, _)| is_in(configured));
-        found.map(|(_, id)| id.as_str())
+        let found = self.cgroups.iter().filter(|(group, _)| is_in(group));
+        // One may run within another.
+        let innermost = found.max_by_key(|(group, _)| Path::new(group).components().count());
+        innermost.map(|(_, id)| id.as_str())
     }
 
     fn add_storage(&mut self, path: PathBuf, kind: PlaceKind, user: &User) {
@@ -296,6 +297,7 @@ impl Definitions {
             let credentials = unit.credentials.iter();
             for path in credentials.filter_map(|path| root.resolve(path).ok()) {
                 self.add(&path, PlaceKind::UnitCredential, &user, places);
+                self.add_storage(path, PlaceKind::UnitCredential, &user);
             }
             for path in unit.files_in_commands(root) {
                 self.add(&path, PlaceKind::UnitCommandFile, &user, places);
@@ -364,7 +366,8 @@ impl Definitions {
 /// The unit for which systemd keeps a credential.
 fn unit_with_credential(path: &str) -> Option<User> {
     let (unit, _) = path.strip_prefix("/run/credentials/")?.split_once('/')?;
-    Some(User::Unit { unit: unit.into() })
+    // Those of the system are in `@system` and `@encrypted`.
+    (!unit.starts_with('@')).then(|| User::Unit { unit: unit.into() })
 }
 
 fn kind_by_path(path: &str) -> Option<PlaceKind> {

@@ -7,17 +7,23 @@ use std::path::{Path, PathBuf};
 
 use super::named::Named;
 use crate::finding::{Coverage, SkipReason};
+use crate::source::Holder;
 use crate::source::files::{Files, open_regular, show};
 use crate::sparing::Sparing;
 
-/// Bytes read of one list of alternates, and stores in one group.
+/// The list, in a store.
+const LIST: &str = "info/alternates";
+
+/// Bytes read of one list, stores that it may name, and stores in one group.
 const MAX_LIST: u64 = 1024 * 1024;
+const MAX_NAMED: usize = 1000;
 const MAX_STORES: usize = 40_000;
 
 /// The stores, in groups that share objects; each store is in one group.
 pub(super) fn groups(
     files: &Files<'_>,
     mut stores: Vec<PathBuf>,
+    visitor: &mut dyn Holder,
     coverage: &mut Coverage,
 ) -> Vec<Vec<PathBuf>> {
     stores.sort_unstable();
@@ -27,7 +33,23 @@ pub(super) fn groups(
     let mut group: Vec<usize> = (0..stores.len()).collect();
     let mut next = 0;
     while let Some(store) = stores.get(next).cloned() {
-        for path in named_by(&store) {
+        let list = store.join(LIST);
+        if files.silent.is_some_and(|silent| silent(&list)) {
+            coverage.skip(SkipReason::Hung, show(&files.on_host(&list)));
+            next += 1;
+            continue;
+        }
+        let named = named_by(&list);
+        if named.len() > MAX_NAMED {
+            let left = (named.len() - MAX_NAMED) as u64;
+            coverage.skip_many(SkipReason::GitLimit, left, show(&files.on_host(&list)));
+        }
+        for path in named.into_iter().take(MAX_NAMED) {
+            visitor.enters(Some(&list));
+            if visitor.is_over() {
+                coverage.skip(SkipReason::TimeLimit, show(&files.on_host(&list)));
+                break;
+            }
             let Some(target) = resolve(files, &store, &path, coverage) else {
                 continue;
             };
@@ -61,10 +83,10 @@ fn find(group: &[usize], mut at: usize) -> usize {
     at
 }
 
-/// The paths in a store's list.
-fn named_by(store: &Path) -> Vec<PathBuf> {
+/// The paths in a list.
+fn named_by(path: &Path) -> Vec<PathBuf> {
     let mut list = Vec::new();
-    if let Ok(Some((file, state))) = open_regular(&store.join("info/alternates")) {
+    if let Ok(Some((file, state))) = open_regular(path) {
         // What cannot be read names nothing; the file itself is read, and
         // told, with the others of the store.
         let _ = Sparing::new(&file, state.size).read_to(MAX_LIST, &mut list);
@@ -84,15 +106,12 @@ fn resolve(
 ) -> Option<PathBuf> {
     let found = match Named::resolve(files, store, named) {
         Named::At(path) if !path.is_dir() => Err(SkipReason::NotFound),
-        Named::At(path) if path.ancestors().any(|path| files.is_excluded(path)) => {
-            Err(SkipReason::Excluded)
-        }
         Named::At(path) => Ok(path),
         Named::Gone(_, reason) | Named::Barred(reason) => Err(reason),
     };
     found
         .map_err(|reason| {
-            let list = show(&files.on_host(&store.join("info/alternates")));
+            let list = show(&files.on_host(&store.join(LIST)));
             coverage.skip(reason, format!("{list}: {}", show(named)));
         })
         .ok()

@@ -7,6 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use crate::finding::SkipReason;
 use crate::source::files::{Files, reason};
 
+/// Directories on the way to what is named. Links are followed one by one, and
+/// each costs all that is above it.
+const MAX_PARTS: usize = 128;
+
 /// What a named path is.
 #[derive(Debug)]
 pub(super) enum Named {
@@ -30,6 +34,15 @@ impl Named {
         let barred = |path: &Path| {
             if !path.starts_with(files.root) {
                 return Some(SkipReason::NotFound);
+            }
+            if path.components().count() > MAX_PARTS {
+                return Some(SkipReason::GitLimit);
+            }
+            if path.ancestors().any(|path| files.is_excluded(path)) {
+                return Some(SkipReason::Excluded);
+            }
+            if files.silent.is_some_and(|silent| silent(path)) {
+                return Some(SkipReason::Hung);
             }
             let start = if path.starts_with(own) {
                 own
