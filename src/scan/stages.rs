@@ -16,11 +16,12 @@ use crate::finding::{Coverage, Finding, Instance, SkipReason, SourceKind};
 use crate::heap;
 use crate::host::from_here;
 use crate::source::files::{Files, Queue, Walked, lock, show};
+use crate::source::git::Objects;
 use crate::source::mounts::Mounts;
 use crate::source::process::Processes;
 use crate::source::repositories::Repositories;
 use crate::source::user_data::{self as given, Copies};
-use crate::source::{Holder, Memory, archive, git, hidden};
+use crate::source::{Holder, Memory, archive, hidden};
 
 /// Through which what a sandbox hides is seen.
 const ROOT_OF_HOST: &str = "/proc/1/root";
@@ -67,9 +68,7 @@ pub fn run(mut settings: Settings, progress: &Arc<Progress>) -> Scan {
     walk(&shared);
     heap::give_back();
     if shared.settings.git {
-        stage(&shared, SourceKind::Git, |shared, member| {
-            Some(read_git(shared, member))
-        });
+        read_git(&shared);
         heap::give_back();
     }
     if shared.settings.user_data.is_some() {
@@ -251,26 +250,36 @@ fn stage(shared: &Arc<Shared>, source: SourceKind, work: fn(&Shared, &Member) ->
     });
 }
 
-fn read_git(shared: &Shared, member: &Member) -> Coverage {
-    // One that does not answer would cost all the others.
-    let mut left = Coverage::new(SourceKind::Git);
-    shared.repositories.retain(|path| {
-        let is_doubtful = shared.queue.is_doubtful(path);
-        if is_doubtful {
-            left.skip(
-                SkipReason::Hung,
-                shared.with_files(|files| files.show(path)),
-            );
+/// Reads git's objects repository by repository: one that does not answer costs
+/// the thread that tries, and another goes on behind it.
+fn read_git(shared: &Arc<Shared>) {
+    let settings = &shared.settings;
+    let objects = Objects::of(&shared.repositories, settings.archives);
+    let objects = Arc::new(objects);
+    let (own, followed) = (Arc::clone(shared), Arc::clone(&objects));
+    let follow = move |member: &Member| {
+        let mut examiner = own.examiner(member);
+        own.with_files(|files| followed.follow(files, &mut examiner));
+    };
+    let (own, read) = (Arc::clone(shared), Arc::clone(&objects));
+    let read = move |member: &Member| {
+        let visitors = || Box::new(own.examiner(member)) as Box<dyn Holder + '_>;
+        own.with_files(|files| read.read(files, &visitors));
+    };
+    let mut judge = |stuck: &Stuck<'_>| {
+        let place = shared.with_files(|files| files.show(stuck.place));
+        let is_given_up = objects.tell_hung(place, || stuck.give_up());
+        if is_given_up {
+            let mount = shared.silent_part(stuck.place);
+            shared.queue.pass_over(stuck.place, mount);
         }
-        !is_doubtful
-    });
-    let mut walked = Walked::new(shared.settings.archives);
-    let visitors = || Box::new(shared.examiner(member)) as Box<dyn Holder + '_>;
-    let mut coverage =
-        shared.with_files(|files| git::read(files, &shared.repositories, &visitors, &mut walked));
-    coverage.merge(left);
-    lock(&shared.walked).merge(walked);
-    coverage
+        is_given_up
+    };
+    crew::run(Crew::Many(1), settings, follow, &mut judge);
+    crew::run(Crew::Many(1), settings, read, &mut judge);
+    let read = shared.with_files(|files| objects.finish(files));
+    lock(&shared.results).coverage.push(read.objects);
+    lock(&shared.walked).merge(read.walked);
 }
 
 fn read_user_data(shared: &Shared, member: &Member) -> Option<Coverage> {

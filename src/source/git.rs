@@ -10,6 +10,7 @@
 
 mod alternates;
 mod blocks;
+mod bundle;
 mod commits;
 mod delta;
 mod forest;
@@ -21,6 +22,7 @@ mod loose;
 mod members;
 mod named;
 mod odb;
+mod origin;
 mod pack;
 mod refs;
 mod seen;
@@ -35,60 +37,179 @@ mod worker;
 mod worktree;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
-use super::Holder;
-use super::files::{Files, Walked};
-use super::repositories::{Found, Repositories};
-use crate::finding::{Coverage, SourceKind};
+use super::files::{Files, Walked, lock};
+use super::repositories::Repositories;
+use super::{Holder, Visitor};
+use crate::finding::{Coverage, SkipReason, SourceKind};
+use alternates::Stores;
 use store::Group;
 use worker::Worker;
 
-/// Reads the objects of all `repositories`. Files in their stores that git
-/// did not write, and what lies in archives, are counted in `walked`.
-pub fn read<'v>(
-    files: &Files<'_>,
-    repositories: &Repositories,
-    visitors: &dyn Fn() -> Box<dyn Holder + 'v>,
-    walked: &mut Walked,
-) -> Coverage {
-    let mut coverage = Coverage::new(SourceKind::Git);
-    let Found {
-        mut stores,
-        mut packs,
-        links,
-    } = repositories.take();
-    let mut first = visitors();
-    stores.extend(links::stores(files, &links, &mut *first, &mut coverage));
-    if stores.is_empty() && packs.is_empty() {
-        return coverage;
-    }
-    let groups = alternates::groups(files, stores, &mut *first, &mut coverage);
-    let others = (1..files.threads.max(1)).map(|_| visitors());
-    let mut workers: Vec<Worker<'v>> = [first]
-        .into_iter()
-        .chain(others)
-        .map(|visitor| Worker::new(visitor, files.archives))
-        .collect();
-    for stores in groups {
-        read_unless_known(files, &stores, &mut workers, &mut coverage, |group| {
-            group.read_stores(&stores);
-        });
-    }
-    packs.sort_unstable();
-    for path in packs {
-        let pack = std::slice::from_ref(&path);
-        read_unless_known(files, pack, &mut workers, &mut coverage, |group| {
-            group.read_pack(&path);
-        });
-    }
-    for worker in workers {
-        coverage.merge(worker.coverage);
-        walked.files.merge(worker.plain);
-        if let Some(archives) = &mut walked.archives {
-            archives.merge(worker.archives);
+/// All that git stores, repository by repository. Any number of threads may read
+/// it; one that is stuck with one of them leaves the others to the next thread.
+#[derive(Debug)]
+pub struct Objects {
+    links: Mutex<Vec<PathBuf>>,
+    stores: Stores,
+    packs: Vec<PathBuf>,
+    parts: OnceLock<Vec<Part>>,
+    next: AtomicUsize,
+    read: Mutex<Read>,
+}
+
+/// What is read at once.
+#[derive(Debug)]
+enum Part {
+    /// Stores that share objects.
+    Stores(Vec<PathBuf>),
+    Pack(PathBuf),
+}
+
+impl Part {
+    fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::Stores(stores) => stores,
+            Self::Pack(pack) => std::slice::from_ref(pack),
         }
     }
-    coverage
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Read {
+    pub objects: Coverage,
+    /// Files in stores that git did not write, and what lies in archives.
+    pub walked: Walked,
+}
+
+impl Objects {
+    /// What the walk came across; `archives` says whether they are looked into.
+    pub fn of(repositories: &Repositories, archives: bool) -> Self {
+        let found = repositories.take();
+        let stores = Stores::default();
+        for store in found.stores {
+            stores.add(store);
+        }
+        let mut packs = found.packs;
+        packs.sort_unstable();
+        Self {
+            links: Mutex::new(found.links),
+            stores,
+            packs,
+            parts: OnceLock::new(),
+            next: AtomicUsize::new(0),
+            read: Mutex::new(Read {
+                objects: Coverage::new(SourceKind::Git),
+                walked: Walked::new(archives),
+            }),
+        }
+    }
+
+    /// Adds the stores that working trees and other stores name.
+    pub fn follow(&self, files: &Files<'_>, visitor: &mut dyn Visitor) {
+        while !visitor.is_given_up() {
+            let mut coverage = Coverage::new(SourceKind::Git);
+            let link = lock(&self.links).pop();
+            if let Some(link) = link {
+                visitor.enters(Some(&link));
+                if visitor.is_over() {
+                    let shown = files.show(&link);
+                    coverage.skip(SkipReason::TimeLimit, shown);
+                } else if let Some(store) = links::store(files, &link, visitor, &mut coverage) {
+                    self.stores.add(store);
+                }
+            } else if let Some(store) = self.stores.next() {
+                self.stores.follow(&store, files, visitor, &mut coverage);
+            } else {
+                return;
+            }
+            self.add(visitor, |read| read.objects.merge(coverage));
+        }
+    }
+
+    /// Reads what no other thread has, once [`follow`](Self::follow) is done.
+    pub fn read<'v>(&self, files: &Files<'_>, visitors: &dyn Fn() -> Box<dyn Holder + 'v>) {
+        let parts = self.parts.get_or_init(|| {
+            let groups = self.stores.groups().into_iter().map(Part::Stores);
+            groups
+                .chain(self.packs.iter().cloned().map(Part::Pack))
+                .collect()
+        });
+        let mut workers: Vec<Worker<'v>> = Vec::new();
+        while let Some(part) = parts.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            while workers.len() < files.threads.max(1) {
+                workers.push(Worker::new(visitors(), files.archives));
+            }
+            let mut coverage = Coverage::new(SourceKind::Git);
+            let is_silent = |path: &&PathBuf| files.silent.is_some_and(|silent| silent(path));
+            let (silent, paths): (Vec<_>, Vec<_>) = part.paths().iter().partition(is_silent);
+            for path in silent {
+                coverage.skip(SkipReason::Hung, files.show(path));
+            }
+            let paths: Vec<PathBuf> = paths.into_iter().cloned().collect();
+            read_unless_known(
+                files,
+                &paths,
+                &mut workers,
+                &mut coverage,
+                |group| match part {
+                    Part::Stores(_) => group.read_stores(&paths),
+                    Part::Pack(pack) => group.read_pack(pack),
+                },
+            );
+            self.add(&*workers[0].visitor, |read| {
+                read.objects.merge(coverage);
+            });
+            for worker in &mut workers {
+                let (objects, walked) = worker.counted();
+                self.add(&*worker.visitor, |read| {
+                    read.objects.merge(objects);
+                    read.walked.merge(walked);
+                });
+            }
+            if workers[0].visitor.is_given_up() {
+                return;
+            }
+        }
+    }
+
+    /// Adds up what was seen. Of what a thread came back from too late, nothing
+    /// counts: it was told as given up.
+    fn add(&self, visitor: &(impl Visitor + ?Sized), add: impl FnOnce(&mut Read)) {
+        let mut read = lock(&self.read);
+        if !visitor.is_given_up() {
+            add(&mut read);
+        }
+    }
+
+    /// Tells `place`, where a thread is stuck, if that is given up.
+    pub fn tell_hung(&self, place: String, give_up: impl FnOnce() -> bool) -> bool {
+        let mut read = lock(&self.read);
+        let is_given_up = give_up();
+        if is_given_up {
+            read.objects.skip(SkipReason::Hung, place);
+        }
+        is_given_up
+    }
+
+    /// What was read, once no thread goes on. What is left then was behind more
+    /// that does not answer than anybody waits for.
+    pub fn finish(&self, files: &Files<'_>) -> Read {
+        let nothing = Read {
+            objects: Coverage::new(SourceKind::Git),
+            walked: Walked::new(files.archives.is_some()),
+        };
+        let mut read = std::mem::replace(&mut *lock(&self.read), nothing);
+        let next = self.next.load(Ordering::Relaxed);
+        let parts = self.parts.get().map_or(&[][..], Vec::as_slice);
+        for path in parts.iter().skip(next).flat_map(Part::paths) {
+            read.objects.skip(SkipReason::Hung, files.show(path));
+        }
+        read
+    }
 }
 
 /// Reads what is at `paths`, a pack or stores that share objects, unless that
@@ -103,9 +224,7 @@ fn read_unless_known<'v>(
     let Some(place) = paths.first() else {
         return;
     };
-    for worker in &mut *workers {
-        worker.visitor.enters(Some(place));
-    }
+    workers[0].visitor.enters(Some(place));
     let Some(memory) = files.memory else {
         return read(Group::new(files, workers, place));
     };

@@ -60,14 +60,6 @@ impl Repositories {
         }
     }
 
-    /// Forgets what is not to be touched any more.
-    pub fn retain(&self, mut keep: impl FnMut(&Path) -> bool) {
-        let mut found = self.lock();
-        found.stores.retain(|path| keep(path));
-        found.packs.retain(|path| keep(path));
-        found.links.retain(|path| keep(path));
-    }
-
     pub(super) fn take(&self) -> Found {
         std::mem::take(&mut *self.lock())
     }

@@ -453,10 +453,11 @@ fn what_a_damaged_index_leads_to_is_not_said_to_be_unreachable() {
     });
     let damaged = scan(&repository.path.join(".git"));
     let told: Vec<_> = damaged.in_git(&key).collect();
-    assert_eq!(told.len(), 1);
-    let state = &told[0]["location"]["git_state"];
-    assert!(state.is_null() || *state == HISTORY, "{state}");
-    assert_eq!(damaged.skipped("git-corrupt"), 1);
+    assert!(!told.is_empty());
+    for state in told.iter().map(|told| &told["location"]["git_state"]) {
+        assert!(state.is_null() || *state == HISTORY, "{state}");
+    }
+    assert!(damaged.skipped("git-corrupt") > 0);
 }
 
 #[test]

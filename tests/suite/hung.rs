@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::daemon::{SELDOM, healthy, home, logs, told as told_of};
 use crate::support::daemon::{Daemon, Manager, wait};
 use crate::support::fuse::{Fuse, Hang};
-use crate::support::host::Host;
+use crate::support::host::{Host, KeyPair};
 use crate::support::imds_double::ImdsDouble;
 use crate::support::rolecall::Ran;
 use crate::support::side_by_side::side_by_side;
@@ -169,6 +169,47 @@ fn a_mount_is_left_from_the_second_file_on_that_does_not_answer() {
     assert!(!keys.contains(&scene.first) && keys.contains(&scene.beside));
 }
 
+/// Makes a repository with a key in it.
+fn commit(host: &Host, path: &str) -> KeyPair {
+    let pair = host.key_pair();
+    host.write(&format!("{path}/app.env"), pair.env());
+    for arguments in [
+        &["init", "--quiet"][..],
+        &["add", "app.env"],
+        &["commit", "--quiet", "--message", "a"],
+    ] {
+        let mut git = std::process::Command::new("git");
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@b.example"];
+        git.arg("-C").arg(host.path(path)).args(identity);
+        assert!(git.args(arguments).status().unwrap().success());
+    }
+    pair
+}
+
+#[test]
+fn a_repository_that_does_not_answer_costs_no_other_one() {
+    let host = Host::new();
+    let pairs = ["a", "b", "c", "d"].map(|name| commit(&host, name));
+    let silent = host.path("b/.git/objects/pack");
+    let files = [("pack-1.idx", "x".to_owned()), ("pack-1.pack", "x".into())];
+    let Some(fuse) = Fuse::new(Hang::Read, &files) else {
+        return;
+    };
+    let root = host.root();
+    let arguments = ["scan", "--format", "json", root.to_str().unwrap()];
+    let ran = run(&fuse, LOCAL, &silent, &arguments);
+    let found = ran.of_type("finding");
+    let in_git = |pair: &&KeyPair| {
+        found.iter().any(|finding| {
+            finding["access_key_id"] == pair.id.as_str() && finding["location"]["source"] == "git"
+        })
+    };
+    assert_eq!(pairs.iter().filter(in_git).count(), 3, "{}", ran.stdout);
+    let told = [silent.parent().unwrap().to_str().unwrap()];
+    assert_eq!(self::told(&ran).0, told, "{}", ran.stdout);
+    assert_eq!(ran.skipped("git", "hung"), 1);
+}
+
 /// What a working tree has in place of its git directory, in a mount.
 const ASTRAY: &str = "gitdir: ../../mnt/r.git/worktrees/wt\n";
 
@@ -176,17 +217,7 @@ const ASTRAY: &str = "gitdir: ../../mnt/r.git/worktrees/wt\n";
 fn a_repository_that_leads_into_silence_costs_no_other_one() {
     let scene = Scene::new();
     let (host, root) = (&scene.host, scene.host.root());
-    let committed = host.key_pair();
-    host.write("a/r/app.env", committed.env());
-    let git = |arguments: &[&str]| {
-        let mut git = std::process::Command::new("git");
-        let identity = ["-c", "user.name=a", "-c", "user.email=a@b.example"];
-        git.arg("-C").arg(host.path("a/r")).args(identity);
-        assert!(git.args(arguments).status().unwrap().success());
-    };
-    git(&["init", "--quiet"]);
-    git(&["add", "app.env"]);
-    git(&["commit", "--quiet", "--message", "a"]);
+    let committed = commit(host, "a/r");
     host.write("a/wt/.git", ASTRAY);
     let alternates = "a/r/.git/objects/info/alternates";
     host.write(alternates, "../../../../mnt/objects\n");

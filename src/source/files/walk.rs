@@ -202,10 +202,12 @@ impl Queue {
         silent.any(|(silent, _)| path.starts_with(silent))
     }
 
-    /// Whether it is on a file system of which something does not answer.
+    /// Whether it is on a file system of which something does not answer, or
+    /// has what does not answer in it.
     pub fn is_doubtful(&self, path: &Path) -> bool {
         let state = lock(&self.state);
-        state.faulty.iter().any(|mount| path.starts_with(mount))
+        let mut faulty = state.faulty.iter();
+        faulty.any(|mount| path.starts_with(mount) || mount.starts_with(path))
     }
 
     /// Entries that were left beneath places where nothing is touched any more.

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::named::Named;
 use crate::finding::{Coverage, SkipReason};
-use crate::source::Holder;
-use crate::source::files::{Files, open_regular, show};
+use crate::source::Visitor;
+use crate::source::files::{Files, lock, open_regular, show};
 use crate::sparing::Sparing;
 
 /// The list, in a store.
@@ -19,61 +20,103 @@ const MAX_LIST: u64 = 1024 * 1024;
 const MAX_NAMED: usize = 1000;
 const MAX_STORES: usize = 40_000;
 
-/// The stores, in groups that share objects; each store is in one group.
-pub(super) fn groups(
-    files: &Files<'_>,
-    mut stores: Vec<PathBuf>,
-    visitor: &mut dyn Holder,
-    coverage: &mut Coverage,
-) -> Vec<Vec<PathBuf>> {
-    stores.sort_unstable();
-    stores.dedup();
-    let mut known: HashMap<PathBuf, usize> = stores.iter().cloned().zip(0..).collect();
-    // Each store's group is that of its representative.
-    let mut group: Vec<usize> = (0..stores.len()).collect();
-    let mut next = 0;
-    while let Some(store) = stores.get(next).cloned() {
-        let list = store.join(LIST);
-        if files.silent.is_some_and(|silent| silent(&list)) {
-            coverage.skip(SkipReason::Hung, show(&files.on_host(&list)));
-            next += 1;
-            continue;
+/// The stores that are known, and which of them share objects.
+#[derive(Debug, Default)]
+pub(super) struct Stores(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    stores: Vec<PathBuf>,
+    known: HashMap<PathBuf, usize>,
+    pairs: Vec<(usize, usize)>,
+    /// The first of them whose list nobody has read.
+    next: usize,
+}
+
+impl State {
+    /// Its place among them; `None` where there are too many.
+    fn add(&mut self, store: PathBuf) -> Option<usize> {
+        if let Some(known) = self.known.get(&store) {
+            return Some(*known);
         }
+        let at = self.stores.len();
+        (at < MAX_STORES).then(|| {
+            self.known.insert(store.clone(), at);
+            self.stores.push(store);
+            at
+        })
+    }
+}
+
+impl Stores {
+    pub(super) fn add(&self, store: PathBuf) {
+        lock(&self.0).add(store);
+    }
+
+    /// A store whose list no other thread has read.
+    pub(super) fn next(&self) -> Option<PathBuf> {
+        let mut state = lock(&self.0);
+        let store = state.stores.get(state.next).cloned()?;
+        state.next += 1;
+        Some(store)
+    }
+
+    /// Adds the stores that one takes objects from.
+    pub(super) fn follow(
+        &self,
+        store: &Path,
+        files: &Files<'_>,
+        visitor: &mut dyn Visitor,
+        coverage: &mut Coverage,
+    ) {
+        let list = store.join(LIST);
+        let shown = || show(&files.on_host(&list));
+        if files.silent.is_some_and(|silent| silent(&list)) {
+            // Told with its store.
+            return;
+        }
+        visitor.enters(Some(&list));
         let named = named_by(&list);
-        if named.len() > MAX_NAMED {
-            let left = (named.len() - MAX_NAMED) as u64;
-            coverage.skip_many(SkipReason::GitLimit, left, show(&files.on_host(&list)));
+        let left = named.len().saturating_sub(MAX_NAMED) as u64;
+        if left > 0 {
+            coverage.skip_many(SkipReason::GitLimit, left, shown());
         }
         for path in named.into_iter().take(MAX_NAMED) {
-            visitor.enters(Some(&list));
             if visitor.is_over() {
-                coverage.skip(SkipReason::TimeLimit, show(&files.on_host(&list)));
-                break;
+                return coverage.skip(SkipReason::TimeLimit, shown());
             }
-            let Some(target) = resolve(files, &store, &path, coverage) else {
-                continue;
+            let found = match Named::resolve(files, store, &path, visitor) {
+                Named::At(path) if !path.is_dir() => Err(SkipReason::NotFound),
+                Named::At(path) => Ok(path),
+                Named::Gone(_, reason) | Named::Barred(reason) => Err(reason),
             };
-            let other = known.get(&target).copied().or_else(|| {
-                (stores.len() < MAX_STORES).then(|| {
-                    known.insert(target.clone(), stores.len());
-                    group.push(stores.len());
-                    stores.push(target);
-                    stores.len() - 1
-                })
-            });
-            if let Some(other) = other {
-                let (one, other) = (find(&group, next), find(&group, other));
-                group[one.max(other)] = one.min(other);
+            match found {
+                Ok(target) => {
+                    let mut state = lock(&self.0);
+                    let pair = state.add(store.to_owned()).zip(state.add(target));
+                    state.pairs.extend(pair);
+                }
+                Err(reason) => coverage.skip(reason, format!("{}: {}", shown(), show(&path))),
             }
         }
-        next += 1;
     }
-    let mut groups: Vec<Vec<PathBuf>> = vec![Vec::new(); stores.len()];
-    for (at, store) in stores.into_iter().enumerate() {
-        groups[find(&group, at)].push(store);
+
+    /// The stores, in groups that share objects; each store is in one group.
+    pub(super) fn groups(&self) -> Vec<Vec<PathBuf>> {
+        let state = std::mem::take(&mut *lock(&self.0));
+        // Each store's group is that of its representative.
+        let mut group: Vec<usize> = (0..state.stores.len()).collect();
+        for (one, other) in state.pairs {
+            let (one, other) = (find(&group, one), find(&group, other));
+            group[one.max(other)] = one.min(other);
+        }
+        let mut groups: Vec<Vec<PathBuf>> = vec![Vec::new(); state.stores.len()];
+        for (at, store) in state.stores.into_iter().enumerate() {
+            groups[find(&group, at)].push(store);
+        }
+        groups.retain(|stores| !stores.is_empty());
+        groups
     }
-    groups.retain(|stores| !stores.is_empty());
-    groups
 }
 
 fn find(group: &[usize], mut at: usize) -> usize {
@@ -95,24 +138,4 @@ fn named_by(path: &Path) -> Vec<PathBuf> {
         .filter(|line| !line.is_empty() && line[0] != b'#')
         .map(|line| PathBuf::from(std::ffi::OsStr::from_bytes(line)))
         .collect()
-}
-
-/// Where a named store is, if it is on this host and may be read.
-fn resolve(
-    files: &Files<'_>,
-    store: &Path,
-    named: &Path,
-    coverage: &mut Coverage,
-) -> Option<PathBuf> {
-    let found = match Named::resolve(files, store, named) {
-        Named::At(path) if !path.is_dir() => Err(SkipReason::NotFound),
-        Named::At(path) => Ok(path),
-        Named::Gone(_, reason) | Named::Barred(reason) => Err(reason),
-    };
-    found
-        .map_err(|reason| {
-            let list = show(&files.on_host(&store.join(LIST)));
-            coverage.skip(reason, format!("{list}: {}", show(named)));
-        })
-        .ok()
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::named::Named;
 use crate::finding::{Coverage, SkipReason};
-use crate::source::Holder;
+use crate::source::Visitor;
 use crate::source::files::{Files, open_regular, show};
 use crate::source::repositories::is_git_dir;
 use crate::sparing::Sparing;
@@ -15,34 +15,19 @@ use crate::sparing::Sparing;
 /// Bytes read of a file that names a path.
 const MAX_FILE: u64 = 8 * 1024;
 
-/// The stores that the working trees of `links` are made of.
-pub(super) fn stores(
-    files: &Files<'_>,
-    links: &[PathBuf],
-    visitor: &mut dyn Holder,
-    coverage: &mut Coverage,
-) -> Vec<PathBuf> {
-    let mut stores = Vec::new();
-    for (at, link) in links.iter().enumerate() {
-        visitor.enters(Some(link));
-        if visitor.is_over() {
-            let left = (links.len() - at) as u64;
-            coverage.skip_many(SkipReason::TimeLimit, left, show(&files.on_host(link)));
-            break;
-        }
-        stores.extend(store(files, link, coverage));
-    }
-    stores
-}
-
 /// The store with the objects of the working tree that has the file `link`.
 /// Where its git directory is not on this host there is nothing to be read.
-fn store(files: &Files<'_>, link: &Path, coverage: &mut Coverage) -> Option<PathBuf> {
+pub(super) fn store(
+    files: &Files<'_>,
+    link: &Path,
+    visitor: &mut dyn Visitor,
+    coverage: &mut Coverage,
+) -> Option<PathBuf> {
     let text = read(link)?;
     let named = Path::new(OsStr::from_bytes(
         text.strip_prefix(b"gitdir:")?.trim_ascii(),
     ));
-    let mut follow = |from: &Path, named: &Path| match Named::resolve(files, from, named) {
+    let mut follow = |from: &Path, named: &Path| match Named::resolve(files, from, named, visitor) {
         Named::At(path) => Some(path),
         Named::Gone(_, SkipReason::NotFound) | Named::Barred(SkipReason::NotFound) => None,
         Named::Gone(_, reason) | Named::Barred(reason) => {

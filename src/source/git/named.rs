@@ -5,6 +5,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::finding::SkipReason;
+use crate::source::Visitor;
 use crate::source::files::{Files, reason};
 
 /// Directories on the way to what is named. Links are followed one by one, and
@@ -25,7 +26,12 @@ pub(super) enum Named {
 impl Named {
     /// What `path` is, as `from` names it; the walk came to `from`, whatever
     /// that lies on.
-    pub(super) fn resolve(files: &Files<'_>, from: &Path, path: &Path) -> Self {
+    pub(super) fn resolve(
+        files: &Files<'_>,
+        from: &Path,
+        path: &Path,
+        visitor: &mut dyn Visitor,
+    ) -> Self {
         let path = cleaned(&match path.strip_prefix("/") {
             Ok(inside) => files.root.join(inside),
             Err(_) => from.join(path),
@@ -55,6 +61,7 @@ impl Named {
         if let Some(reason) = barred(&path) {
             return Self::Barred(reason);
         }
+        visitor.enters(Some(&path));
         match path.canonicalize() {
             Ok(target) => barred(&target).map_or(Self::At(target), Self::Barred),
             Err(error) => match reason(&error) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use gix_hash::ObjectId;
 
 use super::named::Named;
+use crate::source::Visitor;
 use crate::source::files::{Files, open_regular, show};
 use crate::sparing::Sparing;
 
@@ -60,7 +61,7 @@ impl GitDir {
         worktree(path).unwrap_or(path)
     }
 
-    pub(super) fn read(path: &Path, files: &Files<'_>) -> Self {
+    pub(super) fn read(path: &Path, files: &Files<'_>, visitor: &mut dyn Visitor) -> Self {
         let worktree = worktree(path);
         let shown = show(&files.on_host(worktree.unwrap_or(path)));
         let mut refs = Refs {
@@ -72,7 +73,7 @@ impl GitDir {
         refs.collect(&path.join("refs"), 0);
         refs.stashes();
         let worktree = match configured_worktree(path) {
-            Some(named) => Worktree::at(&named, path, files),
+            Some(named) => Worktree::at(&named, path, files, visitor),
             None => match worktree {
                 Some(worktree) => Worktree::At(worktree.to_owned()),
                 None if is_of_submodule(path) => Worktree::Barred,
@@ -83,7 +84,7 @@ impl GitDir {
         heads.extend(refs.checked_out(path, worktree));
         for linked in folders(&path.join("worktrees")) {
             refs.collect(&linked.join("refs"), 0);
-            heads.extend(refs.checked_out(&linked, worktree_of(&linked, files)));
+            heads.extend(refs.checked_out(&linked, worktree_of(&linked, files, visitor)));
         }
         refs.tips.sort_unstable();
         refs.tips.dedup();
@@ -208,8 +209,8 @@ enum Worktree {
 
 impl Worktree {
     /// That at a path which the git directory `from` names.
-    fn at(named: &Path, from: &Path, files: &Files<'_>) -> Self {
-        match Named::resolve(files, from, named) {
+    fn at(named: &Path, from: &Path, files: &Files<'_>, visitor: &mut dyn Visitor) -> Self {
+        match Named::resolve(files, from, named, visitor) {
             Named::At(path) | Named::Gone(path, _) => Self::At(path),
             Named::Barred(_) => Self::Barred,
         }
@@ -217,13 +218,13 @@ impl Worktree {
 }
 
 /// The working tree of a linked git directory: where its `.git` file is.
-fn worktree_of(linked: &Path, files: &Files<'_>) -> Worktree {
+fn worktree_of(linked: &Path, files: &Files<'_>, visitor: &mut dyn Visitor) -> Worktree {
     let Ok(text) = read(&linked.join("gitdir")) else {
         return Worktree::Unknown;
     };
     let dot_git = Path::new(std::ffi::OsStr::from_bytes(text.trim_ascii()));
     match dot_git.parent() {
-        Some(worktree) => Worktree::at(worktree, linked, files),
+        Some(worktree) => Worktree::at(worktree, linked, files, visitor),
         None => Worktree::Unknown,
     }
 }

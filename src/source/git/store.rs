@@ -2,21 +2,21 @@
 //! after pack, and at the end the places of what was found.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use gix_hash::ObjectId;
-use gix_object::Kind;
 
+use super::bundle;
 use super::commits::Commits;
 use super::forest::Forest;
-use super::history::{History, Place};
+use super::history::History;
 use super::index::{Index, IndexFile};
 use super::loose::Store;
 use super::odb::{Indexed, Odb};
+use super::origin::{ObjectOrigin, location};
 use super::pack::Pack;
 use super::refs::GitDir;
 use super::seen::{self, Seen};
@@ -24,11 +24,9 @@ use super::stored;
 use super::traverse::{Ids, Losses, Traversal};
 use super::worker::{Buffers, Hit, Worker};
 use super::worktree::Worktrees;
-use crate::finding::{FileFacts, GitState, Location, SkipReason, SourceKind};
-use crate::sanitize;
-use crate::source::Origin;
+use crate::finding::{GitState, SkipReason};
 use crate::source::files::{Files, lock, open_regular, reason, show};
-use crate::source::repositories::{is_git_dir, is_pack};
+use crate::source::repositories::is_git_dir;
 
 /// Objects of one pack; its forest takes 20 bytes for each.
 const MAX_OBJECTS: u32 = 4_000_000;
@@ -38,9 +36,6 @@ const MAX_UNINDEXED: u32 = 500_000;
 
 /// Packs that stay open until the group is read.
 const MAX_OPEN: usize = 200;
-
-/// Bytes of the head of a bundle.
-const MAX_BUNDLE_HEAD: u64 = 16 * 1024 * 1024;
 
 /// Objects a thread should at least have to do.
 const WORTH_A_THREAD: usize = 256;
@@ -90,12 +85,14 @@ impl<'a, 'v> Group<'a, 'v> {
             if self.is_over(objects) {
                 return;
             }
+            self.enters(objects);
             let store = Store::open(self.files, objects, &mut self.workers[0]);
             let threads = self.workers.len();
             self.in_parallel(threads, |worker| store.work(worker));
             packs.append(&mut lock(&store.packs));
             if let Some(parent) = objects.parent().filter(|parent| is_git_dir(parent)) {
-                repositories.push(GitDir::read(parent, self.files));
+                let visitor = &mut *self.workers[0].visitor;
+                repositories.push(GitDir::read(parent, self.files, visitor));
             }
         }
         for worker in &mut *self.workers {
@@ -108,6 +105,7 @@ impl<'a, 'v> Group<'a, 'v> {
             if self.is_over(path) {
                 break;
             }
+            self.enters(path);
             if path.with_extension("promisor").exists() {
                 self.skip(SkipReason::GitPartial, 1, path);
             }
@@ -131,7 +129,7 @@ impl<'a, 'v> Group<'a, 'v> {
             return;
         }
         let head = open_regular(path).and_then(|opened| match opened {
-            Some((file, _)) => bundle_head(file),
+            Some((file, _)) => bundle::head(file),
             None => Err(io::ErrorKind::NotFound.into()),
         });
         let result = head.and_then(|(start, hash, tips)| {
@@ -452,6 +450,11 @@ impl<'a, 'v> Group<'a, 'v> {
         });
     }
 
+    /// Says which place would be to blame if nobody came back from it.
+    fn enters(&mut self, place: &Path) {
+        self.workers[0].visitor.enters(Some(place));
+    }
+
     fn is_over(&mut self, place: &Path) -> bool {
         let is_over = self.workers[0].visitor.is_over();
         if is_over {
@@ -472,71 +475,5 @@ impl<'a, 'v> Group<'a, 'v> {
     fn skip(&mut self, reason: SkipReason, count: u64, path: &Path) {
         let place = show(&self.files.on_host(path));
         self.workers[0].coverage.skip_many(reason, count, place);
-    }
-}
-
-/// Where the pack in a bundle begins, its hash, and what its head refers to;
-/// a lone pack has no head.
-fn bundle_head(file: File) -> io::Result<(u64, gix_hash::Kind, Vec<ObjectId>)> {
-    let mut reader = BufReader::new(file.take(MAX_BUNDLE_HEAD));
-    let mut hash = gix_hash::Kind::Sha1;
-    let mut tips = Vec::new();
-    let mut start = 0;
-    let mut line = Vec::new();
-    if is_pack(reader.fill_buf()?) {
-        return Ok((0, hash, tips));
-    }
-    loop {
-        line.clear();
-        let count = reader.read_until(b'\n', &mut line)?;
-        start += count as u64;
-        match line.as_slice() {
-            b"" => return Err(io::ErrorKind::UnexpectedEof.into()),
-            b"\n" => return Ok((start, hash, tips)),
-            b"@object-format=sha256\n" => hash = gix_hash::Kind::Sha256,
-            line => {
-                let id = line.split(|byte| *byte == b' ').next();
-                tips.extend(id.and_then(|id| ObjectId::from_hex(id).ok()));
-            }
-        }
-    }
-}
-
-fn location(repository: &Arc<str>, hit: &Hit, place: &Place) -> Location {
-    let member = match (&place.path, &hit.tag) {
-        (Some(path), _) => Some(sanitize::bytes(path)),
-        (None, Some((name, _))) => Some(format!("refs/tags/{name}")),
-        (None, None) => {
-            // Nothing names it but its own id.
-            let id = hit.id.filter(|_| hit.kind == Kind::Blob);
-            id.map(|id| format!("blob {id}"))
-        }
-    };
-    let date = place.commit.and_then(|(_, authored)| authored);
-    let date = date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    let commit = place.commit.map(|(id, _)| id);
-    let commit = commit.or_else(|| hit.id.filter(|_| hit.kind == Kind::Commit));
-    Location {
-        path: Some(repository.clone()),
-        member: member.map(Into::into),
-        commit: commit.map(|id| id.to_string().into()),
-        author_date: date.map(|date| date.to_string().into()),
-        git_state: place.state,
-        ..Location::new(SourceKind::Git)
-    }
-}
-
-struct ObjectOrigin<'a> {
-    location: Location,
-    facts: Option<&'a FileFacts>,
-}
-
-impl Origin for ObjectOrigin<'_> {
-    fn location(&self) -> Location {
-        self.location.clone()
-    }
-
-    fn facts(&self) -> Option<FileFacts> {
-        self.facts.cloned()
     }
 }

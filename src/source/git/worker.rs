@@ -17,6 +17,7 @@ use super::members::{Findings, Members, Unplaced};
 use super::pack::{Pack, sized};
 use crate::finding::{Coverage, FileFacts, SourceKind};
 use crate::source::archive::{self, Outcome};
+use crate::source::files::Walked;
 use crate::source::repositories::begins_as_pack;
 use crate::source::{Changed, Content, Holder, Known, Origin, Spot, Visitor};
 
@@ -308,6 +309,17 @@ impl<'v> Worker<'v> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(())
+    }
+
+    /// What it counted since the last call.
+    pub(super) fn counted(&mut self) -> (Coverage, Walked) {
+        let take =
+            |coverage: &mut Coverage, source| std::mem::replace(coverage, Coverage::new(source));
+        let objects = take(&mut self.coverage, SourceKind::Git);
+        let files = take(&mut self.plain, SourceKind::File);
+        let archives = take(&mut self.archives, SourceKind::Archive);
+        let archives = self.settings.map(|_| archives);
+        (objects, Walked { files, archives })
     }
 
     /// Gives what was found since the last call the facts of the file that it
