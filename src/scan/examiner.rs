@@ -19,6 +19,10 @@ use crate::source::{self, Blob, Changed, Content, Held, Holder, Look, Origin, Vi
 /// are counted.
 const MAX_FINDINGS: usize = 10_000;
 
+/// Of them, those that are kept for what is looked at last and matters most:
+/// processes, and user-data.
+const KEPT_FREE: usize = 1000;
+
 /// Bytes of the names of their places, each place counted once. Who may name
 /// files can make names of 16 kB, and of archives within archives longer ones.
 const MAX_NAMES: usize = 4 * 1024 * 1024;
@@ -283,7 +287,11 @@ impl Examiner<'_> {
             } else {
                 finding
             };
-            if results.findings.len() < MAX_FINDINGS && results.names + names <= MAX_NAMES {
+            let limit = match location.source {
+                SourceKind::Process | SourceKind::UserData => MAX_FINDINGS,
+                _ => MAX_FINDINGS - KEPT_FREE,
+            };
+            if results.findings.len() < limit && results.names + names <= MAX_NAMES {
                 results.names += std::mem::take(&mut names);
                 self.progress.findings.fetch_add(1, Ordering::Relaxed);
                 if let Some(pair) = pair {

@@ -48,7 +48,7 @@ const HOME_DATA: &str = ".local/share/systemd/user";
 const KINDS: &[&str] = &["service", "socket", "mount", "swap"];
 
 /// Names of units kept for one manager.
-const MAX_UNITS: usize = 10_000;
+const MAX_UNITS: usize = 20_000;
 
 /// Aliases followed from one name to the next.
 const MAX_ALIASES: usize = 8;

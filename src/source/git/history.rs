@@ -208,7 +208,7 @@ impl<'a> History<'a> {
     }
 
     /// The wanted objects in an index, each with all of its paths.
-    fn staged(&self, index: &Path) -> Vec<(ObjectId, Vec<u8>)> {
+    fn staged(&mut self, index: &Path) -> Vec<(ObjectId, Vec<u8>)> {
         let mut found = Vec::new();
         let Some(hash) = self.places.keys().next().map(ObjectId::kind) else {
             return found;
@@ -226,8 +226,8 @@ impl<'a> History<'a> {
         if let Ok(Some((file, state))) = open_regular(index) {
             let file = Sparing::new(&file, state.size);
             let reader = BufReader::with_capacity(64 * 1024, file.reader(0));
-            // What is damaged says nothing more.
-            let _ = staging::entries(reader, hash, &mut take);
+            // What is damaged says nothing more, not even what is in no index.
+            self.complete &= staging::entries(reader, hash, &mut take).is_ok();
         }
         found
     }

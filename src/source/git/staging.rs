@@ -6,8 +6,11 @@ use std::io::{self, BufRead, Read as _};
 
 use gix_hash::{Kind, oid};
 
-use super::history::MAX_PATH;
 use super::inflate::invalid;
+
+/// Bytes of a path. No working tree has one of more than 4,096, and git takes
+/// any that it is told.
+const MAX_LENGTH: usize = 1024 * 1024;
 
 /// Times, device, inode, mode, owner and size of the file.
 const STAT: usize = 40;
@@ -42,9 +45,9 @@ pub(super) fn entries(
             _ => Some(0),
         };
         path.truncate(kept.ok_or_else(|| invalid("a path longer than the one before"))?);
-        let mut rest = index.by_ref().take(MAX_PATH as u64);
+        let mut rest = index.by_ref().take(MAX_LENGTH as u64);
         rest.read_until(0, &mut path)?;
-        if path.pop() != Some(0) || path.len() > MAX_PATH {
+        if path.pop() != Some(0) || path.len() > MAX_LENGTH {
             return Err(invalid("a path without an end"));
         }
         if version < 4 {

@@ -115,3 +115,21 @@ fn a_submodule_has_what_its_working_tree_has() {
     outer.git(&["submodule", "--quiet", "deinit", "--force", "sub/module"]);
     told(HISTORY);
 }
+
+#[test]
+fn what_is_staged_behind_a_path_that_no_file_can_have_is_told() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let key = Key::new();
+    repository.commit("a.ini", "nothing\n");
+    let blob = repository.git(&["rev-parse", "HEAD:a.ini"]);
+    let long = format!("b/{}x", "d".repeat(200) + "/").repeat(25);
+    let entry = format!("100644,{blob},{long}");
+    repository.git(&["update-index", "--add", "--cacheinfo", &entry]);
+    repository.write("z.ini", &key.text());
+    repository.git(&["add", "z.ini"]);
+    repository.write("z.ini", "nothing\n");
+    let found = scan(&repository.path);
+    let told = found.told(&key);
+    assert_eq!((told[0].0, told[0].2), (Some("z.ini"), STAGED));
+}
