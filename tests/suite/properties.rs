@@ -338,9 +338,13 @@ proptest! {
     }
 
     #[test]
-    fn a_key_in_base64_in_base64_is_found(planted in planted(ascii)) {
-        let blob = BASE64_STANDARD.encode(BASE64_STANDARD.encode(&planted.text));
-        let at = planted.at * 4 / 3 * 4 / 3;
+    fn a_key_in_base64_in_base64_is_found(
+        planted in planted(ascii),
+        before in select(["", "/", "--", "0x", "\\x", "\\t", "ab/"].as_slice()),
+    ) {
+        let encoded = BASE64_STANDARD.encode(BASE64_STANDARD.encode(&planted.text));
+        let blob = format!("{before}{encoded}");
+        let at = before.len() + planted.at * 4 / 3 * 4 / 3;
         assert_found(&planted, &DETECTOR.scan(blob.as_bytes()), (1, at as u64 + 1));
     }
 

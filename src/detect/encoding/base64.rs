@@ -100,20 +100,56 @@ pub(in crate::detect) fn decode_text(
         return None;
     }
     let (mut places, after) = wrapped::places(bytes, at, from, in_alphabet);
+    let near = places.len();
     places.extend(after);
     if places.len() < MIN_TEXT {
         return None;
     }
     *looked = places.last().map_or(at, |last| *last as usize + 1);
-    let mut head = places.iter().take(NEAR).map(|place| bytes[*place as usize]);
-    let decoded = if head.all(|byte| byte.is_ascii_hexdigit()) {
-        places
-            .first()
-            .map(|first| super::hex::decode(bytes, *first as usize, from))
-    } else {
-        decode_places(bytes, &places)
+    let head = places.iter().take(NEAR + HEX_MARK);
+    let head: Vec<u8> = head.map(|place| bytes[*place as usize]).collect();
+    if let Some(skip) = hex_mark(&head) {
+        let first = places[skip] as usize;
+        let decoded = super::hex::decode(bytes, first, first);
+        return Some(decoded).filter(|decoded| is_text(&decoded.bytes));
+    }
+    let phase = phase(bytes, &places, near)?;
+    decode_places(bytes, &places[phase..])
+}
+
+/// Characters of [`hex_mark`] at most.
+const HEX_MARK: usize = 2;
+
+/// How many characters say that what follows is hexadecimal, as in `0x41` and
+/// `\x41`, if it is: they are of the alphabet of base64, too.
+fn hex_mark(head: &[u8]) -> Option<usize> {
+    let marks: [&[u8]; 5] = [b"", b"0x", b"0X", b"x", b"X"];
+    let found = marks.iter().find(|mark| {
+        let rest = head.strip_prefix(**mark);
+        rest.is_some_and(|rest| {
+            rest.len() >= NEAR && rest[..NEAR].iter().all(u8::is_ascii_hexdigit)
+        })
+    });
+    found.map(|mark| mark.len())
+}
+
+/// How many characters stand before the first whole group. The text begins with
+/// one as a rule, but what is written right before it may be of the alphabet.
+/// A probe saw text at the character `near`.
+fn phase(bytes: &[u8], places: &[u32], near: usize) -> Option<usize> {
+    let is_text_at = |start: usize| {
+        let part = places.get(start..).unwrap_or_default().iter().take(NEAR);
+        let part: Vec<u8> = part.map(|place| bytes[*place as usize]).collect();
+        let groups = part.chunks_exact(4);
+        let count = groups.len() * 3;
+        count >= MIN_DECODED && is_mostly_text(count, groups.flat_map(decode_group))
     };
-    decoded.filter(|decoded| is_text(&decoded.bytes))
+    let around = [near.saturating_sub(NEAR), near];
+    let around = around.into_iter().flat_map(|start| start..start + 4);
+    let mut starts = [0].into_iter().chain(around);
+    starts
+        .find(|start| is_text_at(*start))
+        .map(|start| start % 4)
 }
 
 /// Bytes on each side of a place that decide whether it looks encoded.
@@ -137,8 +173,10 @@ pub(in crate::detect) fn looks_encoded(bytes: &[u8], at: usize) -> bool {
         len += usize::from(value < LINE_END);
     }
     let text = &text[..len];
-    if text.iter().all(u8::is_ascii_hexdigit) {
+    if text.iter().skip(HEX_MARK).all(u8::is_ascii_hexdigit) {
+        let text = &text[hex_mark(text).unwrap_or(0)..];
         return text.starts_with(b"1f8b")
+            || text.starts_with(b"1F8B")
             || (0..2).any(|phase| {
                 let pairs = text.get(phase..).unwrap_or_default().chunks_exact(2);
                 is_mostly_text(pairs.len(), pairs.filter_map(glyph::two_hex))
