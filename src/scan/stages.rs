@@ -160,8 +160,10 @@ fn walk(shared: &Arc<Shared>) {
             }
             is_given_up
         };
-        // Told already, where an earlier scan still waits for it.
-        if !shared.queue.is_silent(Path::new(ROOT_OF_HOST)) {
+        // Unless an earlier scan still waits for it.
+        if shared.queue.is_silent(Path::new(ROOT_OF_HOST)) {
+            tell(ROOT_OF_HOST.into());
+        } else {
             crew::run(Crew::One, settings, work, &mut give_up);
         }
     }

@@ -203,6 +203,9 @@ impl Objects {
             walked: Walked::new(files.archives.is_some()),
         };
         let mut read = std::mem::replace(&mut *lock(&self.read), nothing);
+        for link in std::mem::take(&mut *lock(&self.links)) {
+            read.objects.skip(SkipReason::Hung, files.show(&link));
+        }
         let next = self.next.load(Ordering::Relaxed);
         let parts = self.parts.get().map_or(&[][..], Vec::as_slice);
         for path in parts.iter().skip(next).flat_map(Part::paths) {

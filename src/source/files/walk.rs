@@ -83,6 +83,10 @@ impl State {
     /// Leaves `place` alone: one file may be all that does not answer. From the
     /// second one on it is the file system, `mount`.
     fn silence(&mut self, place: &Path, mount: &Path) {
+        // Everything is beneath what nobody named.
+        if place == Path::new("") {
+            return;
+        }
         let is_first = !self.faulty.iter().any(|known| known == mount);
         let silent = if is_first { place } else { mount };
         if is_first {

@@ -115,6 +115,11 @@ impl Stores {
             groups[find(&group, at)].push(store);
         }
         groups.retain(|stores| !stores.is_empty());
+        // Threads found them in any order.
+        for stores in &mut groups {
+            stores.sort_unstable();
+        }
+        groups.sort_unstable();
         groups
     }
 }
