@@ -269,8 +269,8 @@ fn read_git(shared: &Arc<Shared>) {
         own.with_files(|files| read.read(files, &visitors));
     };
     let mut judge = |stuck: &Stuck<'_>| {
-        let place = shared.with_files(|files| files.show(stuck.place));
-        let is_given_up = objects.tell_hung(place, || stuck.give_up());
+        let give_up = || stuck.give_up();
+        let is_given_up = shared.with_files(|files| objects.tell_hung(stuck.place, files, give_up));
         if is_given_up {
             let mount = shared.silent_part(stuck.place);
             shared.queue.pass_over(stuck.place, mount);

@@ -36,7 +36,7 @@ mod tree;
 mod worker;
 mod worktree;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -57,7 +57,19 @@ pub struct Objects {
     packs: Vec<PathBuf>,
     parts: OnceLock<Vec<Part>>,
     next: AtomicUsize,
+    at_work: Mutex<Work>,
     read: Mutex<Read>,
+}
+
+/// What a thread does that can be given up.
+#[derive(Debug, Default)]
+struct Work {
+    /// The part that it reads, and how many of its stores it leaves alone.
+    part: Option<(usize, usize)>,
+    /// Parts that it was stuck with: what they have besides is still to be read.
+    again: Vec<(usize, usize)>,
+    /// Where threads were stuck, which was told.
+    stuck: Vec<PathBuf>,
 }
 
 /// What is read at once.
@@ -101,6 +113,7 @@ impl Objects {
             packs,
             parts: OnceLock::new(),
             next: AtomicUsize::new(0),
+            at_work: Mutex::default(),
             read: Mutex::new(Read {
                 objects: Coverage::new(SourceKind::Git),
                 walked: Walked::new(archives),
@@ -139,17 +152,14 @@ impl Objects {
                 .collect()
         });
         let mut workers: Vec<Worker<'v>> = Vec::new();
-        while let Some(part) = parts.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((at, silent_before)) = self.next_part(parts.len()) {
+            let part = &parts[at];
             while workers.len() < files.threads.max(1) {
                 workers.push(Worker::new(visitors(), files.archives));
             }
             let mut coverage = Coverage::new(SourceKind::Git);
-            let is_silent = |path: &&PathBuf| files.silent.is_some_and(|silent| silent(path));
-            let (silent, paths): (Vec<_>, Vec<_>) = part.paths().iter().partition(is_silent);
-            for path in silent {
-                coverage.skip(SkipReason::Hung, files.show(path));
-            }
-            let paths: Vec<PathBuf> = paths.into_iter().cloned().collect();
+            let (paths, silent) = self.apart(part, files, silent_before, &mut coverage);
+            lock(&self.at_work).part = Some((at, silent));
             read_unless_known(
                 files,
                 &paths,
@@ -176,6 +186,40 @@ impl Objects {
         }
     }
 
+    /// The next part, with how many of its stores were left alone when a thread
+    /// was stuck with another one of them.
+    fn next_part(&self, count: usize) -> Option<(usize, Option<usize>)> {
+        if let Some((part, silent)) = lock(&self.at_work).again.pop() {
+            return Some((part, Some(silent)));
+        }
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        (next < count).then_some((next, None))
+    }
+
+    /// What of a part is read, and how many others are left alone and counted:
+    /// all, where a thread was stuck with nobody knows what.
+    fn apart(
+        &self,
+        part: &Part,
+        files: &Files<'_>,
+        silent_before: Option<usize>,
+        coverage: &mut Coverage,
+    ) -> (Vec<PathBuf>, usize) {
+        let is_silent = |path: &PathBuf| files.silent.is_some_and(|silent| silent(path));
+        let paths = part.paths().iter().cloned();
+        let (mut silent, mut paths): (Vec<_>, Vec<_>) = paths.partition(is_silent);
+        if silent_before.is_some_and(|before| silent.len() <= before) {
+            silent.append(&mut paths);
+        }
+        let work = lock(&self.at_work);
+        for path in &silent {
+            if !work.stuck.iter().any(|place| place.starts_with(path)) {
+                coverage.skip(SkipReason::Hung, files.show(path));
+            }
+        }
+        (paths, silent.len())
+    }
+
     /// Adds up what was seen. Of what a thread came back from too late, nothing
     /// counts: it was told as given up.
     fn add(&self, visitor: &(impl Visitor + ?Sized), add: impl FnOnce(&mut Read)) {
@@ -186,11 +230,20 @@ impl Objects {
     }
 
     /// Tells `place`, where a thread is stuck, if that is given up.
-    pub fn tell_hung(&self, place: String, give_up: impl FnOnce() -> bool) -> bool {
+    pub fn tell_hung(
+        &self,
+        place: &Path,
+        files: &Files<'_>,
+        give_up: impl FnOnce() -> bool,
+    ) -> bool {
         let mut read = lock(&self.read);
         let is_given_up = give_up();
         if is_given_up {
-            read.objects.skip(SkipReason::Hung, place);
+            read.objects.skip(SkipReason::Hung, files.show(place));
+            let mut work = lock(&self.at_work);
+            let part = work.part.take();
+            work.again.extend(part);
+            work.stuck.push(place.to_owned());
         }
         is_given_up
     }
@@ -206,10 +259,11 @@ impl Objects {
         for link in std::mem::take(&mut *lock(&self.links)) {
             read.objects.skip(SkipReason::Hung, files.show(&link));
         }
-        let next = self.next.load(Ordering::Relaxed);
         let parts = self.parts.get().map_or(&[][..], Vec::as_slice);
-        for path in parts.iter().skip(next).flat_map(Part::paths) {
-            read.objects.skip(SkipReason::Hung, files.show(path));
+        while let Some((at, _)) = self.next_part(parts.len()) {
+            for path in parts[at].paths() {
+                read.objects.skip(SkipReason::Hung, files.show(path));
+            }
         }
         read
     }

@@ -190,6 +190,10 @@ fn commit(host: &Host, path: &str) -> KeyPair {
 fn a_repository_that_does_not_answer_costs_no_other_one() {
     let host = Host::new();
     let pairs = ["a", "b", "c", "d"].map(|name| commit(&host, name));
+    host.write(
+        "a/.git/objects/info/alternates",
+        "../../../b/.git/objects\n",
+    );
     let silent = host.path("b/.git/objects/pack");
     let files = [("pack-1.idx", "x".to_owned()), ("pack-1.pack", "x".into())];
     let Some(fuse) = Fuse::new(Hang::Read, &files) else {
