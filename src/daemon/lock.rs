@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::Error;
+use crate::host::process;
 
 const FILE_NAME: &str = "rolecall.lock";
 
@@ -61,10 +62,7 @@ fn try_lock(file: &File) -> io::Result<bool> {
 /// Whether a process has ended but for threads that wait for a disk or a server:
 /// they keep what it had locked, and will never do anything again.
 fn was_killed(pid: u32) -> bool {
-    // The state follows the name, which may hold anything.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().unwrap_or_default();
-    state.starts_with(" Z")
+    process::state(Path::new(&format!("/proc/{pid}"))) == Some('Z')
 }
 
 /// Whether nobody has put another file in its place.

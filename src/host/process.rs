@@ -103,8 +103,7 @@ pub fn namespace(proc: &Path) -> Option<PathBuf> {
 /// The unit of the system that a process is in: not one of a user's or of a
 /// container's, which may have the same name.
 pub fn system_unit(proc: &Path, pid: u32) -> Option<String> {
-    let directory = proc.join(pid.to_string());
-    let cgroup = Process { directory, pid }.text("cgroup");
+    let cgroup = Process::at(proc, pid).text("cgroup");
     if container(&cgroup).is_some() {
         return None;
     }
@@ -116,8 +115,7 @@ pub fn system_unit(proc: &Path, pid: u32) -> Option<String> {
 /// The control groups of a process, as `proc` tells them: paths from the root,
 /// one for each hierarchy.
 pub fn cgroups(proc: &Path, pid: u32) -> Vec<String> {
-    let directory = proc.join(pid.to_string());
-    let cgroup = Process { directory, pid }.text("cgroup");
+    let cgroup = Process::at(proc, pid).text("cgroup");
     let paths = cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     paths.map(str::to_owned).collect()
 }
@@ -128,12 +126,36 @@ pub fn has_init(proc: &Path) -> bool {
     fs::read_link(proc.join("self/ns/pid")).is_ok_and(|link| link == Path::new(FIRST_NAMESPACE))
 }
 
+/// The state of a process or thread with this directory, as proc(5) has it.
+pub fn state(directory: &Path) -> Option<char> {
+    let stat = text(&directory.join("stat"));
+    // It follows the name, which may hold anything.
+    let (_, behind) = stat.rsplit_once(") ")?;
+    behind.chars().next()
+}
+
+/// A file of the kernel's own words; empty where it cannot be read.
+fn text(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    let file = File::open(path);
+    let read = file.and_then(|file| file.take(MAX_FACTS).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => String::new(),
+    }
+}
+
 fn program(directory: &Path) -> Option<(u64, u64)> {
     let program = fs::metadata(directory.join("exe")).ok()?;
     Some((program.dev(), program.ino()))
 }
 
 impl Process {
+    fn at(proc: &Path, pid: u32) -> Self {
+        let directory = proc.join(pid.to_string());
+        Self { directory, pid }
+    }
+
     pub fn pid(&self) -> u32 {
         self.pid
     }
@@ -193,10 +215,7 @@ impl Process {
     /// it was started with may not be read as long as it is in the midst of
     /// mapping a file.
     pub fn waits_for_kernel(&self) -> bool {
-        // The state follows the name, which may hold anything.
-        let stat = self.text("stat");
-        let state = stat.rsplit(')').next().unwrap_or_default();
-        state.starts_with(" D")
+        state(&self.directory) == Some('D')
     }
 
     /// Whether it has pages, which everybody may ask; where it is not said,
@@ -285,16 +304,8 @@ impl Process {
         Ok(Secret::new(std::mem::take(&mut *bytes)))
     }
 
-    /// A file of the kernel's own words; empty where it cannot be read.
     fn text(&self, part: &str) -> String {
-        let mut bytes = Vec::new();
-        let read = self
-            .open(part)
-            .and_then(|file| file.take(MAX_FACTS).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(_) => String::new(),
-        }
+        text(&self.directory.join(part))
     }
 }
 

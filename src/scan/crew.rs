@@ -5,7 +5,6 @@
 //! threads that nobody has to join: each notes what it enters and shows that
 //! it is still getting on, and one that does not is left behind and told.
 
-use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::{Settings, priority};
+use crate::host::process;
 
 /// How often the threads are looked after.
 const TICK: Duration = Duration::from_millis(250);
@@ -86,12 +86,7 @@ impl Member {
     /// the kernel.
     fn is_on_cpu(&self) -> bool {
         let thread_id = self.thread_id.load(Ordering::Relaxed);
-        // The state follows the name, which may hold anything.
-        fs::read_to_string(format!("/proc/self/task/{thread_id}/stat")).is_ok_and(|stat| {
-            stat.rsplit(')')
-                .next()
-                .is_some_and(|rest| rest.starts_with(" R"))
-        })
+        process::state(Path::new(&format!("/proc/self/task/{thread_id}"))) == Some('R')
     }
 }
 
@@ -130,6 +125,15 @@ impl Stuck<'_> {
     /// Gives it up; false if it just came back.
     pub(super) fn give_up(&self) -> bool {
         self.member.give_up(self.beats)
+    }
+
+    /// The same, and tells it.
+    pub(super) fn give_up_and(&self, tell: impl FnOnce()) -> bool {
+        let is_given_up = self.give_up();
+        if is_given_up {
+            tell();
+        }
+        is_given_up
     }
 }
 

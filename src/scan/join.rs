@@ -92,7 +92,8 @@ pub(super) fn join(
     detector: &Detector,
     enters: &(dyn Fn(&Path) + Sync),
 ) -> Joined {
-    let own = process::own_pid(&settings.root.join("proc"));
+    let proc = settings.root.join("proc");
+    let own = process::own_pid(&proc);
     let looked_up = AtomicU64::new(0);
     let deadline = settings.deadline.not_before(Instant::now() + GRACE);
     let silent: Vec<PathBuf> = settings
@@ -122,7 +123,6 @@ pub(super) fn join(
         avoid: &avoid,
     };
     let places: HashSet<&str> = findings.iter().filter_map(place).collect();
-    let proc = settings.root.join("proc");
     let in_processes = findings.iter().any(|one| one.location.pid.is_some());
     let definitions = if places.is_empty() && !in_processes {
         Definitions::default()

@@ -138,11 +138,7 @@ fn walk(shared: &Arc<Shared>) {
         }
     };
     crew::run(Crew::Many(1), settings, resolve, &mut |stuck| {
-        let is_given_up = stuck.give_up();
-        if is_given_up {
-            tell(shared.with_files(|files| files.show(stuck.place)));
-        }
-        is_given_up
+        stuck.give_up_and(|| tell(shared.with_files(|files| files.show(stuck.place))))
     });
     let comes = |path: &Path, start: &Path| shared.mounts.come_to(path, start);
     shared.queue.keep_outermost(comes);
@@ -153,13 +149,7 @@ fn walk(shared: &Arc<Shared>) {
             member.enters(Some(Path::new(ROOT_OF_HOST)));
             tell_hidden(&own);
         };
-        let mut give_up = |stuck: &Stuck<'_>| {
-            let is_given_up = stuck.give_up();
-            if is_given_up {
-                tell(ROOT_OF_HOST.into());
-            }
-            is_given_up
-        };
+        let mut give_up = |stuck: &Stuck<'_>| stuck.give_up_and(|| tell(ROOT_OF_HOST.into()));
         // Unless an earlier scan still waits for it.
         if shared.queue.is_silent(Path::new(ROOT_OF_HOST)) {
             tell(ROOT_OF_HOST.into());
@@ -277,8 +267,10 @@ fn read_git(shared: &Arc<Shared>) {
         }
         is_given_up
     };
-    crew::run(Crew::Many(1), settings, follow, &mut judge);
-    crew::run(Crew::Many(1), settings, read, &mut judge);
+    if !objects.is_empty() {
+        crew::run(Crew::Many(1), settings, follow, &mut judge);
+        crew::run(Crew::Many(1), settings, read, &mut judge);
+    }
     let read = shared.with_files(|files| objects.finish(files));
     lock(&shared.results).coverage.push(read.objects);
     lock(&shared.walked).merge(read.walked);
@@ -353,12 +345,10 @@ fn tell_usage(shared: &Arc<Shared>) {
         }
     };
     crew::run(Crew::One, settings, work, &mut |stuck| {
-        let is_given_up = stuck.give_up();
-        if is_given_up {
+        stuck.give_up_and(|| {
             let place = show(&settings.root);
             lock(&shared.walked).files.skip(SkipReason::Hung, place);
-        }
-        is_given_up
+        })
     });
     // A thread that was given up keeps them, and we go on with a copy.
     let findings = Arc::unwrap_or_clone(findings);

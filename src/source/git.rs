@@ -121,6 +121,11 @@ impl Objects {
         }
     }
 
+    /// Whether the walk came across nothing of git's.
+    pub fn is_empty(&self) -> bool {
+        self.packs.is_empty() && self.stores.is_empty() && lock(&self.links).is_empty()
+    }
+
     /// Adds the stores that working trees and other stores name.
     pub fn follow(&self, files: &Files<'_>, visitor: &mut dyn Visitor) {
         while !visitor.is_given_up() {
@@ -170,16 +175,14 @@ impl Objects {
                     Part::Pack(pack) => group.read_pack(pack),
                 },
             );
+            let counted: Vec<_> = workers.iter_mut().map(Worker::counted).collect();
             self.add(&*workers[0].visitor, |read| {
                 read.objects.merge(coverage);
-            });
-            for worker in &mut workers {
-                let (objects, walked) = worker.counted();
-                self.add(&*worker.visitor, |read| {
+                for (objects, walked) in counted {
                     read.objects.merge(objects);
                     read.walked.merge(walked);
-                });
-            }
+                }
+            });
             if workers[0].visitor.is_given_up() {
                 return;
             }

@@ -140,9 +140,7 @@ fn phase(bytes: &[u8], places: &[u32], near: usize) -> Option<usize> {
     let is_text_at = |start: usize| {
         let part = places.get(start..).unwrap_or_default().iter().take(NEAR);
         let part: Vec<u8> = part.map(|place| bytes[*place as usize]).collect();
-        let groups = part.chunks_exact(4);
-        let count = groups.len() * 3;
-        count >= MIN_DECODED && is_mostly_text(count, groups.flat_map(decode_group))
+        is_encoded_text(&part)
     };
     let around = [near.saturating_sub(NEAR), near];
     let around = around.into_iter().flat_map(|start| start..start + 4);
@@ -184,10 +182,15 @@ pub(in crate::detect) fn looks_encoded(bytes: &[u8], at: usize) -> bool {
     }
     (0..4).any(|phase| {
         let part = text.get(phase..).unwrap_or_default();
-        let groups = part[..part.len().min(NEAR)].chunks_exact(4);
-        let count = groups.len() * 3;
-        count >= MIN_DECODED && is_mostly_text(count, groups.flat_map(decode_group))
+        is_encoded_text(&part[..part.len().min(NEAR)])
     })
+}
+
+/// Whether whole groups of characters, and enough of them, decode to text.
+fn is_encoded_text(characters: &[u8]) -> bool {
+    let groups = characters.chunks_exact(4);
+    let count = groups.len() * 3;
+    count >= MIN_DECODED && is_mostly_text(count, groups.flat_map(decode_group))
 }
 
 /// Whether decoded bytes are worth a look: text, in whatever encoding, or

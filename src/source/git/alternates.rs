@@ -53,6 +53,10 @@ impl Stores {
         lock(&self.0).add(store);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.0).stores.is_empty()
+    }
+
     /// A store whose list no other thread has read.
     pub(super) fn next(&self) -> Option<PathBuf> {
         let mut state = lock(&self.0);

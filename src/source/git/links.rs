@@ -5,12 +5,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::named::Named;
+use super::named::{Named, read};
 use crate::finding::{Coverage, SkipReason};
 use crate::source::Visitor;
-use crate::source::files::{Files, open_regular, show};
+use crate::source::files::{Files, show};
 use crate::source::repositories::is_git_dir;
-use crate::sparing::Sparing;
 
 /// Bytes read of a file that names a path.
 const MAX_FILE: u64 = 8 * 1024;
@@ -23,7 +22,7 @@ pub(super) fn store(
     visitor: &mut dyn Visitor,
     coverage: &mut Coverage,
 ) -> Option<PathBuf> {
-    let text = read(link)?;
+    let text = read(link, MAX_FILE).ok()?;
     let named = Path::new(OsStr::from_bytes(
         text.strip_prefix(b"gitdir:")?.trim_ascii(),
     ));
@@ -39,18 +38,9 @@ pub(super) fn store(
     let mut directory = follow(link.parent()?, named)?;
     if !is_git_dir(&directory) {
         // It shares all but its HEAD and its index with others.
-        let common = read(&directory.join("commondir"))?;
+        let common = read(&directory.join("commondir"), MAX_FILE).ok()?;
         let common = Path::new(OsStr::from_bytes(common.trim_ascii()));
         directory = follow(&directory, common).filter(|directory| is_git_dir(directory))?;
     }
     Some(directory.join("objects"))
-}
-
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let (file, state) = open_regular(path).ok()??;
-    let mut text = Vec::new();
-    Sparing::new(&file, state.size)
-        .read_to(MAX_FILE, &mut text)
-        .ok()?;
-    Some(text)
 }

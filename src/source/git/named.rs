@@ -2,11 +2,13 @@
 //! owns the directory can name any path, so that only those are gone to that a
 //! walk of the host comes to as well.
 
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::finding::SkipReason;
 use crate::source::Visitor;
-use crate::source::files::{Files, reason};
+use crate::source::files::{Files, open_regular, reason};
+use crate::sparing::Sparing;
 
 /// Directories on the way to what is named. Links are followed one by one, and
 /// each costs all that is above it.
@@ -84,4 +86,12 @@ fn cleaned(path: &Path) -> PathBuf {
         }
     }
     cleaned
+}
+
+/// Up to `most` bytes of a file of a git directory, such as one that names a path.
+pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (file, state) = open_regular(path)?.ok_or(io::ErrorKind::NotFound)?;
+    let mut text = Vec::new();
+    Sparing::new(&file, state.size).read_to(most, &mut text)?;
+    Ok(text)
 }

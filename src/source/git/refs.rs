@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use gix_hash::ObjectId;
 
-use super::named::Named;
+use super::named::{self, Named};
 use crate::source::Visitor;
-use crate::source::files::{Files, open_regular, show};
-use crate::sparing::Sparing;
+use crate::source::files::{Files, show};
 
 /// Bytes read of one file of references.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -267,9 +266,5 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let (file, state) =
-        open_regular(path)?.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
-    let mut text = Vec::new();
-    Sparing::new(&file, state.size).read_to(MAX_FILE, &mut text)?;
-    Ok(text)
+    named::read(path, MAX_FILE)
 }
