@@ -17,6 +17,9 @@ use super::{Error, Hang, Notice, Settings, Steps, Watch};
 /// A step longer than this hangs.
 const STEP_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often the steps of the start are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Lots of notices that are not taken yet; more are left to gather in the
 /// kernel's queue.
 const MAX_LOTS: usize = 4;
@@ -50,15 +53,16 @@ impl Aside {
             .spawn(move || run(settings, started, &teller, &own))
             .map_err(Error::Inotify)?;
         let mut start = pin!(start);
-        let mut done = None;
+        let mut seen = (steps.count(), Instant::now());
         let (notices, watched) = loop {
-            match timeout(STEP_PATIENCE, &mut start).await {
-                Ok(started) => {
-                    let ended = |_| Error::Inotify(io::ErrorKind::BrokenPipe.into());
-                    break started.map_err(ended)??;
-                }
-                Err(_) if done == Some(steps.count()) => return Err(Error::Hung(steps.hang())),
-                Err(_) => done = Some(steps.count()),
+            if let Ok(started) = timeout(LOOK, &mut start).await {
+                let ended = |_| Error::Inotify(io::ErrorKind::BrokenPipe.into());
+                break started.map_err(ended)??;
+            }
+            if seen.0 != steps.count() {
+                seen = (steps.count(), Instant::now());
+            } else if seen.1.elapsed() >= STEP_PATIENCE {
+                return Err(Error::Hung(steps.hang()));
             }
         };
         let aside = Self {
