@@ -226,17 +226,24 @@ impl Worker<'_> {
             if let Some(copies) = self.files.user_data {
                 copies.note(path, &self.files.on_host(path));
             }
-            if let Some(git) = self.files.git.filter(|_| entry.is_named(".git")) {
-                git.note_link(path);
-            }
+            self.note_link(path, entry.is_named(".git") || entry.is_named("commondir"));
             if self.is_unchanged(path) {
                 self.coverage.unchanged += 1;
             } else if let Err(error) = self.file(path) {
                 self.skip(reason(&error), path);
             }
-        } else if !entry.kind.is_symlink() {
-            // What a link leads to is scanned where it is.
+        } else if entry.kind.is_symlink() {
+            // What it leads to is scanned where it is.
+            self.note_link(path, entry.is_named(".git") || entry.is_named("objects"));
+        } else {
             self.skip(SkipReason::SpecialFile, path);
+        }
+    }
+
+    /// Notes what leads from one git directory to another.
+    fn note_link(&self, path: &Path, is_link: bool) {
+        if let Some(git) = self.files.git.filter(|_| is_link) {
+            git.note_link(path);
         }
     }
 

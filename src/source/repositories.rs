@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// The folder of objects in a git directory.
+pub(super) const OBJECTS: &str = "objects";
+
 /// Repositories and packs outside of them that are remembered in a run.
 const MAX_STORES: usize = 20_000;
 
@@ -18,8 +21,8 @@ pub(super) struct Found {
     pub(super) stores: Vec<PathBuf>,
     /// Bundles, and packs that lie outside of a repository.
     pub(super) packs: Vec<PathBuf>,
-    /// Files that a working tree has in place of its git directory: that of a
-    /// linked one and of a submodule.
+    /// What leads to the objects of a git directory that has none itself, as
+    /// those of linked working trees and submodules.
     pub(super) links: Vec<PathBuf>,
 }
 
@@ -28,7 +31,7 @@ impl Repositories {
     /// folder has its name from git, and is beside HEAD and refs or has the
     /// folder for packs: other tools keep several stores in other places.
     pub(super) fn take_store(&self, folder: &Path) -> bool {
-        if folder.file_name().is_none_or(|name| name != "objects") {
+        if folder.file_name().is_none_or(|name| name != OBJECTS) {
             return false;
         }
         if !folder.parent().is_some_and(is_git_dir) && !is_dir(&folder.join("pack")) {
@@ -52,7 +55,7 @@ impl Repositories {
         }
     }
 
-    /// Notes a file that is named as a git directory.
+    /// Notes what is named as that which leads from one git directory to another.
     pub(super) fn note_link(&self, path: &Path) {
         let mut found = self.lock();
         if found.links.len() < MAX_STORES {
@@ -73,7 +76,7 @@ impl Repositories {
 /// Whether `path` is a git directory, as git itself tells.
 pub(super) fn is_git_dir(path: &Path) -> bool {
     let head = fs::symlink_metadata(path.join("HEAD"));
-    is_dir(&path.join("objects"))
+    is_dir(&path.join(OBJECTS))
         && is_dir(&path.join("refs"))
         && head.is_ok_and(|meta| !meta.is_dir())
 }

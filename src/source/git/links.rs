@@ -1,5 +1,6 @@
-//! Working trees whose git directory is elsewhere, as a file in its place
-//! says: those that `git worktree` adds, and submodules.
+//! Git directories whose objects are elsewhere: those of working trees that
+//! `git worktree` adds, of submodules, and what other tools put together of
+//! links.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,38 +10,82 @@ use super::named::{Named, read};
 use crate::finding::{Coverage, SkipReason};
 use crate::source::Visitor;
 use crate::source::files::{Files, show};
-use crate::source::repositories::is_git_dir;
+use crate::source::repositories::{OBJECTS, is_git_dir};
 
 /// Bytes read of a file that names a path.
 const MAX_FILE: u64 = 8 * 1024;
 
-/// The store with the objects of the working tree that has the file `link`.
-/// Where its git directory is not on this host there is nothing to be read.
+/// Names the directory that has the objects of this one.
+const COMMON: &str = "commondir";
+
+/// The store to which `link` leads: a file or a link named `.git`, or what in a
+/// git directory names another one. Where a working tree is left of which there
+/// is no git directory on this host, nothing is to be read.
 pub(super) fn store(
     files: &Files<'_>,
     link: &Path,
     visitor: &mut dyn Visitor,
     coverage: &mut Coverage,
 ) -> Option<PathBuf> {
-    let text = read(link, MAX_FILE).ok()?;
-    let named = Path::new(OsStr::from_bytes(
-        text.strip_prefix(b"gitdir:")?.trim_ascii(),
-    ));
-    let mut follow = |from: &Path, named: &Path| match Named::resolve(files, from, named, visitor) {
-        Named::At(path) => Some(path),
-        Named::Gone(_, SkipReason::NotFound) | Named::Barred(SkipReason::NotFound) => None,
-        Named::Gone(_, reason) | Named::Barred(reason) => {
-            let place = show(&files.on_host(link));
-            coverage.skip(reason, format!("{place}: {}", show(named)));
-            None
-        }
+    let mut way = Way {
+        files,
+        link,
+        visitor,
+        coverage,
     };
-    let mut directory = follow(link.parent()?, named)?;
-    if !is_git_dir(&directory) {
-        // It shares all but its HEAD and its index with others.
-        let common = read(&directory.join("commondir"), MAX_FILE).ok()?;
-        let common = Path::new(OsStr::from_bytes(common.trim_ascii()));
-        directory = follow(&directory, common).filter(|directory| is_git_dir(directory))?;
+    let parent = link.parent()?;
+    if link.file_name()? != ".git" {
+        return way.objects(parent);
     }
-    Some(directory.join("objects"))
+    let directory = if link.is_symlink() {
+        way.follow(parent, Path::new(".git"), SkipReason::Absent)?
+    } else {
+        let text = read(link, MAX_FILE).ok()?;
+        let named = text.strip_prefix(b"gitdir:")?.trim_ascii();
+        let named = Path::new(OsStr::from_bytes(named));
+        way.follow(parent, named, SkipReason::Absent)?
+    };
+    way.objects(&directory)
+}
+
+/// The way from a link to a store.
+struct Way<'a> {
+    files: &'a Files<'a>,
+    link: &'a Path,
+    visitor: &'a mut dyn Visitor,
+    coverage: &'a mut Coverage,
+}
+
+impl Way<'_> {
+    /// The store of a git directory, its own or that of another one.
+    fn objects(&mut self, directory: &Path) -> Option<PathBuf> {
+        directory.join("HEAD").symlink_metadata().ok()?;
+        if let Ok(common) = read(&directory.join(COMMON), MAX_FILE) {
+            let common = Path::new(OsStr::from_bytes(common.trim_ascii()));
+            let common = self.follow(directory, common, SkipReason::NotFound)?;
+            return self.own_objects(&common);
+        }
+        self.own_objects(directory)
+    }
+
+    fn own_objects(&mut self, directory: &Path) -> Option<PathBuf> {
+        if is_git_dir(directory) {
+            return Some(directory.join(OBJECTS));
+        }
+        let objects = self.follow(directory, Path::new(OBJECTS), SkipReason::NotFound)?;
+        objects.is_dir().then_some(objects)
+    }
+
+    /// What a directory names, unless it is not to be touched, or `gone`.
+    fn follow(&mut self, from: &Path, named: &Path, gone: SkipReason) -> Option<PathBuf> {
+        let reason = match Named::resolve(self.files, from, named, self.visitor) {
+            Named::At(path) => return Some(path),
+            Named::Gone(_, SkipReason::NotFound) | Named::Barred(SkipReason::NotFound) => gone,
+            Named::Gone(_, reason) | Named::Barred(reason) => reason,
+        };
+        let place = self.files.show(self.link);
+        self.coverage
+            .skip(reason, format!("{place}: {}", show(named)));
+        None
+    }
 }

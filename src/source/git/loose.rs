@@ -150,12 +150,10 @@ impl<'a> Store<'a> {
                 },
             }
         }
-        // By its name it should have been one of git's own; an empty one is
-        // what a power cut leaves, and hides nothing.
-        let is_pack = path
-            .extension()
-            .is_some_and(|extension| extension == "pack");
-        if size > 0 && (is_pack || named.is_some()) {
+        // By its name it should have been one of git's own.
+        let is_named = |kind| path.extension().is_some_and(|extension| extension == kind);
+        let is_lost = || is_named("idx") && !path.with_extension("pack").exists();
+        if is_named("pack") || named.is_some() || is_lost() {
             let place = show(&self.files.on_host(path));
             worker.coverage.skip(SkipReason::GitCorrupt, place);
         }
