@@ -83,6 +83,9 @@ pub fn run(
         };
         let settings = posture::Settings {
             user_data: request.scan && config.scan.user_data,
+            limit: request
+                .timeout
+                .map(|limit| posture_share(limit, request.scan)),
             ..settings::posture(loaded, wait)
         };
         let assess = posture::assess(&settings, request.root);
@@ -115,7 +118,6 @@ pub fn run(
         report.findings.extend(scan.findings);
         report.coverage = scan.coverage;
         report.summary.allowed += scan.allowed;
-        report.notes.extend(allow.unused());
         runtime.block_on(ask_about(
             scan.pairs,
             &settings::verify(config, &report.instance),
@@ -149,6 +151,10 @@ pub fn run(
             delivery = Some(told);
         }
     }
+    // What was not delivered comes first.
+    if request.scan {
+        report.notes.extend(allow.unused());
+    }
     // A look-up of a name cannot be cancelled, and must not hold up the exit.
     runtime.shutdown_background();
     report.summary.duration_ms = millis(started.elapsed());
@@ -156,7 +162,13 @@ pub fn run(
     Ok((report, outcome))
 }
 
-/// The checks themselves are bounded; a shorter limit of the run cuts them.
+/// Of a limited run, a metadata service that does not answer leaves half to the
+/// scan, and what was known by then is told.
+fn posture_share(limit: Duration, and_scan: bool) -> Duration {
+    limit.mul_f32(if and_scan { 0.5 } else { 0.75 })
+}
+
+/// The checks end by themselves; this is for what blocks them.
 async fn within(timeout: Option<Duration>, assess: impl Future<Output = Posture>) -> Posture {
     let Some(limit) = timeout else {
         return assess.await;

@@ -84,8 +84,7 @@ fn run(invocation: &Invocation) -> anyhow::Result<Outcome> {
             } else {
                 loaded.to_toml()
             };
-            heard(io::stdout().write_all(text.as_bytes()))?;
-            Ok(Outcome::Clean)
+            Ok(told(io::stdout().write_all(text.as_bytes())))
         }
         Command::Check { run, boot, verify } => {
             let request = Request {
@@ -141,8 +140,8 @@ fn tell_status(asked: &cli::Report<StatusFormat>, config: &Config) -> anyhow::Re
         StatusFormat::Text => status::text(&status),
         StatusFormat::Json => status::json(&status) + "\n",
     };
-    heard(output(asked.output.as_deref())?.write_all(text.as_bytes()))?;
-    let mut outcome = Outcome::Clean;
+    let written = output(asked.output.as_deref())?.write_all(text.as_bytes());
+    let mut outcome = told(written);
     if asked
         .fail_on
         .is_some_and(|least| status.open.at_least(least) > 0)
@@ -221,12 +220,10 @@ fn examine(
         Format::Ocsf => &Ocsf { ended },
     };
     let mut output = BufWriter::new(output);
-    heard(
-        exporter
-            .write(&report, &mut output)
-            .and_then(|()| output.flush()),
-    )?;
-    Ok(outcome)
+    let written = exporter
+        .write(&report, &mut output)
+        .and_then(|()| output.flush());
+    Ok(outcome.merge(told(written)))
 }
 
 /// Paths as the host knows them: from here, unless another root is given.
@@ -241,11 +238,15 @@ fn on_host(paths: &[PathBuf], root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     paths.iter().map(on_host).collect()
 }
 
-/// Whoever closed the pipe has read enough.
-fn heard(written: io::Result<()>) -> anyhow::Result<()> {
+/// What a report amounts to that could not be written. Whoever closed the pipe
+/// has read enough; else nobody knows what was checked.
+fn told(written: io::Result<()>) -> Outcome {
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("writing the report"),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("rolecall: writing the report: {error}"));
+            Outcome::Incomplete
+        }
+        _ => Outcome::Clean,
     }
 }
 

@@ -57,6 +57,9 @@ pub struct Settings {
     /// How long to wait for IMDS and for the role to appear, as they may at
     /// boot. Zero asks once and ends within five seconds.
     pub wait: Duration,
+    /// The end of all of it, from the start; `None` leaves it to `wait` and to
+    /// what the questions may take. What is not answered by then is unknown.
+    pub limit: Option<Duration>,
     /// The highest hop limit that is in order.
     pub hop_limit: u8,
     /// Somebody named the hop limit; else it may be 2 where containers run,
@@ -105,6 +108,7 @@ impl Default for Settings {
             endpoint: crate::imds::DEFAULT_ENDPOINT.to_owned(),
             endpoint_is_explicit: false,
             wait: Duration::ZERO,
+            limit: None,
             hop_limit: 1,
             hop_limit_is_explicit: true,
             probe_v1: true,
@@ -149,12 +153,17 @@ pub enum UserData {
     Absent(String),
     /// It could not be fetched, with the reason.
     Unknown(String),
+    /// The time was over before it was fetched, with the reason.
+    NotInTime(String),
 }
 
 impl Posture {
     /// What is known when the run ends before the checks do: nothing.
     pub fn cut_short(reason: &str) -> Self {
-        Self::uniform(Verdict::Unknown, reason)
+        Self {
+            user_data: UserData::NotInTime(reason.to_owned()),
+            ..Self::uniform(Verdict::Unknown, reason)
+        }
     }
 
     fn has(&self, rule: Rule) -> bool {
@@ -210,19 +219,10 @@ async fn assess_role(settings: &Settings, root: &Path) -> Posture {
         Err(error) => return Posture::uniform(Verdict::Unknown, &error.to_string()),
     };
     let started = Instant::now();
-    let waited_out = started + settings.wait;
-    match first_answer(&client, waited_out).await {
+    let clock = Clock::start(started, settings);
+    match first_answer(&client, clock).await {
         Ok(ttl_was_told) => {
-            let since = if settings.wait.is_zero() {
-                started
-            } else {
-                Instant::now().max(waited_out)
-            };
-            let clock = Clock {
-                waited_out,
-                hangs_after: since + PATIENCE,
-                is_patient: !settings.wait.is_zero(),
-            };
+            let clock = clock.answered(started);
             Box::pin(assess_answering(
                 &client,
                 settings,
@@ -232,7 +232,7 @@ async fn assess_role(settings: &Settings, root: &Path) -> Posture {
             ))
             .await
         }
-        Err(error) => assess_silent(&client, settings, root, &error).await,
+        Err(error) => assess_silent(&client, settings, root, &error, clock).await,
     }
 }
 
@@ -245,9 +245,46 @@ struct Clock {
     hangs_after: Instant,
     /// There is time to wait, as there is at boot.
     is_patient: bool,
+    /// The end of a limited time.
+    end: Option<Instant>,
 }
 
 impl Clock {
+    /// For the first answer. Of a limited time, half is for what follows the
+    /// waiting, and half of that for what follows the answer.
+    fn start(started: Instant, settings: &Settings) -> Self {
+        let Some(limit) = settings.limit else {
+            let waited_out = started + settings.wait;
+            return Self {
+                waited_out,
+                // The client has limits of its own.
+                hangs_after: waited_out + PATIENCE,
+                is_patient: !settings.wait.is_zero(),
+                end: None,
+            };
+        };
+        Self {
+            waited_out: started + settings.wait.min(limit / 2),
+            hangs_after: started + limit.mul_f32(0.75),
+            is_patient: !settings.wait.is_zero(),
+            end: Some(started + limit),
+        }
+    }
+
+    /// For what follows the first answer, which was given just now.
+    fn answered(self, started: Instant) -> Self {
+        let since = if self.is_patient {
+            Instant::now().max(self.waited_out)
+        } else {
+            started
+        };
+        let hangs_after = since + PATIENCE;
+        Self {
+            hangs_after: self.end.map_or(hangs_after, |end| end.min(hangs_after)),
+            ..self
+        }
+    }
+
     /// The answer of `fetch`, or a time-out when the time for all is over.
     async fn within<T>(
         self,
@@ -262,10 +299,10 @@ impl Clock {
 
 /// Asks for a token until IMDS gives one, says that it is disabled, or the
 /// wait is over. At least once.
-async fn first_answer(client: &Client, waited_out: Instant) -> Result<bool, Error> {
-    let mut backoff = Backoff::until(waited_out);
+async fn first_answer(client: &Client, clock: Clock) -> Result<bool, Error> {
+    let mut backoff = Backoff::until(clock.waited_out);
     loop {
-        match client.fetch_token().await {
+        match clock.within("a token", client.fetch_token()).await {
             Ok(ttl_was_told) => return Ok(ttl_was_told),
             // Switched off for this instance; that does not change by itself.
             Err(error @ Error::Disabled { .. }) => return Err(error),
@@ -331,7 +368,7 @@ async fn assess_answering(
         hop_limit,
         known,
         user_data,
-        shadow::look(root, &settings.looks)
+        shadow::look(root, &settings.looks, clock.end)
     );
     let now = jiff::Timestamp::now();
     let (missing, unusable) = role::check_role(&role, now);
@@ -389,16 +426,21 @@ async fn assess_silent(
     settings: &Settings,
     root: &Path,
     error: &Error,
+    clock: Clock,
 ) -> Posture {
     // Where only the token's answer is lost, which is what a hop limit too
     // small does, a request without a token is answered all the same.
     let v1 = async {
         match error {
-            Error::TimedOut { .. } if settings.probe_v1 => Some(client.fetch_without_token().await),
+            Error::TimedOut { .. } if settings.probe_v1 => {
+                let clock = clock.answered(Instant::now());
+                let probe = client.fetch_without_token();
+                Some(clock.within("the list of items", probe).await)
+            }
             _ => None,
         }
     };
-    let (v1, seen) = tokio::join!(v1, shadow::look(root, &settings.looks));
+    let (v1, seen) = tokio::join!(v1, shadow::look(root, &settings.looks, clock.end));
     let (reachable, enabled) = reach::check_unanswered(client.endpoint(), error, v1.as_ref());
     let mut posture = Posture::uniform(Verdict::Unknown, &format!("IMDS gives no token: {error}"));
     if matches!(error, Error::Disabled { .. }) {

@@ -19,6 +19,7 @@ pub fn posture(loaded: &Loaded, wait: Duration) -> posture::Settings {
         endpoint: config.imds.endpoint.clone(),
         endpoint_is_explicit: loaded.origin("imds.endpoint") != Origin::Default,
         wait,
+        limit: None,
         hop_limit: config.posture.hop_limit,
         hop_limit_is_explicit: loaded.origin("posture.hop_limit") != Origin::Default,
         probe_v1: config.posture.probe_v1,
@@ -72,6 +73,7 @@ pub fn user_data(asked: posture::UserData) -> UserData {
         posture::UserData::Given(text) => UserData::Given(text),
         posture::UserData::Absent(why) => UserData::Without(SkipReason::Absent, why),
         posture::UserData::Unknown(why) => UserData::Without(SkipReason::IoError, why),
+        posture::UserData::NotInTime(why) => UserData::Without(SkipReason::TimeLimit, why),
     }
 }
 

@@ -22,6 +22,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::finding::{Finding, Instance, PostureCheck};
 use survey::Survey;
 
@@ -58,14 +60,16 @@ impl Looks {
 }
 
 /// Looks at the host below `root`, on a thread of its own that is left alone
-/// when it takes too long.
-pub(super) async fn look(root: &Path, looks: &Looks) -> Seen {
+/// when it takes too long, or longer than to `end`.
+pub(super) async fn look(root: &Path, looks: &Looks, end: Option<Instant>) -> Seen {
     let Some(survey) = looks.begin() else {
         return Seen(Survey::default());
     };
     let (told, root) = (Arc::clone(&survey), root.to_owned());
     let looking = tokio::task::spawn_blocking(move || survey::run(&root, &told));
-    if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, looking).await {
+    let patience = Instant::now() + PATIENCE;
+    let end = end.map_or(patience, |end| end.min(patience));
+    if let Ok(Err(error)) = timeout_at(end, looking).await {
         log::error!("looking at the host: {error}");
     }
     let mut survey = survey.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@
 
 mod credential;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
@@ -25,11 +26,18 @@ const HEAD_LISTS: usize = 1_300;
 /// Longest line of a list in the head.
 const HEAD_LINE: usize = 150;
 
+/// Notes in the head; the others stand below.
+const HEAD_NOTES: usize = 2;
+
+/// Characters of the line that says how many a list leaves out.
+const MORE: usize = 30;
+
 impl Exporter for Text {
     fn write(&self, report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
         let credentials = credentials(&report.findings);
         let mut text = head(report, &credentials);
         debug_assert!(text.chars().count() <= HEAD, "the head is cut by consoles");
+        let cut = cut_lines(report, &text);
         for credential in &credentials {
             text.push('\n');
             credential_block(&mut text, credential);
@@ -48,6 +56,9 @@ impl Exporter for Text {
             );
         }
         coverage_block(&mut text, report);
+        if !cut.is_empty() {
+            let _ = writeln!(text, "\n{}", cut.join("\n"));
+        }
         if !report.findings.is_empty() {
             let _ = writeln!(text, "\n{}", verdict_line(report));
         }
@@ -70,26 +81,66 @@ fn head(report: &Report, credentials: &[Credential<'_>]) -> String {
         text.push_str(&clip(&line, HEAD_LINE * 2));
         text.push('\n');
     }
+    let foot = foot(report);
+    let frame = text.chars().count() + foot.chars().count() + MORE;
+    let budget = HEAD_LISTS.min(HEAD.saturating_sub(frame));
     let count = credentials.len() + posture_findings(report).count();
     let lines = credentials.iter().map(credential_line);
     let lines = lines.chain(
         posture_findings(report)
             .map(|finding| format!("{:<8} {}", finding.severity.name(), finding.title)),
     );
-    push_list(&mut text, lines, count, HEAD_LISTS);
+    push_list(&mut text, lines, count, budget);
+    text + &foot
+}
+
+/// What was not checked, what became of the delivery, and the first notes.
+fn foot(report: &Report) -> String {
+    let mut text = String::new();
+    let mut push = |line: &str| {
+        text.push_str(&clip(line, HEAD_LINE));
+        text.push('\n');
+    };
     let gaps = gaps(report);
     if !gaps.is_empty() {
-        text.push_str(&clip(
-            &format!("not checked: {}", gaps.join("; ")),
-            HEAD_LINE,
-        ));
-        text.push('\n');
+        push(&format!("not checked: {}", gaps.join("; ")));
     }
-    for note in report.notes.iter().take(2) {
-        text.push_str(&clip(&sanitize::line(note), HEAD_LINE));
-        text.push('\n');
+    if let Some(line) = delivery_line(report) {
+        push(&line);
+    }
+    for note in report.notes.iter().take(HEAD_NOTES) {
+        push(&sanitize::line(note));
+    }
+    if let Some(more) = report
+        .notes
+        .len()
+        .checked_sub(HEAD_NOTES)
+        .filter(|n| *n > 0)
+    {
+        push(&format!("… and {} below", many(more as u64, "note")));
     }
     text
+}
+
+/// How much of what was to be delivered was; nothing where nothing was to be.
+fn delivery_line(report: &Report) -> Option<String> {
+    let summary = &report.summary;
+    let given = summary.shipped + summary.undelivered;
+    let line = match summary.undelivered {
+        0 => format!("delivered: {}", many(given, "event")),
+        undelivered => format!("NOT DELIVERED: {undelivered} of {}", many(given, "event")),
+    };
+    (given > 0).then_some(line)
+}
+
+/// Whole, what the head has cut or left out.
+fn cut_lines(report: &Report, head: &str) -> Vec<String> {
+    let is_cut = |line: &String| !head.contains(line);
+    let unknown = unknown(report).filter(is_cut);
+    let unknown = unknown.map(|line| format!("not checked: {line}"));
+    let notes = report.notes.iter().map(|note| sanitize::line(note));
+    let notes = notes.map(Cow::into_owned).filter(is_cut);
+    unknown.chain(notes).collect()
 }
 
 /// Lists `count` lines, as far as there is room. They are made one by one.
@@ -230,12 +281,15 @@ fn gaps(report: &Report) -> Vec<String> {
         .flat_map(|part| part.skips().map(move |skip| (part.source, skip)))
         .filter(|(_, skip)| skip.reason.leaves_a_gap())
         .map(|(source, skip)| format!("{} {} ({})", skip.count, source.name(), skip.reason.name()));
-    let unknown = report
-        .posture
-        .iter()
+    skips.chain(unknown(report)).collect()
+}
+
+/// The checks that could not be told, each with its reason.
+fn unknown(report: &Report) -> impl Iterator<Item = String> {
+    let checks = report.posture.iter();
+    checks
         .filter(|check| check.verdict == Verdict::Unknown)
-        .map(|check| format!("{}: {}", check.check, sanitize::line(&check.reason)));
-    skips.chain(unknown).collect()
+        .map(|check| format!("{}: {}", check.check, sanitize::line(&check.reason)))
 }
 
 fn coverage_block(text: &mut String, report: &Report) {

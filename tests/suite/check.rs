@@ -30,9 +30,13 @@ fn logs() -> LogsDouble {
 /// A check of a host, its processes left out: those of this machine are none
 /// of a test's business.
 fn check(root: &Path, imds: &ImdsDouble, logs: &str) -> Rolecall {
+    check_as("json", root, imds, logs)
+}
+
+fn check_as(format: &str, root: &Path, imds: &ImdsDouble, logs: &str) -> Rolecall {
     let root = root.to_str().unwrap();
     let imds = imds.endpoint();
-    Rolecall::new(["check", "--format", "json", "--root", root])
+    Rolecall::new(["check", "--format", format, "--root", root])
         .arg("--imds-endpoint")
         .arg(imds)
         .arg("--logs-endpoint")
@@ -239,6 +243,67 @@ fn what_is_not_accepted_is_said_and_only_always_fails_for_it() {
         .arg("always")
         .run();
     assert_eq!(ran.status, 3);
+}
+
+#[test]
+fn a_person_reads_what_was_not_delivered_whatever_else_there_is_to_say() {
+    let host = Host::new();
+    let config = host.write(
+        "rolecall.toml",
+        ["/a", "/b", "/c"]
+            .map(|path| format!("[[allow]]\npath = \"{path}\"\nreason = \"was {path}\"\n"))
+            .concat(),
+    );
+    let imds = healthy();
+    let logs = LogsDouble::builder()
+        .group(GROUP)
+        .trouble("PutLogEvents", Trouble::denied("PutLogEvents"), FOREVER)
+        .start();
+    let ran = check_as("text", &host.root(), &imds, &logs.url())
+        .arg("--config")
+        .arg(&config)
+        .run();
+    let told = &ran.stdout;
+    let undelivered = told.find("NOT DELIVERED: ").expect(told);
+    let denied = told.find("may not call logs:PutLogEvents").expect(told);
+    let stale = told.find("was /a").expect(told);
+    assert!(undelivered < denied && denied < stale, "{told}");
+    assert!(told.contains("… and 2 notes below"), "{told}");
+    // The remedy to its end, and each entry.
+    let statement = "\"Resource\":\"arn:aws:logs:";
+    assert!(told.contains(statement) && told.contains("log-group:/rolecall:*\"}"));
+    for path in ["/a", "/b", "/c"] {
+        assert!(told.contains(&format!("was {path}")), "{told}");
+    }
+    let ran = check_as("text", &host.root(), &imds, &self::logs().url()).run();
+    assert!(ran.stdout.contains("\ndelivered: "), "{}", ran.stdout);
+}
+
+#[test]
+fn what_keeps_a_limited_run_waiting_leaves_time_for_the_scan() {
+    let host = Host::new();
+    host.write("srv/app.env", host.key_pair().env());
+    let roleless = ImdsDouble::builder().start();
+    let hung = ImdsDouble::builder().fault(TOKEN, Fault::Hang).start();
+    let logs = logs();
+    let limited = |imds: &ImdsDouble| {
+        let run = check(&host.root(), imds, &logs.url());
+        run.arg("--boot").arg("--timeout").arg("6s").run()
+    };
+    let verdict = |ran: &Ran, name: &str| {
+        let checks = ran.of_type("posture");
+        let check = checks.iter().find(|check| check["check"] == name);
+        check.unwrap()["verdict"].as_str().unwrap().to_owned()
+    };
+    let ran = limited(&roleless);
+    assert_eq!(ran.status, 1, "{}", ran.stdout);
+    assert_eq!(verdict(&ran, "imds.unreachable"), "pass");
+    assert_eq!(verdict(&ran, "role.missing"), "fail");
+    let ran = limited(&hung);
+    let keys = ran.of_type("finding");
+    let is_key = |finding: &&Value| finding["rule"] == "aws.access-key-pair";
+    assert_eq!(keys.iter().filter(is_key).count(), 1, "{}", ran.stdout);
+    assert_eq!(verdict(&ran, "imds.unreachable"), "fail");
 }
 
 #[test]

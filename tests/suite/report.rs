@@ -135,6 +135,20 @@ fn the_report_can_go_to_a_file() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_hides_no_finding_and_is_no_clean_run() {
+    let host = Host::new();
+    let to_full = || {
+        let run = Rolecall::new(["scan", "--quiet", "--output", "/dev/full"]);
+        run.arg(host.root()).run()
+    };
+    let ran = to_full();
+    assert_eq!(ran.status, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("writing the report"), "{}", ran.stderr);
+    host.write("app.env", host.key_pair().env());
+    assert_eq!(to_full().status, 1);
+}
+
+#[test]
 fn what_was_allowed_is_counted_and_what_allows_nothing_is_told() {
     let host = Host::new();
     let pair = host.key_pair();
