@@ -72,7 +72,10 @@ fn before(bytes: &[u8], at: usize) -> Neighbour {
     let Some(byte) = at.checked_sub(1).map(|before| bytes[before]) else {
         return Neighbour::Foreign;
     };
-    if !byte.is_ascii_alphanumeric() || glyph::escape_ends(bytes, at) {
+    if !byte.is_ascii_alphanumeric()
+        || glyph::escape_ends(bytes, at)
+        || glyph::is_pickled(bytes, at)
+    {
         return Neighbour::Foreign;
     }
     match at.checked_sub(2).map(|before| bytes[before]) {

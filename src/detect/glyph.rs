@@ -190,6 +190,18 @@ pub(super) fn is_counted(bytes: &[u8], at: usize, len: usize) -> bool {
     }
 }
 
+/// Whether what is before `at` is how Python writes that a text begins there, in
+/// the first protocol of its pickles: a letter at the beginning of a line.
+pub(super) fn is_pickled(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes[..at], [b'V'] | [.., b'\n', b'V'])
+}
+
+/// Whether what is before `at` is the length of a secret, as Ruby's Marshal
+/// writes it.
+pub(super) fn is_marshalled(bytes: &[u8], at: usize) -> bool {
+    bytes[..at].ends_with(b"I\"-")
+}
+
 /// Whether an escape ends right before `at`, so that the letter or digit
 /// there belongs to it and not to the key: `\n`, `\u000a`, `\x0a`, `\040`,
 /// `%0A`, `=3D`, a terminal's control sequence.

@@ -56,6 +56,15 @@ pub(super) fn pair(sightings: &mut Sightings) {
     }
     sightings.ids.sort_by_key(|id| id.place.offset);
     sightings.secrets.sort_by_key(|secret| secret.place.offset);
+    let kept = |secret: &SecretSighting| sightings.cut.is_none_or(|cut| secret.place.offset < cut);
+    let kept = sightings.secrets.partition_point(kept);
+    let mut beyond = sightings.secrets.split_off(kept);
+    pair_kept(sightings);
+    sightings.secrets.append(&mut beyond);
+}
+
+/// Pairs what is in order.
+fn pair_kept(sightings: &mut Sightings) {
     let matched = match_in_order(&sightings.ids, &sightings.secrets);
 
     let mut pairs: Vec<(usize, usize)> = matched;

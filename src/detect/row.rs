@@ -47,13 +47,15 @@ pub(super) fn secrets(bytes: &[u8], at: usize, window: &mut Window) -> Option<Ve
     Some(columns)
 }
 
-/// Where a secret begins that is the column behind the ID, as `PostgreSQL` and
-/// `InnoDB` write it.
+/// Where a secret begins that is the column behind the ID, as `PostgreSQL`,
+/// `InnoDB` and Avro write it.
 fn next_column(bytes: &[u8], at: usize) -> Option<usize> {
     let end = at + AccessKeyId::LEN;
     // PostgreSQL has the length of a short text before it, itself included,
     // twice and one more.
-    let is_counted = bytes[..at].last() == Some(&b'+') && bytes.get(end) == Some(&b'S');
+    // Avro has it twice.
+    let marks = (bytes[..at].last(), bytes.get(end));
+    let is_counted = matches!(marks, (Some(b'+'), Some(b'S')) | (Some(b'('), Some(b'P')));
     let starts = [is_counted.then_some(end + 1), Some(end)];
     starts
         .into_iter()

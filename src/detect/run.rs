@@ -152,7 +152,7 @@ fn read_run(bytes: &[u8], start: usize) -> Run<'_> {
         bytes,
         start,
         end: at.max(start + 1),
-        in_word: word(start.checked_sub(1).and_then(|before| bytes.get(before)))
+        in_word: (word(bytes[..start].last()) && !glyph::is_marshalled(bytes, start))
             || word(bytes.get(at)),
         characters,
     }

@@ -94,7 +94,8 @@ impl Run<'_> {
         // The first characters may belong to an escape before the run: `0A`
         // of `%0A`, which a secret can also begin with.
         let skips = match glyph::escape_len(self.bytes, self.start) {
-            0 => &[0][..],
+            0 if glyph::is_pickled(self.bytes, self.start + 1) => &[0, 1][..],
+            0 => &[0],
             escape => &[0, escape],
         };
         let is_whole = named != Named::No || !self.in_word;
@@ -143,7 +144,13 @@ impl Run<'_> {
     /// letter the next field begins with.
     fn counted(&self, named: Named) -> Option<(usize, Vec<u8>, Vec<Encoding>)> {
         let value = self.characters.get(..LEN)?;
+        // Twice the length of an ID is that of a secret.
+        let is_id = self
+            .characters
+            .get(..AccessKeyId::LEN)
+            .is_some_and(|id| AccessKeyId::parse(id).is_some());
         let found = self.characters.len() > LEN
+            && !is_id
             && glyph::is_counted(self.bytes, self.start, LEN)
             && is_binary(self.bytes, self.start)
             && is_secret(value, named);

@@ -159,6 +159,9 @@ pub(super) struct Sightings {
     pub(super) seen: HashMap<AccessKeyId, Seen>,
     /// Sightings that were not kept because of the limits above.
     pub(super) excess: u64,
+    /// Where the first of the IDs stood that were not kept: secrets behind it
+    /// may be theirs.
+    pub(super) cut: Option<u64>,
     /// Candidates that made room.
     pub(super) replaced: u32,
     /// What decoding may still cost.
@@ -192,6 +195,8 @@ impl Sightings {
         let is_full = self.ids.len() >= MAX_IDS;
         if is_full && !self.seen.contains_key(&sighting.id) {
             self.excess += 1;
+            let at = sighting.place.offset;
+            self.cut = Some(self.cut.map_or(at, |cut| cut.min(at)));
             return;
         }
         let seen = self.seen.entry(sighting.id).or_default();

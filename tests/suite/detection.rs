@@ -2,6 +2,7 @@
 //! place and with its secret, and what is in `silent` is not.
 
 mod database;
+mod serialized;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rolecall::finding::secret_fingerprint;
+use rolecall::secret::Secret;
 use serde_json::Value;
 
 use crate::support::corpus;
+use crate::support::host::Host;
+use crate::support::rolecall::Rolecall;
 use verdict::Found;
 
 /// A seed that a file happens to suit proves little.
@@ -101,6 +106,23 @@ fn scan(root: &Path) -> BTreeMap<String, Vec<Found>> {
 }
 
 /// Nothing under `tests` may look like a key to any scanner, ours included.
+#[test]
+fn behind_the_last_id_that_is_told_no_secret_is_given_to_another_one() {
+    let host = Host::new();
+    let keys: Vec<_> = (0..1100).map(|_| host.key_pair()).collect();
+    let rows = keys.iter().enumerate();
+    let rows = rows.map(|(row, key)| format!("{row},{},{}\n", key.id, key.secret));
+    let path = host.write("keys.csv", rows.collect::<String>());
+    let ran = Rolecall::new(["scan", "--format", "json"]).arg(path).run();
+    let told = ran.of_type("finding");
+    assert_eq!(told.len(), 1024);
+    for (finding, key) in told.iter().zip(&keys) {
+        let fingerprint = secret_fingerprint(&Secret::new(key.secret.as_bytes()));
+        assert_eq!(finding["access_key_id"], key.id.as_str());
+        assert_eq!(finding["secret_fingerprint"], fingerprint.as_str());
+    }
+}
+
 #[test]
 fn the_repository_itself_holds_nothing_that_looks_like_a_key() {
     let shapes = regex::bytes::Regex::new(concat!(
