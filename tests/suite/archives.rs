@@ -503,6 +503,21 @@ fn an_encrypted_member_is_told_and_is_no_gap() {
 }
 
 #[test]
+fn the_last_volume_of_a_zip_is_read_as_far_as_its_entries_are_whole() {
+    let bench = Bench::new();
+    bench.key("b");
+    let split = "head -c 200000 /dev/urandom >a; zip -q -s 64k z.zip a b >&2; cat z.zip; rm a z.*";
+    let Some(last) = bench.sh(split) else {
+        return;
+    };
+    assert!(!last.starts_with(b"PK"));
+    bench.put("zip", &last);
+    let scan = bench.scan(&["--fail-on", "never"]);
+    assert_eq!(scan.pairs, BTreeSet::from(["zip!b:2".to_owned()]));
+    assert_eq!((scan.skipped("archive-corrupt"), scan.status), (1, 2));
+}
+
+#[test]
 fn archives_can_be_left_as_they_are() {
     let bench = Bench::new();
     bench.put("gzip", &gzip(&key("a")));

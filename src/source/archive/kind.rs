@@ -64,6 +64,7 @@ pub(super) fn recognise(head: &[u8]) -> Option<Kind> {
         0xed if head.starts_with(&[0xed, 0xab, 0xee, 0xdb]) => Kind::Container(Container::Rpm),
         b'7' if head.starts_with(b"7z\xbc\xaf\x27\x1c") => Kind::Unsupported,
         b'R' if head.starts_with(b"Rar!\x1a\x07") => Kind::Unsupported,
+        b'x' if head.starts_with(b"xar!\0\x1c") => Kind::Unsupported,
         b'L' if head.starts_with(JOURNAL) => Kind::Compressed(Codec::Journal),
         b'L' if head.starts_with(b"LZIP\x01") => Kind::Unsupported,
         0x89 if head.starts_with(b"\x89LZO\0\r\n\x1a\n") => Kind::Unsupported,

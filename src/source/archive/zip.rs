@@ -71,13 +71,16 @@ pub(super) fn may_hide_behind(head: &[u8]) -> bool {
     head.starts_with(b"#!") || head.starts_with(b"MZ") || head.starts_with(b"\x7fELF")
 }
 
-/// Whether `tail` ends with the record that ends a zip.
+/// Volumes of a zip; more are none that anybody made.
+const MAX_DISKS: u16 = 4096;
+
+/// Whether `tail` ends with the record that ends a zip, or the last volume of one.
 pub(super) fn ends_as_zip(tail: &[u8]) -> bool {
     // A byte that texts do not have: most files are no zips.
     memchr::memchr(END[2], tail).is_some()
         && central::end_record(tail).is_some_and(|at| {
-            let disks = (le16(tail, at + 4), le16(tail, at + 6));
-            matches!(disks, (0, 0) | (0xffff, 0xffff))
+            let (this, first) = (le16(tail, at + 4), le16(tail, at + 6));
+            (this < MAX_DISKS && first <= this) || (this, first) == (0xffff, 0xffff)
         })
 }
 
