@@ -205,6 +205,11 @@ pub async fn assess(settings: &Settings, root: &Path) -> Posture {
         let unread = privilege::uniform(last.verdict, &last.reason);
         posture.checks.extend(unread);
     }
+    if settings.redact {
+        for check in &mut posture.checks {
+            check.redact();
+        }
+    }
     posture
 }
 
@@ -383,7 +388,7 @@ async fn assess_answering(
     let missing = role::name_origin(missing, &instance);
     instance.role = role.name().map(ToOwned::to_owned);
     let findings_are_all = seen.is_whole();
-    let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance, settings.redact);
+    let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance);
     let mut checks = vec![
         reach::check_reachable(client.endpoint(), ttl_was_told),
         reach::check_enabled(),

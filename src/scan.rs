@@ -7,6 +7,7 @@ mod examiner;
 mod finding;
 mod join;
 mod memory;
+mod names;
 mod priority;
 mod silence;
 mod stages;

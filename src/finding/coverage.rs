@@ -211,6 +211,12 @@ impl Coverage {
         self.skipped.values()
     }
 
+    /// The places that are told, to be told in another way.
+    pub fn examples(&mut self) -> impl Iterator<Item = &mut String> {
+        let skips = self.skipped.values_mut();
+        skips.flat_map(|skip| &mut skip.examples)
+    }
+
     /// How often something was left out, for whatever reason.
     pub fn skipped(&self) -> u64 {
         self.skipped.values().map(|skip| skip.count).sum()

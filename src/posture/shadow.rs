@@ -93,9 +93,8 @@ impl Seen {
         &self,
         attached: &Attached<'_>,
         instance: &Instance,
-        redact: bool,
     ) -> (PostureCheck, Vec<Finding>) {
-        told::check_shadowed(&self.0, attached, instance, redact)
+        told::check_shadowed(&self.0, attached, instance)
     }
 }
 

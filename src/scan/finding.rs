@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Settings;
+use super::{Settings, names};
 use crate::detect::Match;
 use crate::finding::{
     AccessKeyId, Evidence, FileFacts, Finding, Location, Mention, Pool, Remediation, Rule,
@@ -68,7 +68,7 @@ pub(super) fn finding(
         canary,
         facts.map(|facts| &**facts),
     );
-    let told = |name: &Arc<str>| without(name, found.secret.as_ref());
+    let told = |name: &Arc<str>| told(name, found.secret.as_ref());
     let path = location.path.as_ref().map(told);
     let member = location.member.as_ref().map(told);
     Finding {
@@ -105,14 +105,10 @@ pub(super) fn finding(
     }
 }
 
-/// The name of a place as it is told: one that spells out the secret found there
-/// is told without it.
-fn without(name: &Arc<str>, secret: Option<&Secret>) -> Arc<str> {
-    let secret = secret.and_then(Secret::expose_str).unwrap_or_default();
-    if secret.is_empty() || !name.contains(secret) {
-        return Arc::clone(name);
-    }
-    name.replace(secret, "<secret>").into()
+/// The name of a place without the secret that was found there.
+fn told(name: &Arc<str>, secret: Option<&Secret>) -> Arc<str> {
+    let without = secret.and_then(|secret| names::without(name, secret));
+    without.map_or_else(|| Arc::clone(name), Arc::from)
 }
 
 /// The rule's sentence, and what makes this finding worse or better.
@@ -162,10 +158,10 @@ mod tests {
     #[test]
     fn a_place_named_for_its_secret_is_told_without_it() {
         let secret = Secret::new("s".repeat(40));
-        let told = |name: &str| without(&name.into(), Some(&secret));
-        assert_eq!(&*told("/srv/app"), "/srv/app");
-        let named = told(&format!("/srv/{}/x", "s".repeat(40)));
-        assert_eq!(&*named, "/srv/<secret>/x");
-        assert_eq!(&*without(&"/x".into(), None), "/x");
+        let named = |name: &str| told(&name.into(), Some(&secret));
+        assert_eq!(&*named("/srv/app"), "/srv/app");
+        let spelled = named(&format!("/srv/{}/x", "s".repeat(40)));
+        assert_eq!(&*spelled, "/srv/<secret>/x");
+        assert_eq!(&*told(&"/x".into(), None), "/x");
     }
 }

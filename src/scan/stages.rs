@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::crew::{self, Crew, Member, Stuck};
 use super::examiner::Examiner;
-use super::{Progress, Scan, Settings, join, priority, user_data};
+use super::{Progress, Scan, Settings, join, names, priority, user_data};
 use crate::detect::{Detector, Scanner};
 use crate::finding::{Coverage, Finding, Instance, SkipReason, SourceKind};
 use crate::heap;
@@ -379,6 +379,7 @@ fn conclude(shared: &Shared) -> Scan {
         )
     };
     scan.findings.sort_by_cached_key(order);
+    names::mask(&mut scan, &shared.detector, settings.redact);
     scan
 }
 

@@ -149,6 +149,28 @@ fn a_report_that_cannot_be_written_hides_no_finding_and_is_no_clean_run() {
 }
 
 #[test]
+fn what_a_file_is_named_for_is_told_without_its_secret() {
+    let host = Host::new();
+    let (named, pair) = (host.key_pair(), host.key_pair());
+    let token = format!("IQoJb3JpZ2luX2Vj{}", pair.secret.repeat(4)).replace('/', "x");
+    let secret = named.secret.replace('/', "x");
+    let setting = format!("AWS_SECRET_ACCESS_KEY={secret}");
+    host.write(&format!("{setting}/app.env"), pair.env());
+    host.write(&format!("o?X-Amz-Security-Token={token}"), pair.env());
+    // Skipped, and so an example.
+    std::os::unix::net::UnixListener::bind(host.path(&setting).join("s")).unwrap();
+    for format in ["text", "json", "sarif", "ocsf"] {
+        let run = Rolecall::new(["scan", "--format", format]);
+        let ran = run.arg(host.root()).run();
+        assert_eq!(ran.status, 1);
+        for secret in [&secret, &token[20..60]] {
+            assert!(!ran.stdout.contains(secret), "{format}: {}", ran.stdout);
+        }
+        assert!(ran.stdout.contains("<secret>"), "{format}");
+    }
+}
+
+#[test]
 fn what_was_allowed_is_counted_and_what_allows_nothing_is_told() {
     let host = Host::new();
     let pair = host.key_pair();

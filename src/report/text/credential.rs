@@ -1,7 +1,7 @@
 //! One credential: a line for the head, and a block with its places, who
 //! holds it and what to do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use super::{many, many_es};
@@ -140,14 +140,13 @@ fn verified(finding: &Finding) -> String {
 }
 
 fn holders(credential: &Credential<'_>) -> String {
-    let mut pids: Vec<u32> = credential
-        .findings
-        .iter()
-        .filter_map(|finding| finding.location.pid)
-        .collect();
-    pids.sort_unstable();
-    pids.dedup();
-    match pids.len() as u64 {
+    let findings = credential.findings.iter();
+    let held = findings.filter_map(|finding| Some((finding.location.pid?, finding)));
+    let pids: BTreeSet<u32> = held.clone().map(|(pid, _)| pid).collect();
+    // Where no process was asked, who shadows the role is told by the first.
+    let shadows = held.filter(|(_, finding)| finding.rule == Rule::RoleShadowed);
+    let shadows: u64 = shadows.map(|(_, finding)| finding.occurrences).sum();
+    match shadows.max(pids.len() as u64) {
         0 => String::new(),
         count => format!(", held by {}", many_es(count, "process")),
     }
