@@ -26,7 +26,8 @@ pub enum PlaceKind {
     UnitCredential,
     /// Docker's or the OCI runtime's description of a container.
     ContainerConfiguration,
-    /// A compose file, an environment file of compose, or a mounted file.
+    /// A compose file, an environment file of compose, or what of the host is
+    /// mounted.
     ContainerFile,
     /// In the container's own layer, volumes or logs.
     ContainerStorage,

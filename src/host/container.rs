@@ -2,6 +2,7 @@
 //! and CRI-O keep them on disk.
 
 mod docker;
+mod mount;
 mod oci;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,9 @@ pub struct Container {
     pub configuration: Vec<PathBuf>,
     /// Files of the host that it was made from or that are mounted into it.
     pub files: Vec<PathBuf>,
+    /// What of the host is mounted into it and holds what it uses: a directory
+    /// with all that is below, unless everybody's things are in there.
+    pub mounted: Vec<PathBuf>,
     /// Directories that are the container's own: its layer, logs and volumes.
     pub directories: Vec<PathBuf>,
     /// Layers of its image, which other containers may share.
@@ -50,15 +54,6 @@ impl Container {
         let is_hex = self.id.len() == 64 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit());
         &self.id[..end.filter(|_| is_hex).unwrap_or(self.id.len())]
     }
-
-    /// A mounted directory is the container's own if it lies among `volumes`;
-    /// one of the host's may hold everything.
-    fn mount(&mut self, sources: Vec<PathBuf>, volumes: &[PathBuf]) {
-        let is_own = |path: &PathBuf| volumes.iter().any(|volumes| path.starts_with(volumes));
-        let (own, others): (Vec<_>, Vec<_>) = sources.into_iter().partition(is_own);
-        self.directories.extend(own);
-        self.files.extend(others);
-    }
 }
 
 /// The containers of a host; `accounts` may have their own.
@@ -67,6 +62,7 @@ pub fn list(root: Root<'_>, accounts: &[Account], omitted: &mut Omitted) -> Vec<
         root,
         containers: BTreeMap::new(),
         home: None,
+        stores: Vec::new(),
         omitted,
     };
     listing.docker();
@@ -78,7 +74,9 @@ pub fn list(root: Root<'_>, accounts: &[Account], omitted: &mut Omitted) -> Vec<
             continue;
         };
         listing.home = Some(home);
-        listing.docker_in(&account.home.join(docker::ROOTLESS));
+        let docker = account.home.join(docker::ROOTLESS);
+        listing.add_store(&docker);
+        listing.docker_in(&docker);
         listing.storage(&account.home.join(oci::ROOTLESS));
     }
     listing.containers.into_values().collect()
@@ -91,6 +89,8 @@ struct Listing<'a, 'o> {
     /// system's: what they say of other files is no reason to tell those with
     /// them.
     home: Option<PathBuf>,
+    /// Where the runtimes so far keep their containers.
+    stores: Vec<PathBuf>,
     omitted: &'o mut Omitted,
 }
 
@@ -169,10 +169,10 @@ mod tests {
 
     use super::*;
 
-    struct Tree(tempfile::TempDir);
+    pub(super) struct Tree(pub(super) tempfile::TempDir);
 
     impl Tree {
-        fn new(files: &[(&str, &str)]) -> Self {
+        pub(super) fn new(files: &[(&str, &str)]) -> Self {
             let dir = tempfile::tempdir().unwrap();
             for (path, text) in files {
                 let path = dir.path().join(path);
@@ -182,7 +182,7 @@ mod tests {
             Self(dir)
         }
 
-        fn list(&self, omitted: &mut Omitted) -> Vec<Container> {
+        pub(super) fn list(&self, omitted: &mut Omitted) -> Vec<Container> {
             let root = Root {
                 path: self.0.path(),
                 avoid: &|_| None,
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(container.name.map(|name| name.len()), Some(MAX_NAME));
     }
 
-    fn paths(paths: &[&str]) -> Vec<PathBuf> {
+    pub(super) fn paths(paths: &[&str]) -> Vec<PathBuf> {
         paths.iter().map(PathBuf::from).collect()
     }
 

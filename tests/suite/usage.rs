@@ -281,6 +281,51 @@ fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
 }
 
 #[test]
+fn a_directory_that_is_mounted_into_a_container_has_it_and_the_hosts_root_has_not() {
+    let host = Host::new();
+    let id = "0123456789abcdef".repeat(4);
+    let mount = |source: &str| json!({"Type": "bind", "Source": source});
+    let configure = |id: &str, name: &str, mounts: &Value| {
+        host.write(
+            &format!("var/lib/docker/containers/{id}/config.v2.json"),
+            json!({"Name": name, "MountPoints": mounts}).to_string(),
+        );
+    };
+    let mounts = json!({"/root/.aws": mount("/home/deploy/.aws"), "/unit": mount("/etc/shop"),
+        "/home": mount("/home/shop")});
+    configure(&id, "/shop", &mounts);
+    let agent = json!({"/host": mount("/"), "/containers": mount("/var/lib/docker/containers"),
+        "/home": mount("/home")});
+    configure(&id.replace('0', "f"), "/agent", &agent);
+    let unit = "[Service]\nEnvironmentFile=/etc/shop/unit.env\nExecStart=/bin/true\n";
+    host.write("etc/systemd/system/shop.service", unit);
+    let [below, profile, of_unit, elsewhere] = [
+        "home/deploy/.aws/sso/key.env",
+        "home/shop/.bashrc",
+        "etc/shop/unit.env",
+        "home/deploy/key.env",
+    ]
+    .map(|path| {
+        let pair = host.key_pair();
+        host.write(path, pair.env());
+        pair
+    });
+
+    let ran = check(&host, "json");
+    let user = json!([{"container": &id[..12], "name": "shop", "image": null}]);
+    for (pair, kind) in [(&below, "container-file"), (&profile, "shell-profile")] {
+        let finding = one(&ran, pair);
+        assert_eq!(finding["place_kind"], kind);
+        assert_eq!(finding["used_by"], user);
+        assert_eq!(finding["location"]["container"], id[..12]);
+    }
+    assert_eq!(one(&ran, &of_unit)["place_kind"], "environment-file");
+    let nobodys = one(&ran, &elsewhere);
+    assert_eq!(nobodys.get("used_by"), None, "{nobodys}");
+    assert_eq!(nobodys.get("place_kind"), None);
+}
+
+#[test]
 fn a_container_with_a_name_in_place_of_an_id_is_known_by_its_control_group() {
     let Some(mut group) = Cgroup::new("named-containers/my-redis") else {
         return;

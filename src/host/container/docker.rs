@@ -76,6 +76,9 @@ impl Listing<'_, '_> {
         }
         places.sort();
         places.dedup();
+        for data in &places {
+            self.add_store(data);
+        }
         for data in places {
             self.docker_in(&data);
         }
@@ -112,12 +115,13 @@ impl Listing<'_, '_> {
             let mounts = config.mount_points.unwrap_or_default();
             let mounted = mounts.values().map(|mount| mount.source.as_str());
             let layers = layer.as_deref().map(|layer| self.layers(layer));
-            let named = composed.chain(mounted).map(PathBuf::from);
-            let files: Vec<_> = named
+            let files: Vec<_> = composed
+                .map(PathBuf::from)
                 .chain(environment)
                 .filter_map(|path| self.resolved(path))
                 .collect();
-            let volumes: Vec<_> = self.resolved(data.join("volumes")).into_iter().collect();
+            let volumes = self.resolved(data.join("volumes"));
+            let mounts = self.mounts(mounted, volumes.as_deref(), &path);
             let configuration = self.resolved(&path);
             let directory = self.resolved(&directory);
             let Some(container) = self.container(&id, &path) else {
@@ -130,7 +134,8 @@ impl Listing<'_, '_> {
                 .directories
                 .extend(directory.into_iter().chain(layer));
             container.layers.extend(layers.into_iter().flatten());
-            container.mount(files, &volumes);
+            container.files.extend(files);
+            container.mount(mounts);
         }
     }
 }

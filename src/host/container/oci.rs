@@ -4,7 +4,7 @@
 //! containers/storage for `containers.json`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -15,9 +15,6 @@ const CONTAINERD: &[&str] = &[
     "/run/containerd/io.containerd.runtime.v2.task",
     "/run/k3s/containerd/io.containerd.runtime.v2.task",
 ];
-
-/// Where the kubelet keeps the volumes of containers.
-const PODS: &str = "/var/lib/kubelet/pods";
 
 /// Podman's and CRI-O's.
 const STORAGE: &[&str] = &["/var/lib/containers/storage", "/run/containers/storage"];
@@ -84,7 +81,7 @@ impl Listing<'_, '_> {
                 let namespace = Path::new(tasks).join(namespace);
                 for id in self.names(&namespace) {
                     let bundle = namespace.join(&id);
-                    self.bundle(&id, &bundle.join("config.json"), &bundle, &[PODS.into()]);
+                    self.bundle(&id, &bundle.join("config.json"), &bundle, None);
                 }
             }
         }
@@ -98,7 +95,7 @@ impl Listing<'_, '_> {
     }
 
     /// A container by its OCI bundle; its volumes lie in `volumes`.
-    fn bundle(&mut self, id: &str, path: &Path, directory: &Path, volumes: &[PathBuf]) {
+    fn bundle(&mut self, id: &str, path: &Path, directory: &Path, volumes: Option<&Path>) {
         let Some(bundle) = self.json::<Bundle>(path) else {
             return;
         };
@@ -107,7 +104,7 @@ impl Listing<'_, '_> {
         let (name, image) = (first(NAMES), first(IMAGES));
         let mounts = bundle.mounts.unwrap_or_default();
         let sources = mounts.iter().map(|mount| mount.source.as_str());
-        let files: Vec<_> = sources.filter_map(|path| self.resolved(path)).collect();
+        let mounted = self.mounts(sources, volumes, path);
         let linux = bundle.linux.filter(|_| self.home.is_none());
         let cgroup = linux.and_then(|linux| cgroup(&linux.cgroups_path?));
         let configuration = self.resolved(path);
@@ -120,20 +117,20 @@ impl Listing<'_, '_> {
         container.cgroup = container.cgroup.take().or(cgroup);
         container.configuration.extend(configuration);
         container.directories.extend(directory);
-        container.mount(files, volumes);
+        container.mount(mounted);
     }
 
     pub(super) fn storage(&mut self, storage: &Path) {
+        self.add_store(storage);
         let (containers, layers) = (storage.join("overlay-containers"), storage.join("overlay"));
         for list in STORED {
             self.stored(&containers.join(list), &layers);
         }
         let volumes = self.resolved(storage.join("volumes"));
-        let volumes: Vec<_> = volumes.into_iter().chain([PODS.into()]).collect();
         for id in self.names(&containers) {
             let directory = containers.join(&id);
             let path = directory.join("userdata/config.json");
-            self.bundle(&id, &path, &directory, &volumes);
+            self.bundle(&id, &path, &directory, volumes.as_deref());
         }
     }
 

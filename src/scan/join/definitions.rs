@@ -102,7 +102,8 @@ const USER_UNITS: [&str; 2] = [".config/systemd/user", ".local/share/systemd/use
 pub(super) struct Definitions {
     /// By path.
     files: HashMap<String, (PlaceKind, Vec<User>)>,
-    /// Directories of containers and layers of their images.
+    /// Directories of containers, layers of their images, and what is mounted
+    /// into them.
     storage: HashMap<PathBuf, (PlaceKind, Vec<User>)>,
     /// Those of the system, by path.
     crontabs: HashMap<PathBuf, crontab::Users>,
@@ -206,8 +207,11 @@ impl Definitions {
         }
         let directories = container.directories.into_iter();
         let layers = container.layers.into_iter();
+        let mounted = container.mounted.into_iter();
         let own = directories.map(|path| (path, PlaceKind::ContainerStorage));
-        for (path, kind) in own.chain(layers.map(|path| (path, PlaceKind::ContainerImage))) {
+        let of_image = layers.map(|path| (path, PlaceKind::ContainerImage));
+        let of_host = mounted.map(|path| (path, PlaceKind::ContainerFile));
+        for (path, kind) in own.chain(of_image).chain(of_host) {
             self.add_storage(path, kind, &user);
         }
         let cgroup = container.cgroup.map(|cgroup| (cgroup, id.clone()));
@@ -248,8 +252,13 @@ impl Definitions {
             Err(_) => path.to_owned(),
         };
         let mount_point = on_host(&overlay.mount_point);
-        let mut above = mount_point.ancestors();
-        let Some(users) = above.find_map(|above| Some(self.storage.get(above)?.1.clone())) else {
+        // What is mounted below a directory of the host is not the file system
+        // of a container that has the directory.
+        let of_container = |above: &Path| {
+            let (kind, users) = self.storage.get(above)?;
+            (*kind != PlaceKind::ContainerFile).then(|| users.clone())
+        };
+        let Some(users) = mount_point.ancestors().find_map(of_container) else {
             return;
         };
         let upper = overlay
@@ -325,6 +334,10 @@ impl Definitions {
             return (Some(PlaceKind::Crontab), users.into());
         }
         match file.ancestors().find_map(|above| self.storage.get(above)) {
+            // What the file is to the host says more.
+            Some((kind @ PlaceKind::ContainerFile, users)) => {
+                (kind_by_path(path).or(Some(*kind)), users.into())
+            }
             Some((kind, users)) => (Some(*kind), users.into()),
             None => match unit_with_credential(path) {
                 Some(unit) => (Some(PlaceKind::UnitCredential), vec![unit].into()),
