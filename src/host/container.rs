@@ -2,6 +2,7 @@
 //! and CRI-O keep them on disk.
 
 mod docker;
+mod dockerd;
 mod mount;
 mod oci;
 
@@ -58,13 +59,7 @@ impl Container {
 
 /// The containers of a host; `accounts` may have their own.
 pub fn list(root: Root<'_>, accounts: &[Account], omitted: &mut Omitted) -> Vec<Container> {
-    let mut listing = Listing {
-        root,
-        containers: BTreeMap::new(),
-        home: None,
-        stores: Vec::new(),
-        omitted,
-    };
+    let mut listing = Listing::new(root, omitted);
     listing.docker();
     listing.containerd();
     listing.podman();
@@ -94,7 +89,17 @@ struct Listing<'a, 'o> {
     omitted: &'o mut Omitted,
 }
 
-impl Listing<'_, '_> {
+impl<'a, 'o> Listing<'a, 'o> {
+    fn new(root: Root<'a>, omitted: &'o mut Omitted) -> Self {
+        Self {
+            root,
+            containers: BTreeMap::new(),
+            home: None,
+            stores: Vec::new(),
+            omitted,
+        }
+    }
+
     fn names(&mut self, directory: &Path) -> Vec<String> {
         let names = self.root.list(directory, self.omitted);
         names
@@ -182,12 +187,15 @@ mod tests {
             Self(dir)
         }
 
-        pub(super) fn list(&self, omitted: &mut Omitted) -> Vec<Container> {
-            let root = Root {
+        pub(super) fn root(&self) -> Root<'_> {
+            Root {
                 path: self.0.path(),
                 avoid: &|_| None,
-            };
-            list(root, &[], omitted)
+            }
+        }
+
+        pub(super) fn list(&self, omitted: &mut Omitted) -> Vec<Container> {
+            list(self.root(), &[], omitted)
         }
     }
 
@@ -219,11 +227,7 @@ mod tests {
             home: "/home/u".into(),
             has_login: true,
         };
-        let root = Root {
-            path: tree.0.path(),
-            avoid: &|_| None,
-        };
-        let [container] = list(root, &[account], &mut Omitted::default())
+        let [container] = list(tree.root(), &[account], &mut Omitted::default())
             .try_into()
             .unwrap();
         assert_eq!(container.files, paths(&["/home/u/own.env"]));

@@ -73,6 +73,19 @@ pub fn list(proc: &Path) -> io::Result<Vec<Process>> {
     Ok(processes)
 }
 
+/// The system's processes of a program: root's, and in no container. One that
+/// waits for the kernel is left out, since it may not answer.
+pub fn of_system(proc: &Path, program: &str) -> Vec<Process> {
+    let mut processes = list(proc).unwrap_or_default();
+    processes.retain(|process| process.text("comm").trim_end() == program);
+    processes.retain(|process| {
+        let identity = process.identity();
+        let is_systems = identity.uid == Some(0) && identity.container.is_none();
+        is_systems && !process.waits_for_kernel()
+    });
+    processes
+}
+
 /// The process that reads, as `proc` numbers it; `None` where it does not
 /// show it.
 pub fn own_pid(proc: &Path) -> Option<u32> {

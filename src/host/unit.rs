@@ -2,6 +2,7 @@
 //! systemd.unit(5) for what stands where and which of two counts, and
 //! `unit-file.c` and `dropin.c` in systemd for what the manual leaves open.
 
+mod command;
 mod facts;
 mod manager;
 mod merge;
@@ -132,10 +133,10 @@ mod tests {
 
     use super::*;
 
-    struct Tree(tempfile::TempDir);
+    pub(super) struct Tree(tempfile::TempDir);
 
     impl Tree {
-        fn new(files: &[(&str, &str)]) -> Self {
+        pub(super) fn new(files: &[(&str, &str)]) -> Self {
             let tree = Self(tempfile::tempdir().unwrap());
             for (path, text) in files {
                 tree.write(path, text);
@@ -157,14 +158,14 @@ mod tests {
             symlink(target, self.make_way(path)).unwrap();
         }
 
-        fn root(&self) -> Root<'_> {
+        pub(super) fn root(&self) -> Root<'_> {
             Root {
                 path: self.0.path(),
                 avoid: &|_| None,
             }
         }
 
-        fn unit(&self, name: &str) -> Option<Unit> {
+        pub(super) fn unit(&self, name: &str) -> Option<Unit> {
             let mut omitted = Omitted::default();
             let units = Units::read(self.root(), Manager::System, &mut omitted);
             let unit = units.unit(name, &mut omitted);

@@ -326,6 +326,25 @@ fn a_directory_that_is_mounted_into_a_container_has_it_and_the_hosts_root_has_no
 }
 
 #[test]
+fn a_data_directory_that_the_unit_of_docker_names_has_its_containers() {
+    let host = Host::new();
+    let pair = host.key_pair();
+    let unit = "[Service]\nExecStart=/usr/bin/dockerd --data-root /old -H fd://\n";
+    host.write("usr/lib/systemd/system/docker.service", unit);
+    let drop_in = "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd -H fd:// --data-root=/new\n";
+    host.write("etc/systemd/system/docker.service.d/data.conf", drop_in);
+    for (data, name) in [("old", "before"), ("new", "now")] {
+        let path = format!("{data}/containers/{name}/config.v2.json");
+        host.write(&path, json!({ "Name": name }).to_string());
+    }
+    host.write("new/containers/now/now-json.log", pair.env());
+    let ran = check(&host, "json");
+    let finding = one(&ran, &pair);
+    assert_eq!(finding["place_kind"], "container-storage");
+    assert_eq!(finding["used_by"][0]["name"], "now");
+}
+
+#[test]
 fn a_container_with_a_name_in_place_of_an_id_is_known_by_its_control_group() {
     let Some(mut group) = Cgroup::new("named-containers/my-redis") else {
         return;

@@ -9,17 +9,8 @@ use serde::Deserialize;
 
 use super::{Listing, told};
 
-/// Where docker keeps its data unless `daemon.json` says otherwise; the
-/// second is Ubuntu's snap.
-const DOCKER: &[&str] = &["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
-
-/// The same below a home directory, for a user's own docker.
+/// Where a user's own docker keeps its data, below the home directory.
 pub(super) const ROOTLESS: &str = ".local/share/docker";
-
-const DAEMON: &[&str] = &[
-    "/etc/docker/daemon.json",
-    "/var/snap/docker/current/config/daemon.json",
-];
 
 /// Labels in which compose writes down the files that it took a container's
 /// settings from.
@@ -61,33 +52,16 @@ struct MountPoint {
     source: String,
 }
 
-#[derive(Deserialize)]
-struct Daemon {
-    #[serde(rename = "data-root", alias = "graph")]
-    data_root: Option<PathBuf>,
-}
-
 impl Listing<'_, '_> {
     /// Takes in docker's containers.
     pub(super) fn docker(&mut self) {
-        let mut places: Vec<PathBuf> = DOCKER.iter().map(PathBuf::from).collect();
-        for daemon in DAEMON {
-            places.extend(self.data_root(Path::new(daemon)));
-        }
-        places.sort();
-        places.dedup();
+        let places = self.docker_data();
         for data in &places {
             self.add_store(data);
         }
         for data in places {
             self.docker_in(&data);
         }
-    }
-
-    fn data_root(&mut self, daemon: &Path) -> Option<PathBuf> {
-        self.json::<Daemon>(daemon)?
-            .data_root
-            .filter(|path| path.is_absolute())
     }
 
     pub(super) fn docker_in(&mut self, data: &Path) {
