@@ -31,7 +31,7 @@ pub enum PlaceKind {
     ContainerFile,
     /// In the container's own layer, volumes or logs.
     ContainerStorage,
-    /// In a layer of its image.
+    /// In a layer of its image, or in the image's configuration.
     ContainerImage,
     Crontab,
     /// `/etc/environment` and its kin: every session has it.

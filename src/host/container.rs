@@ -39,8 +39,9 @@ pub struct Container {
     pub mounted: Vec<PathBuf>,
     /// Directories that are the container's own: its layer, logs and volumes.
     pub directories: Vec<PathBuf>,
-    /// Layers of its image, which other containers may share.
-    pub layers: Vec<PathBuf>,
+    /// Layers of its image and the image's configuration, which other
+    /// containers may share.
+    pub image_files: Vec<PathBuf>,
     /// The control group that the system's configuration of it names: a path
     /// from the root, or a scope of systemd.
     pub cgroup: Option<String>,
@@ -159,6 +160,12 @@ impl<'a, 'o> Listing<'a, 'o> {
     }
 }
 
+/// What may be the name of a file, of a layer or an image, and leads nowhere
+/// else.
+fn name(text: &str) -> Option<&str> {
+    (!text.is_empty() && !text.contains(['/', '.'])).then_some(text)
+}
+
 fn shown(text: &str) -> String {
     let end = text.char_indices().nth(MAX_NAME).map(|(at, _)| at);
     sanitize::line(&text[..end.unwrap_or(text.len())]).into_owned()
@@ -247,7 +254,7 @@ mod tests {
             ("etc/docker/daemon.json", r#"{"data-root": "/data/docker"}"#),
             (
                 &format!("data/docker/containers/{id}/config.v2.json"),
-                r#"{"ID":"x","Name":"/web","Config":{"Image":"nginx:1","Env":["A=1"],"Labels":{
+                r#"{"ID":"x","Name":"/web","Driver":"overlay2","Image":"sha256:0f","Config":{"Image":"nginx:1","Env":["A=1"],"Labels":{
                     "com.docker.compose.project.config_files":"/srv/app/compose.yml,/srv/gone.yml"}},
                     "MountPoints":{"/run/s":{"Type":"bind","Source":"/srv/app/key.env"}}}"#,
             ),
@@ -259,6 +266,7 @@ mod tests {
             ("data/docker/overlay2/abc/lower", "l/X:l/GONE"),
             ("data/docker/overlay2/base/diff/etc/passwd", ""),
             ("data/docker/overlay2/l/none", ""),
+            ("data/docker/image/overlay2/imagedb/content/sha256/0f", ""),
             ("srv/app/compose.yml", ""),
             ("srv/app/key.env", ""),
         ]);
@@ -267,8 +275,11 @@ mod tests {
         let mut omitted = Omitted::default();
         let [container] = tree.list(&mut omitted).try_into().unwrap();
         assert_eq!(
-            container.layers,
-            paths(&["/data/docker/overlay2/base/diff"])
+            container.image_files,
+            paths(&[
+                "/data/docker/overlay2/base/diff",
+                "/data/docker/image/overlay2/imagedb/content/sha256/0f"
+            ])
         );
         assert_eq!(container.short_id(), "0123456789ab");
         assert_eq!(container.name.as_deref(), Some("web"));
@@ -364,7 +375,7 @@ mod tests {
         let tree = Tree::new(&[
             (
                 &format!("{containers}/volatile-containers.json"),
-                &format!(r#"[{{"id":"{id}","names":["job"],"layer":"l2"}}]"#),
+                &format!(r#"[{{"id":"{id}","names":["job"],"layer":"l2","image":"0f"}}]"#),
             ),
             (
                 &format!("{containers}/{id}/userdata/config.json"),
@@ -372,12 +383,15 @@ mod tests {
                     {"source":"/srv/job.env"}]}"#,
             ),
             (&format!("{storage}/overlay/l2/diff/x"), ""),
+            (&format!("{storage}/overlay-images/0f/=config"), ""),
             (&format!("{storage}/volumes/v/_data/x"), ""),
             ("srv/job.env", ""),
         ]);
         let [container] = tree.list(&mut Omitted::default()).try_into().unwrap();
         assert_eq!(container.name.as_deref(), Some("job"));
         assert_eq!(container.files, paths(&["/srv/job.env"]));
+        let image = format!("/{storage}/overlay-images/0f");
+        assert_eq!(container.image_files, paths(&[&image]));
         let own = [
             format!("/{storage}/overlay/l2"),
             format!("/{containers}/{id}"),
@@ -395,7 +409,7 @@ mod tests {
             ),
             (
                 "var/lib/docker/containers/y/config.v2.json",
-                r#"{"Name": "/y"}"#,
+                r#"{"Name": "/y", "Driver": "../..", "Image": "sha256:../../x"}"#,
             ),
             (
                 "var/lib/docker/image/overlay2/layerdb/mounts/y/mount-id",
@@ -408,6 +422,7 @@ mod tests {
             (container.short_id(), container.directories.len()),
             ("y", 1)
         );
+        assert_eq!(container.image_files, paths(&[]));
         assert_eq!(omitted.count, 1);
         assert!(omitted.examples[0].ends_with("not the JSON that was expected"));
     }

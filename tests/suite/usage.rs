@@ -238,13 +238,14 @@ fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
         return;
     };
     let host = Host::with_processes();
-    let (pair, baked) = (host.key_pair(), host.key_pair());
+    let (pair, baked, of_image) = (host.key_pair(), host.key_pair(), host.key_pair());
     host.write("etc/docker/daemon.json", "{\"data-root\": \"/data\"}");
     let environment = [
         format!("AWS_ACCESS_KEY_ID={}", pair.id),
         format!("AWS_SECRET_ACCESS_KEY={}", pair.secret),
     ];
     let config = json!({"ID": id, "Name": "/web", "State": {"Running": true},
+        "Driver": "overlay2", "Image": format!("sha256:{id}"),
         "Config": {"Image": "shop:3", "Env": environment, "Labels":
             {"com.docker.compose.project.environment_file": "/srv/shop/.env"}}});
     host.write(
@@ -256,6 +257,14 @@ fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
         "layer",
     );
     host.write("data/overlay2/layer/diff/app/settings.py", baked.env());
+    let variables = [
+        format!("AWS_ACCESS_KEY_ID={}", of_image.id),
+        format!("AWS_SECRET_ACCESS_KEY={}", of_image.secret),
+    ];
+    host.write(
+        &format!("data/image/overlay2/imagedb/content/sha256/{id}"),
+        json!({"config": {"Env": variables}}).to_string(),
+    );
     host.write("srv/shop/.env", pair.env());
     let pid = group.add(holding(&pair));
 
@@ -268,7 +277,9 @@ fn a_container_is_told_with_its_configuration_its_layer_and_its_processes() {
         .collect();
     kinds.sort_unstable();
     assert_eq!(kinds, ["\"container-configuration\"", "\"container-file\""]);
-    for finding in told.iter().chain([&one(&ran, &baked)]) {
+    let of_image = one(&ran, &of_image);
+    assert_eq!(of_image["place_kind"], "container-image");
+    for finding in told.iter().chain([&one(&ran, &baked), &of_image]) {
         assert_eq!(finding["used_by"], user, "{finding}");
         assert_eq!(finding["location"]["container"], id[..12]);
     }

@@ -12,6 +12,12 @@ use super::{Listing, told};
 /// Where a user's own docker keeps its data, below the home directory.
 pub(super) const ROOTLESS: &str = ".local/share/docker";
 
+/// What keeps layers where a container does not say it.
+const DRIVER: &str = "overlay2";
+
+/// What the IDs of images begin with.
+const DIGEST: &str = "sha256:";
+
 /// Labels in which compose writes down the files that it took a container's
 /// settings from.
 const COMPOSE: &[&str] = &[
@@ -32,6 +38,10 @@ const COMPOSE_ENVIRONMENT: &str = ".env";
 struct DockerConfig {
     #[serde(default)]
     name: String,
+    /// `sha256:` and the ID of the image.
+    image: Option<String>,
+    /// What keeps the layers.
+    driver: Option<String>,
     #[serde(default)]
     config: DockerImage,
     mount_points: Option<BTreeMap<String, MountPoint>>,
@@ -72,12 +82,21 @@ impl Listing<'_, '_> {
             let Some(config) = self.json::<DockerConfig>(&path) else {
                 continue;
             };
-            let mount = data.join("image/overlay2/layerdb/mounts").join(&id);
+            let driver = config.driver.as_deref().and_then(super::name);
+            let driver = driver.unwrap_or(DRIVER);
+            let images = data.join("image").join(driver);
+            let mount = images.join("layerdb/mounts").join(&id);
             let layer = self.root.read(&mount.join("mount-id")).ok();
             let layer = layer
                 .and_then(|layer| String::from_utf8(layer.to_vec()).ok())
-                .filter(|layer| !layer.contains(['/', '.']))
-                .and_then(|layer| self.resolved(data.join("overlay2").join(layer.trim())));
+                .and_then(|layer| {
+                    let layer = super::name(layer.trim())?;
+                    self.resolved(data.join(driver).join(layer))
+                });
+            let image = config.image.as_deref().and_then(|image| {
+                let image = super::name(image.strip_prefix(DIGEST)?)?;
+                self.resolved(images.join("imagedb/content/sha256").join(image))
+            });
             let labels = config.config.labels.unwrap_or_default();
             let composed = COMPOSE.iter().filter_map(|label| labels.get(*label));
             let composed = composed.flat_map(|files| files.split(','));
@@ -107,7 +126,8 @@ impl Listing<'_, '_> {
             container
                 .directories
                 .extend(directory.into_iter().chain(layer));
-            container.layers.extend(layers.into_iter().flatten());
+            container.image_files.extend(layers.into_iter().flatten());
+            container.image_files.extend(image);
             container.files.extend(files);
             container.mount(mounts);
         }

@@ -26,6 +26,10 @@ pub(super) const ROOTLESS: &str = ".local/share/containers/storage";
 /// when they end.
 const STORED: &[&str] = &["containers.json", "volatile-containers.json"];
 
+/// Where it keeps layers, and manifests and configurations of images.
+const LAYERS: &str = "overlay";
+const IMAGE_FILES: &str = "overlay-images";
+
 /// Annotations with the name of a container, and of its image.
 const NAMES: &[&str] = &[
     "io.kubernetes.cri.container-name",
@@ -63,6 +67,7 @@ struct Stored {
     id: String,
     names: Option<Vec<String>>,
     layer: Option<String>,
+    image: Option<String>,
     /// JSON.
     metadata: Option<String>,
 }
@@ -122,9 +127,9 @@ impl Listing<'_, '_> {
 
     pub(super) fn storage(&mut self, storage: &Path) {
         self.add_store(storage);
-        let (containers, layers) = (storage.join("overlay-containers"), storage.join("overlay"));
+        let containers = storage.join("overlay-containers");
         for list in STORED {
-            self.stored(&containers.join(list), &layers);
+            self.stored(&containers.join(list), storage);
         }
         let volumes = self.resolved(storage.join("volumes"));
         for id in self.names(&containers) {
@@ -134,11 +139,15 @@ impl Listing<'_, '_> {
         }
     }
 
-    fn stored(&mut self, path: &Path, layers: &Path) {
+    fn stored(&mut self, path: &Path, storage: &Path) {
         let stored: Vec<Stored> = self.json(path).unwrap_or_default();
         for stored in stored {
-            let layer = stored.layer.filter(|layer| !layer.contains(['/', '.']));
-            let layer = layer.and_then(|layer| self.resolved(layers.join(layer)));
+            let resolved = |folder: &str, name: Option<String>| {
+                let place = storage.join(folder).join(super::name(&name?)?);
+                self.resolved(place)
+            };
+            let layer = resolved(LAYERS, stored.layer);
+            let image_files = resolved(IMAGE_FILES, stored.image);
             let layers = layer.as_deref().map(|layer| self.layers(layer));
             let name = stored.names.unwrap_or_default().into_iter().next();
             let metadata = stored.metadata.unwrap_or_default();
@@ -149,7 +158,8 @@ impl Listing<'_, '_> {
             };
             container.name = name.and_then(|name| told(&name));
             container.image = image.or(container.image.take());
-            container.layers.extend(layers.into_iter().flatten());
+            container.image_files.extend(layers.into_iter().flatten());
+            container.image_files.extend(image_files);
             container.directories.extend(layer);
         }
     }

@@ -102,8 +102,8 @@ const USER_UNITS: [&str; 2] = [".config/systemd/user", ".local/share/systemd/use
 pub(super) struct Definitions {
     /// By path.
     files: HashMap<String, (PlaceKind, Vec<User>)>,
-    /// Directories of containers, layers of their images, and what is mounted
-    /// into them.
+    /// Directories of containers, layers and configurations of their images,
+    /// and what is mounted into them.
     storage: HashMap<PathBuf, (PlaceKind, Vec<User>)>,
     /// Those of the system, by path.
     crontabs: HashMap<PathBuf, crontab::Users>,
@@ -206,10 +206,10 @@ impl Definitions {
             self.add(path, PlaceKind::ContainerFile, &user, places);
         }
         let directories = container.directories.into_iter();
-        let layers = container.layers.into_iter();
+        let image_files = container.image_files.into_iter();
         let mounted = container.mounted.into_iter();
         let own = directories.map(|path| (path, PlaceKind::ContainerStorage));
-        let of_image = layers.map(|path| (path, PlaceKind::ContainerImage));
+        let of_image = image_files.map(|path| (path, PlaceKind::ContainerImage));
         let of_host = mounted.map(|path| (path, PlaceKind::ContainerFile));
         for (path, kind) in own.chain(of_image).chain(of_host) {
             self.add_storage(path, kind, &user);
