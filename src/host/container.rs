@@ -1,6 +1,7 @@
 //! The containers of a host, running or not, as docker, containerd, podman
 //! and CRI-O keep them on disk.
 
+mod compose;
 mod docker;
 mod dockerd;
 mod mount;
@@ -70,6 +71,7 @@ pub fn list(root: Root<'_>, accounts: &[Account], omitted: &mut Omitted) -> Vec<
             continue;
         };
         listing.home = Some(home);
+        listing.compose = compose::Compose::default();
         let docker = account.home.join(docker::ROOTLESS);
         listing.add_store(&docker);
         listing.docker_in(&docker);
@@ -87,6 +89,7 @@ struct Listing<'a, 'o> {
     home: Option<PathBuf>,
     /// Where the runtimes so far keep their containers.
     stores: Vec<PathBuf>,
+    compose: compose::Compose,
     omitted: &'o mut Omitted,
 }
 
@@ -97,6 +100,7 @@ impl<'a, 'o> Listing<'a, 'o> {
             containers: BTreeMap::new(),
             home: None,
             stores: Vec::new(),
+            compose: compose::Compose::default(),
             omitted,
         }
     }

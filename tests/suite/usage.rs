@@ -337,6 +337,38 @@ fn a_directory_that_is_mounted_into_a_container_has_it_and_the_hosts_root_has_no
 }
 
 #[test]
+fn an_env_file_of_a_compose_file_has_the_containers_of_its_service() {
+    let host = Host::new();
+    let (pair, beside) = (host.key_pair(), host.key_pair());
+    host.write("srv/shop/keys/aws.env", pair.env());
+    host.write("srv/shop/.env", beside.env());
+    let compose = "services:\n  web:\n    image: shop:3\n    env_file:\n\
+        \x20     - path: keys/aws.env\n        required: false\n  db:\n    image: db\n";
+    host.write("srv/shop/compose.yml", compose);
+    for service in ["web", "db"] {
+        let config = json!({"Name": service, "Config": {"Labels": {
+            "com.docker.compose.project.config_files": "/srv/shop/compose.yml",
+            "com.docker.compose.project.working_dir": "/srv/shop",
+            "com.docker.compose.service": service}}});
+        host.write(
+            &format!("var/lib/docker/containers/{service}/config.v2.json"),
+            config.to_string(),
+        );
+    }
+    let ran = check(&host, "json");
+    let users = |pair: &KeyPair| {
+        let finding = one(&ran, pair);
+        assert_eq!(finding["place_kind"], "container-file");
+        let users = finding["used_by"].as_array().unwrap().iter();
+        users
+            .map(|user| user["name"].to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(users(&pair), ["\"web\""]);
+    assert_eq!(users(&beside), ["\"db\"", "\"web\""]);
+}
+
+#[test]
 fn a_data_directory_that_the_unit_of_docker_names_has_its_containers() {
     let host = Host::new();
     let pair = host.key_pair();

@@ -1,9 +1,9 @@
 //! Docker's containers.
 //!
-//! Sources: `container.go` and `layerdb` of moby, the labels of compose.
+//! Sources: `container.go` and `layerdb` of moby.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -12,24 +12,11 @@ use super::{Listing, told};
 /// Where a user's own docker keeps its data, below the home directory.
 pub(super) const ROOTLESS: &str = ".local/share/docker";
 
-/// What keeps layers where a container does not say it.
+/// What keeps layers, where a container does not say it.
 const DRIVER: &str = "overlay2";
 
 /// What the IDs of images begin with.
 const DIGEST: &str = "sha256:";
-
-/// Labels in which compose writes down the files that it took a container's
-/// settings from.
-const COMPOSE: &[&str] = &[
-    "com.docker.compose.project.config_files",
-    COMPOSE_ENVIRONMENT_FILE,
-];
-const COMPOSE_ENVIRONMENT_FILE: &str = "com.docker.compose.project.environment_file";
-
-/// The label with the directory of a project, and what compose reads there
-/// unless it is told otherwise.
-const COMPOSE_DIRECTORY: &str = "com.docker.compose.project.working_dir";
-const COMPOSE_ENVIRONMENT: &str = ".env";
 
 /// `config.v2.json` of docker, as far as it is of use here. Environment and
 /// command are left where they are.
@@ -98,21 +85,10 @@ impl Listing<'_, '_> {
                 self.resolved(images.join("imagedb/content/sha256").join(image))
             });
             let labels = config.config.labels.unwrap_or_default();
-            let composed = COMPOSE.iter().filter_map(|label| labels.get(*label));
-            let composed = composed.flat_map(|files| files.split(','));
-            let is_told = labels.get(COMPOSE_ENVIRONMENT_FILE);
-            let is_told = is_told.is_some_and(|files| !files.is_empty());
-            let directory_of_project = labels.get(COMPOSE_DIRECTORY).filter(|_| !is_told);
-            let environment =
-                directory_of_project.map(|path| Path::new(path).join(COMPOSE_ENVIRONMENT));
+            let composed = self.composed(&labels);
             let mounts = config.mount_points.unwrap_or_default();
             let mounted = mounts.values().map(|mount| mount.source.as_str());
             let layers = layer.as_deref().map(|layer| self.layers(layer));
-            let files: Vec<_> = composed
-                .map(PathBuf::from)
-                .chain(environment)
-                .filter_map(|path| self.resolved(path))
-                .collect();
             let volumes = self.resolved(data.join("volumes"));
             let mounts = self.mounts(mounted, volumes.as_deref(), &path);
             let configuration = self.resolved(&path);
@@ -128,7 +104,7 @@ impl Listing<'_, '_> {
                 .extend(directory.into_iter().chain(layer));
             container.image_files.extend(layers.into_iter().flatten());
             container.image_files.extend(image);
-            container.files.extend(files);
+            container.files.extend(composed);
             container.mount(mounts);
         }
     }
