@@ -66,7 +66,7 @@ pub fn raise(cause: &str, console: Option<&Path>) {
         if let Some(console) = console
             && let Err(error) = write_line(&console, &line)
         {
-            log::debug!("the console takes nothing: {error}");
+            log::warn!("the console {} takes nothing: {error}", console.display());
         }
         let _ = told.send(tell_journal(&line).is_ok());
     });

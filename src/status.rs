@@ -212,7 +212,7 @@ pub enum StatusError {
     },
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
-    #[error("no service runs here, and none has left a ledger in {state_dir}")]
+    #[error("no service answers here, and none has left a ledger in {state_dir}")]
     Nothing { state_dir: PathBuf },
 }
 

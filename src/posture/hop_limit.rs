@@ -46,12 +46,12 @@ pub(super) fn check_hop_limit(measured: HopLimit, expected: u8) -> PostureCheck 
     } else if hops > expected {
         (
             Verdict::Fail,
-            format!("the answer to a token request travels {observed} hops, {expected} suffice"),
+            format!("the answer to a token request travels {observed} hops, more than {expected}"),
         )
     } else {
         (
             Verdict::Pass,
-            format!("the answer to a token request travels no further than {expected} hops"),
+            format!("the answer to a token request travels {observed} of at most {expected} hops"),
         )
     };
     PostureCheck::new(Rule::ImdsHopLimit, verdict, reason)

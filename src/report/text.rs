@@ -186,13 +186,15 @@ fn verdict_line(report: &Report) -> String {
         let places = report.findings.iter().filter(|finding| {
             finding.location.source != SourceKind::Posture && finding.rule != Rule::RoleShadowed
         });
-        let places = places.count() as u64;
-        format!(
-            "{} ({} in {})",
-            counts.join(", "),
-            many(summary.credentials, "credential"),
-            many(places, "place")
-        )
+        let counts = counts.join(", ");
+        match places.count() as u64 {
+            0 => format!("{counts}, no AWS key found"),
+            places => format!(
+                "{counts} ({} in {})",
+                many(summary.credentials, "credential"),
+                many(places, "place")
+            ),
+        }
     };
     let allowed = if summary.allowed > 0 {
         format!(", {} allowed", summary.allowed)

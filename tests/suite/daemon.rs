@@ -467,7 +467,7 @@ fn the_status_is_for_people_too_and_says_when_there_is_none() {
     let ran = home.status(&[]);
     assert_eq!(ran.status, 2);
     assert!(
-        ran.stderr.contains("no service runs here"),
+        ran.stderr.contains("no service answers here"),
         "{}",
         ran.stderr
     );
