@@ -16,7 +16,6 @@ mod severity;
 mod usage;
 mod verified;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -84,33 +83,14 @@ impl Finding {
         )
     }
 
-    /// Masks all access key IDs, also those in names of places.
-    pub fn redact(&mut self) {
-        self.access_key_id = self.access_key_id.map(AccessKeyId::masked);
-        self.remediation.redact();
-        self.title = masked(&self.title);
-        for place in &mut self.also_in {
-            *place = masked(place);
-        }
-        let place = &mut self.location;
-        for name in [
-            &mut place.path,
-            &mut place.member,
-            &mut place.exe,
-            &mut place.unit,
-            &mut place.container,
-        ] {
-            *name = name.take().map(|name| masked(&name));
-        }
-        if let Some(usage) = &mut self.usage {
-            Arc::make_mut(usage).redact();
-        }
-    }
-
-    /// The same with all access key IDs masked.
+    /// The finding as it may be shown where access key IDs are to be masked.
     #[must_use]
     pub fn redacted(mut self) -> Self {
-        self.redact();
+        if let Some(id) = self.access_key_id {
+            let masked = id.masked();
+            self.remediation = self.remediation.with_id(id, masked);
+            self.access_key_id = Some(masked);
+        }
         self
     }
 
@@ -147,13 +127,5 @@ impl Finding {
             controls: check.controls,
             remediation: posture_remediation(check, instance).into(),
         })
-    }
-}
-
-/// A name with the access key IDs in it masked.
-fn masked(name: &Arc<str>) -> Arc<str> {
-    match AccessKeyId::masked_in(name) {
-        Cow::Borrowed(_) => Arc::clone(name),
-        Cow::Owned(masked) => masked.into(),
     }
 }

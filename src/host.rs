@@ -55,6 +55,50 @@ fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
+/// The path on a host without links; links lead where they do on that host, and
+/// never out of its `root`. `avoid` is asked of each part of the way, as seen
+/// from here, before that is touched.
+///
+/// # Errors
+///
+/// Those of `lstat(2)` and `readlink(2)`; that of `avoid`, `ELOOP` for too many
+/// links.
+pub fn resolve(
+    root: &Path,
+    path: &Path,
+    avoid: &mut dyn FnMut(&Path) -> Option<io::ErrorKind>,
+) -> io::Result<PathBuf> {
+    let mut left = Vec::new();
+    push_reversed(&mut left, path);
+    let mut at = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            at.pop();
+            continue;
+        }
+        at.push(&name);
+        let here = from_here(root, &at);
+        if let Some(reason) = avoid(&here) {
+            return Err(reason.into());
+        }
+        if !fs::symlink_metadata(&here)?.is_symlink() {
+            continue;
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(rustix::io::Errno::LOOP.into());
+        }
+        let target = fs::read_link(&here)?;
+        at.pop();
+        if target.is_absolute() {
+            at = PathBuf::from("/");
+        }
+        push_reversed(&mut left, &target);
+    }
+    Ok(at)
+}
+
 /// The root of a host. Paths are the host's; a link leads where it leads on
 /// that host, and never out of the root.
 #[derive(Clone, Copy)]
@@ -82,35 +126,7 @@ impl Root<'_> {
     /// Those of `lstat(2)` and `readlink(2)`; that of
     /// [`avoid`](Self::avoid), `ELOOP` for too many links.
     pub fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
-        let mut left = Vec::new();
-        push_reversed(&mut left, path);
-        let mut at = PathBuf::from("/");
-        let mut links = 0;
-        while let Some(name) = left.pop() {
-            if name == ".." {
-                at.pop();
-                continue;
-            }
-            at.push(&name);
-            let here = self.here(&at);
-            if let Some(reason) = (self.avoid)(&here) {
-                return Err(reason.into());
-            }
-            if !fs::symlink_metadata(&here)?.is_symlink() {
-                continue;
-            }
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(rustix::io::Errno::LOOP.into());
-            }
-            let target = fs::read_link(&here)?;
-            at.pop();
-            if target.is_absolute() {
-                at = PathBuf::from("/");
-            }
-            push_reversed(&mut left, &target);
-        }
-        Ok(at)
+        resolve(self.path, path, &mut |here| (self.avoid)(here))
     }
 
     /// The content of a regular file, wiped when dropped: it may hold keys.

@@ -205,11 +205,6 @@ pub async fn assess(settings: &Settings, root: &Path) -> Posture {
         let unread = privilege::uniform(last.verdict, &last.reason);
         posture.checks.extend(unread);
     }
-    if settings.redact {
-        for check in &mut posture.checks {
-            check.redact();
-        }
-    }
     posture
 }
 
@@ -236,6 +231,9 @@ async fn assess_role(settings: &Settings, root: &Path) -> Posture {
                 clock,
             ))
             .await
+        }
+        Err(Error::TimedOut { .. }) if clock.is_cut_short() => {
+            assess_cut(settings, root, clock).await
         }
         Err(error) => assess_silent(&client, settings, root, &error, clock).await,
     }
@@ -274,6 +272,12 @@ impl Clock {
             is_patient: !settings.wait.is_zero(),
             end: Some(started + limit),
         }
+    }
+
+    /// Whether a limited time ended the wait for the first answer, and not the
+    /// patience of the client.
+    fn is_cut_short(self) -> bool {
+        self.end.is_some() && Instant::now() >= self.hangs_after
     }
 
     /// For what follows the first answer, which was given just now.
@@ -388,7 +392,7 @@ async fn assess_answering(
     let missing = role::name_origin(missing, &instance);
     instance.role = role.name().map(ToOwned::to_owned);
     let findings_are_all = seen.is_whole();
-    let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance);
+    let (shadowed, findings) = seen.check_shadowed(&role.attached(), &instance, settings.redact);
     let mut checks = vec![
         reach::check_reachable(client.endpoint(), ttl_was_told),
         reach::check_enabled(),
@@ -423,6 +427,18 @@ async fn hear(client: &Client, inquiry: Inquiry<'_>, role: &Role) -> Option<Hear
         hearing.skew = client.clock_skew().await;
     }
     Some(hearing)
+}
+
+/// There was no time to wait for a token: what can be told of the host.
+async fn assess_cut(settings: &Settings, root: &Path, clock: Clock) -> Posture {
+    let seen = shadow::look(root, &settings.looks, clock.end).await;
+    let mut posture = Posture::cut_short("IMDS did not answer in the time given to the run");
+    for check in &mut posture.checks {
+        if check.check == Rule::ImdsEndpointOverride {
+            *check = seen.check_overrides();
+        }
+    }
+    posture
 }
 
 /// No token was given: what can be told without one.

@@ -28,6 +28,7 @@ pub use crate::source::tail::Tails;
 pub use crate::source::user_data::Answer as UserData;
 pub use allow::AllowList;
 pub use memory::Recollection;
+pub use names::{is_masked, may_be_named, may_lie_in};
 pub use silence::Silences;
 pub use stages::run;
 

@@ -119,7 +119,8 @@ pub(super) const KEYS: &[Key] = &[
     key!(
         redact_access_key_ids,
         boolean,
-        "Mask the middle of access key IDs in all output. Secrets are never shown."
+        "Mask the middle of access key IDs in all output, but for the names of files and\n\
+         units that hold one. Secrets are never shown."
     ),
     key!(scan.roots, paths, "Where a sweep begins. Absolute paths."),
     key!(

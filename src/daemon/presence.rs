@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::fs;
 use std::hash::Hash;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
@@ -12,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::host::from_here;
+use crate::scan;
 
 /// How long one answer may take; what follows it is not told then.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,6 +28,9 @@ pub(super) fn links(root: &Path, paths: Vec<PathBuf>) -> HashSet<PathBuf> {
 pub(super) fn gone(root: &Path, paths: Vec<String>) -> HashSet<String> {
     let root = root.to_owned();
     ask(paths, move |path| {
+        if scan::is_masked(path) {
+            return !may_be_there(&root, path);
+        }
         let meant = [path.clone().into(), unescaped(path)];
         meant
             .iter()
@@ -40,6 +45,35 @@ fn is_gone(path: &Path) -> bool {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
         )
     })
+}
+
+/// Whether anything is there that would be told so: of the name a secret was
+/// taken out.
+fn may_be_there(root: &Path, shown: &str) -> bool {
+    let mut found = vec![root.to_owned()];
+    for part in shown.split('/').filter(|part| !part.is_empty()) {
+        if !scan::is_masked(part) {
+            for path in &mut found {
+                path.push(part);
+            }
+            continue;
+        }
+        let mut next = Vec::new();
+        for folder in found {
+            match fs::read_dir(&folder) {
+                Ok(list) => {
+                    let names = list.flatten().map(|entry| entry.file_name());
+                    let alike = names.filter(|name| scan::may_be_named(part, name));
+                    next.extend(alike.map(|name| folder.join(name)));
+                }
+                // Nobody can say that it is gone.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return true,
+                Err(_) => {}
+            }
+        }
+        found = next;
+    }
+    !found.iter().all(|path| is_gone(path))
 }
 
 /// A name whose bytes are no text is shown with `\xNN` in it, and so is one
@@ -87,7 +121,6 @@ fn ask<T: Eq + Hash + Send + 'static>(
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
-    use std::fs;
     use std::os::unix::ffi::OsStrExt as _;
 
     use super::*;
@@ -110,6 +143,24 @@ mod tests {
         for name in [&b"a\xff/b\xc3(\x80"[..], "ü\\x".as_bytes(), b"\\", b""] {
             assert_eq!(unescaped(&sanitize::bytes(name)).as_bytes(), name);
         }
+    }
+
+    #[test]
+    fn a_name_without_its_secret_is_gone_when_nothing_is_named_so() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("k=123.d")).unwrap();
+        fs::write(root.path().join("k=123.d/x"), "").unwrap();
+        let shown = [
+            "/k=<secret>.d/x",
+            "/k=<secret>.d/y",
+            "/j=<secret>.d/x",
+            "/z/<secret>",
+        ];
+        let gone = gone(root.path(), shown.map(str::to_owned).to_vec());
+        assert_eq!(
+            gone,
+            shown[1..].iter().map(|&path| path.to_owned()).collect()
+        );
     }
 
     #[test]

@@ -109,6 +109,13 @@ impl Schedule {
         self.no_later(Job::Sweep, now + self.pause());
     }
 
+    /// A sweep of all that there is from now on: at once, or once the one that
+    /// runs has ended, which may have passed by already.
+    pub(super) fn sweep_from(&mut self, now: Instant) {
+        self.asked |= self.due[Job::Sweep as usize].is_none();
+        self.no_later(Job::Sweep, now);
+    }
+
     fn pause(&self) -> Duration {
         AGAIN
             .saturating_mul(2u32.saturating_pow(self.again))
@@ -175,6 +182,18 @@ mod tests {
         );
         // Nothing ends, so nothing is due again.
         assert_eq!(schedule.next(), None);
+    }
+
+    #[test]
+    fn a_sweep_from_now_on_comes_at_once_or_after_the_one_that_runs() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(INTERVALS, now, 1.0);
+        schedule.sweep_from(now);
+        assert_eq!(all_due(&mut schedule, now), [Job::Sweep]);
+        schedule.sweep_from(now);
+        assert_eq!(schedule.next_sweep(), None);
+        schedule.finished(Job::Sweep, now, 0.5);
+        assert_eq!(schedule.next_sweep(), Some(now + AGAIN));
     }
 
     #[test]

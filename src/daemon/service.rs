@@ -232,11 +232,11 @@ impl Service {
         });
     }
 
-    /// The first sweep sees what was there before the watching began.
+    /// The next sweep sees what was there before the watching began.
     fn begin_schedule(&mut self) {
         let (intervals, now) = (intervals(&self.loaded.config), Instant::now());
         match &mut self.schedule {
-            Some(schedule) => schedule.no_later(Job::Sweep, now),
+            Some(schedule) => schedule.sweep_from(now),
             None => self.schedule = Some(Schedule::new(intervals, now, dice())),
         }
     }

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::finding::{Coverage, PostureCheck, Rule, SourceKind, Verdict};
 use crate::ledger::{OpenFacts, Standing};
-use crate::sanitize;
-use crate::scan::Recollection;
+use crate::scan::{self, Recollection};
 
 /// What a pass looked at.
 #[derive(Default)]
@@ -96,12 +95,8 @@ impl Files<'_> {
 
 /// Whether a place, as a finding shows it, is at or below one of `parts`.
 pub(super) fn lies_in(place: &str, parts: &[impl AsRef<Path>]) -> bool {
-    let place = Path::new(place);
     let mut parts = parts.iter().map(AsRef::as_ref);
-    parts.any(|part| match part.to_str() {
-        Some(part) => place.starts_with(part),
-        None => place.starts_with(sanitize::bytes(part.as_os_str().as_encoded_bytes())),
-    })
+    parts.any(|part| scan::may_lie_in(place, part))
 }
 
 #[cfg(test)]

@@ -54,17 +54,27 @@ pub(super) fn pair(sightings: &mut Sightings) {
     if sightings.ids.is_empty() || sightings.secrets.is_empty() {
         return;
     }
-    sightings.ids.sort_by_key(|id| id.place.offset);
     sightings.secrets.sort_by_key(|secret| secret.place.offset);
-    let kept = |secret: &SecretSighting| sightings.cut.is_none_or(|cut| secret.place.offset < cut);
+    let Some(cut) = sightings.cut.clone() else {
+        return pair_kept(sightings);
+    };
+    let kept = |secret: &SecretSighting| secret.place.offset < cut.place.offset;
     let kept = sightings.secrets.partition_point(kept);
     let mut beyond = sightings.secrets.split_off(kept);
+    let mut known = std::mem::take(&mut sightings.pairs);
+    // It takes its own secret, which nobody else gets then.
+    sightings.ids.push(cut.clone());
     pair_kept(sightings);
+    sightings.ids.retain(|id| id.id != cut.id);
+    sightings.pairs.retain(|pair| pair.id.id != cut.id);
+    known.append(&mut sightings.pairs);
+    sightings.pairs = known;
     sightings.secrets.append(&mut beyond);
 }
 
-/// Pairs what is in order.
+/// Pairs IDs with secrets that are in order.
 fn pair_kept(sightings: &mut Sightings) {
+    sightings.ids.sort_by_key(|id| id.place.offset);
     let matched = match_in_order(&sightings.ids, &sightings.secrets);
 
     let mut pairs: Vec<(usize, usize)> = matched;

@@ -52,8 +52,7 @@ pub(super) fn secrets(bytes: &[u8], at: usize, window: &mut Window) -> Option<Ve
 fn next_column(bytes: &[u8], at: usize) -> Option<usize> {
     let end = at + AccessKeyId::LEN;
     // PostgreSQL has the length of a short text before it, itself included,
-    // twice and one more.
-    // Avro has it twice.
+    // twice and one more: 43 is `+`, 83 is `S`. Avro has it twice: `(` and `P`.
     let marks = (bytes[..at].last(), bytes.get(end));
     let is_counted = matches!(marks, (Some(b'+'), Some(b'S')) | (Some(b'('), Some(b'P')));
     let starts = [is_counted.then_some(end + 1), Some(end)];

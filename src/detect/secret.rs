@@ -212,6 +212,11 @@ fn decode(characters: &[u8], named: Named) -> Option<(Vec<u8>, Vec<Encoding>)> {
     }
 }
 
+/// Whether a word looks like a secret access key, whatever stands beside it.
+pub fn is_like_secret(word: &[u8]) -> bool {
+    is_secret(word, Named::No)
+}
+
 /// Whether these are 40 characters that look like a secret. Without a name
 /// the look alone has to convince.
 fn is_secret(characters: &[u8], named: Named) -> bool {

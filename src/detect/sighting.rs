@@ -159,9 +159,9 @@ pub(super) struct Sightings {
     pub(super) seen: HashMap<AccessKeyId, Seen>,
     /// Sightings that were not kept because of the limits above.
     pub(super) excess: u64,
-    /// Where the first of the IDs stood that were not kept: secrets behind it
-    /// may be theirs.
-    pub(super) cut: Option<u64>,
+    /// The first of the IDs that were not kept: a secret beside it may be its
+    /// own, and secrets behind it those of the others.
+    pub(super) cut: Option<IdSighting>,
     /// Candidates that made room.
     pub(super) replaced: u32,
     /// What decoding may still cost.
@@ -195,8 +195,7 @@ impl Sightings {
         let is_full = self.ids.len() >= MAX_IDS;
         if is_full && !self.seen.contains_key(&sighting.id) {
             self.excess += 1;
-            let at = sighting.place.offset;
-            self.cut = Some(self.cut.map_or(at, |cut| cut.min(at)));
+            self.is_cut_at(sighting);
             return;
         }
         let seen = self.seen.entry(sighting.id).or_default();
@@ -212,6 +211,13 @@ impl Sightings {
                 seen.latest.push(self.ids.len());
             }
             self.ids.push(sighting);
+        }
+    }
+
+    fn is_cut_at(&mut self, sighting: IdSighting) {
+        let at = sighting.place.offset;
+        if self.cut.as_ref().is_none_or(|cut| at < cut.place.offset) {
+            self.cut = Some(sighting);
         }
     }
 
@@ -299,6 +305,10 @@ impl Sightings {
             }
         }
         self.excess += inner.excess;
+        if let Some(mut cut) = inner.cut {
+            cut.place = moved(cut.place);
+            self.is_cut_at(cut);
+        }
         self.allowance = inner.allowance;
         self.undecoded += inner.undecoded;
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{AccessKeyId, Rule};
+use super::Rule;
 
 /// What a posture check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -49,11 +49,6 @@ impl PostureCheck {
             reason: reason.into(),
             controls: super::controls(check),
         }
-    }
-
-    /// Masks all access key IDs.
-    pub fn redact(&mut self) {
-        self.reason = AccessKeyId::masked_in(&self.reason).into_owned();
     }
 
     #[must_use]

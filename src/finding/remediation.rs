@@ -17,11 +17,12 @@ pub enum Remediation {
 }
 
 impl Remediation {
-    /// Masks the access key IDs in it.
-    pub(super) fn redact(&mut self) {
+    /// The same with another ID.
+    #[must_use]
+    pub(super) fn with_id(self, id: AccessKeyId, other: AccessKeyId) -> Self {
         match self {
-            Self::OfKey(_, id, _) => *id = id.map(AccessKeyId::masked),
-            Self::Text(text) => *text = AccessKeyId::masked_in(text).into(),
+            Self::OfKey(rule, known, state) => Self::OfKey(rule, known.map(|_| other), state),
+            Self::Text(text) => text.replace(id.as_str(), other.as_str()).into(),
         }
     }
 }

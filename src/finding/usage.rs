@@ -1,12 +1,10 @@
 //! Who uses the place of a credential, and who holds the credential.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::coverage::is_zero;
-use super::{AccessKeyId, masked};
 
 /// Users and holders told for one finding; all are counted.
 const MAX_TOLD: usize = 20;
@@ -98,12 +96,6 @@ pub enum User {
     },
 }
 
-fn mask(name: &mut String) {
-    if let Cow::Owned(masked) = AccessKeyId::masked_in(name) {
-        *name = masked;
-    }
-}
-
 impl User {
     pub fn unit(&self) -> Option<&str> {
         match self {
@@ -147,24 +139,6 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Masks access key IDs in names.
-    pub(super) fn redact(&mut self) {
-        for user in &mut self.used_by {
-            match user {
-                User::Unit { unit } => mask(unit),
-                User::Container { name, image, .. } => {
-                    name.iter_mut().chain(image).for_each(mask);
-                }
-                User::Account { user, .. } => mask(user),
-            }
-        }
-        for holder in &mut self.held_by {
-            for name in [&mut holder.exe, &mut holder.unit] {
-                *name = name.take().map(|name| masked(&name));
-            }
-        }
-    }
-
     pub fn new(place_kind: Option<PlaceKind>, used_by: &[User], held_by: &[&Holder]) -> Self {
         let holders = held_by.iter().take(MAX_TOLD);
         Self {

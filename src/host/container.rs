@@ -260,7 +260,8 @@ mod tests {
                 &format!("data/docker/containers/{id}/config.v2.json"),
                 r#"{"ID":"x","Name":"/web","Driver":"overlay2","Image":"sha256:0f","Config":{"Image":"nginx:1","Env":["A=1"],"Labels":{
                     "com.docker.compose.project.config_files":"/srv/app/compose.yml,/srv/gone.yml"}},
-                    "MountPoints":{"/run/s":{"Type":"bind","Source":"/srv/app/key.env"}}}"#,
+                    "MountPoints":{"/run/s":{"Type":"bind","Source":"/srv/app/key.env"},
+                    "/data":{"Type":"volume","Source":"","Name":"0a1b"}}}"#,
             ),
             (
                 &format!("data/docker/image/overlay2/layerdb/mounts/{id}/mount-id"),
@@ -271,6 +272,7 @@ mod tests {
             ("data/docker/overlay2/base/diff/etc/passwd", ""),
             ("data/docker/overlay2/l/none", ""),
             ("data/docker/image/overlay2/imagedb/content/sha256/0f", ""),
+            ("data/docker/volumes/0a1b/_data/x", ""),
             ("srv/app/compose.yml", ""),
             ("srv/app/key.env", ""),
         ]);
@@ -299,7 +301,11 @@ mod tests {
         );
         assert_eq!(
             container.directories,
-            paths(&[&directory, "/data/docker/overlay2/abc"])
+            paths(&[
+                &directory,
+                "/data/docker/overlay2/abc",
+                "/data/docker/volumes/0a1b/_data"
+            ])
         );
         assert_eq!(omitted, Omitted::default());
     }

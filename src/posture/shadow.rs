@@ -93,8 +93,9 @@ impl Seen {
         &self,
         attached: &Attached<'_>,
         instance: &Instance,
+        redact: bool,
     ) -> (PostureCheck, Vec<Finding>) {
-        told::check_shadowed(&self.0, attached, instance)
+        told::check_shadowed(&self.0, attached, instance, redact)
     }
 }
 

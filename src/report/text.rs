@@ -75,7 +75,7 @@ fn posture_findings(report: &Report) -> impl Iterator<Item = &Finding> {
 
 /// The part that stands alone.
 fn head(report: &Report, credentials: &[Credential<'_>]) -> String {
-    let mut text = verdict_line(report);
+    let mut text = clip(&verdict_line(report), HEAD_LINE * 2);
     text.push('\n');
     if let Some(line) = posture_line(report) {
         text.push_str(&clip(&line, HEAD_LINE * 2));
@@ -135,12 +135,11 @@ fn delivery_line(report: &Report) -> Option<String> {
 
 /// Whole, what the head has cut or left out.
 fn cut_lines(report: &Report, head: &str) -> Vec<String> {
-    let is_cut = |line: &String| !head.contains(line);
-    let unknown = unknown(report).filter(is_cut);
+    let unknown = unknown(report).filter(|line| !head.contains(line));
     let unknown = unknown.map(|line| format!("not checked: {line}"));
     let notes = report.notes.iter().map(|note| sanitize::line(note));
-    let notes = notes.map(Cow::into_owned).filter(is_cut);
-    unknown.chain(notes).collect()
+    let notes = notes.filter(|note| head.lines().all(|line| line != note));
+    unknown.chain(notes.map(Cow::into_owned)).collect()
 }
 
 /// Lists `count` lines, as far as there is room. They are made one by one.
@@ -187,9 +186,10 @@ fn verdict_line(report: &Report) -> String {
             finding.location.source != SourceKind::Posture && finding.rule != Rule::RoleShadowed
         });
         let counts = counts.join(", ");
-        match places.count() as u64 {
-            0 => format!("{counts}, no AWS key found"),
-            places => format!(
+        match (summary.credentials, places.count() as u64) {
+            (0, 0) => format!("{counts}, no AWS key found"),
+            (credentials, 0) => format!("{counts} ({})", many(credentials, "credential")),
+            (_, places) => format!(
                 "{counts} ({} in {})",
                 many(summary.credentials, "credential"),
                 many(places, "place")

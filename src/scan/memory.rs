@@ -6,6 +6,7 @@
 //! million files take 8 MB while a scan runs, and nobody can make a file whose
 //! state is taken for another's.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::Path;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use jiff::Timestamp;
 use siphasher::sip::SipHasher13;
 
+use super::names;
 use crate::sanitize;
 use crate::source::{FileState, Memory};
 
@@ -36,6 +38,8 @@ pub struct Recollection {
     settled: i64,
     /// Places of findings that are open, and whether they were looked through.
     places: HashMap<String, AtomicBool>,
+    /// Those of them of which a secret was taken out.
+    masked: Vec<String>,
 }
 
 impl Recollection {
@@ -48,12 +52,15 @@ impl Recollection {
         now: Timestamp,
     ) -> Self {
         let met = (0..known.len().div_ceil(64)).map(|_| AtomicU64::new(0));
+        let places: Vec<String> = places.into_iter().collect();
+        let masked = places.iter().filter(|place| names::is_masked(place));
         Self {
             key,
             met: met.collect(),
             known,
             learned: Mutex::default(),
             settled: now.as_second().saturating_sub(SETTLED_SECONDS),
+            masked: masked.cloned().collect(),
             places: places
                 .into_iter()
                 .map(|place| (place, AtomicBool::new(false)))
@@ -126,14 +133,16 @@ impl Memory for Recollection {
         if self.places.is_empty() {
             return;
         }
-        let seen = match path.to_str() {
-            Some(path) => self.places.get(path),
-            None => self
-                .places
-                .get(&sanitize::bytes(path.as_os_str().as_encoded_bytes())),
+        let path = match path.to_str() {
+            Some(path) => Cow::Borrowed(path),
+            None => sanitize::bytes(path.as_os_str().as_encoded_bytes()).into(),
         };
-        if let Some(seen) = seen {
-            seen.store(true, Ordering::Relaxed);
+        let masked = self.masked.iter().map(String::as_str);
+        let masked = masked.filter(|place| names::may_be_at(place, &path));
+        for place in masked.chain([&*path]) {
+            if let Some(seen) = self.places.get(place) {
+                seen.store(true, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -1,18 +1,22 @@
-//! Names of places as they are told: some files are named for a signed request
-//! or a setting, and so for its secret, which stays here.
+//! Names of files as they are told: some are named for a signed request or a
+//! setting, and so for its secret, which stays here.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
 
-use regex::Regex;
+use percent_encoding::percent_decode_str;
 
 use super::Scan;
-use crate::detect::{Detector, Scanner};
-use crate::finding::{AccessKeyId, Coverage};
+use crate::detect::{Detector, Scanner, is_like_secret};
+use crate::finding::Coverage;
+use crate::sanitize;
 use crate::secret::Secret;
 
 /// What is told in place of a secret.
-pub(super) const SECRET: &str = "<secret>";
+const SECRET: &str = "<secret>";
 
 /// The shortest secret.
 const SHORTEST: usize = 40;
@@ -29,39 +33,31 @@ const TOKENS: [&str; 5] = [
 /// What ends one in a name, in whatever spelling it stands there.
 const ENDS: [char; 5] = ['!', '?', '&', '/', ' '];
 
-/// Where the spelling of a secret hides its bounds, all that could be it.
-static LIKE_A_SECRET: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("[A-Za-z0-9+%\\\\=]{36,}").expect("a pattern"));
-
-/// Takes secrets out of all names that a scan tells, and the middle of IDs where
-/// `redact` asks for it.
-pub(super) fn mask(scan: &mut Scan, detector: &Detector, redact: bool) {
+/// Takes secrets out of the names of files that a scan tells.
+pub(super) fn mask(scan: &mut Scan, detector: &Detector) {
     let mut scanner = Scanner::new(detector);
+    // Findings share their names.
+    let mut known: HashMap<Arc<str>, Arc<str>> = HashMap::new();
     for finding in &mut scan.findings {
-        finding.location.path = told_shared(finding.location.path.take(), &mut scanner);
-        finding.location.member = told_shared(finding.location.member.take(), &mut scanner);
-        for place in &mut finding.also_in {
-            if let Some(told) = told(place, &mut scanner) {
-                *place = told.into();
+        let place = &mut finding.location;
+        let names = [&mut place.path, &mut place.member, &mut place.exe];
+        let names = names.into_iter().flatten();
+        for name in names.chain(&mut finding.also_in) {
+            if let Some(told) = known.get(name) {
+                name.clone_from(told);
+            } else if let Some(told) = told(name, &mut scanner) {
+                let told = Arc::from(told);
+                known.insert(std::mem::replace(name, Arc::clone(&told)), told);
+            } else {
+                known.insert(Arc::clone(name), Arc::clone(name));
             }
-        }
-        if redact {
-            finding.redact();
         }
     }
     for example in scan.coverage.iter_mut().flat_map(Coverage::examples) {
         if let Some(told) = told(example, &mut scanner) {
             *example = told;
         }
-        if redact && let Cow::Owned(masked) = AccessKeyId::masked_in(example) {
-            *example = masked;
-        }
     }
-}
-
-fn told_shared(name: Option<Arc<str>>, scanner: &mut Scanner<'_>) -> Option<Arc<str>> {
-    let name = name?;
-    Some(told(&name, scanner).map_or(name, Arc::from))
 }
 
 /// The name without the secrets that it spells out; `None` where it has none.
@@ -69,25 +65,37 @@ fn told(name: &str, scanner: &mut Scanner<'_>) -> Option<String> {
     if name.len() < SHORTEST {
         return None;
     }
-    let mut told = without_tokens(name);
-    // A slash is of the alphabet of secrets, too.
-    let parts = name.split('/').filter(|part| part.len() >= SHORTEST);
-    for text in parts.chain([name]) {
-        scanner.feed(text.as_bytes());
-        for found in scanner.finish().matches {
-            for secret in [found.secret, found.session_token].into_iter().flatten() {
-                let text = without(&told, &secret).unwrap_or_else(|| {
-                    let masked = LIKE_A_SECRET.replace_all(&told, SECRET);
-                    masked.into_owned()
-                });
-                told = Cow::Owned(text);
-            }
+    let mut told = without_words(&without_tokens(name));
+    // One with a slash in it is known by its name, or by its ID.
+    scanner.feed(name.as_bytes());
+    for found in scanner.finish().matches {
+        for secret in [found.secret, found.session_token].into_iter().flatten() {
+            told = match without(&told, &secret) {
+                Some(told) => told,
+                None if is_masked(&told) => continue,
+                // In a spelling of which only its reader knows the bounds.
+                None => SECRET.to_owned(),
+            };
         }
     }
-    match told {
-        Cow::Owned(told) => Some(told),
-        Cow::Borrowed(_) => None,
+    (told != name).then_some(told)
+}
+
+/// The name without the words that look like a secret.
+fn without_words(name: &str) -> String {
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '%');
+    let mut told = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(start) = rest.find(is_of_word) {
+        let word = &rest[start..];
+        let end = word.find(|c| !is_of_word(c)).unwrap_or(word.len());
+        let (word, behind) = word.split_at(end);
+        told.push_str(&rest[..start]);
+        let plain: Vec<u8> = percent_decode_str(word).collect();
+        told.push_str(if is_like_secret(&plain) { SECRET } else { word });
+        rest = behind;
     }
+    told + rest
 }
 
 fn without_tokens(name: &str) -> Cow<'_, str> {
@@ -101,10 +109,55 @@ fn without_tokens(name: &str) -> Cow<'_, str> {
     told
 }
 
-/// The text without a secret, if that stands in it as it is.
+/// The text without a secret, if that stands in it as it is. As many slashes
+/// stay as there were: it may be the name of a file in folders.
 pub(super) fn without(text: &str, secret: &Secret) -> Option<String> {
     let secret = secret.expose_str().filter(|secret| !secret.is_empty())?;
-    text.contains(secret).then(|| text.replace(secret, SECRET))
+    text.contains(secret).then(|| {
+        let parts: Vec<_> = secret.split('/').map(|_| SECRET).collect();
+        text.replace(secret, &parts.join("/"))
+    })
+}
+
+/// Whether a place, as a finding tells it, may be at or below `path`.
+pub fn may_lie_in(place: &str, path: &Path) -> bool {
+    let path = match path.to_str() {
+        Some(path) => Cow::Borrowed(path),
+        None => Cow::Owned(sanitize::bytes(path.as_os_str().as_encoded_bytes())),
+    };
+    let path = Path::new(&*path);
+    if !place.contains(SECRET) {
+        return Path::new(place).starts_with(path);
+    }
+    let mut told = Path::new(place).components();
+    let mut parts = path.components();
+    parts.all(|part| {
+        let told = told.next().and_then(|told| told.as_os_str().to_str());
+        told.is_some_and(|told| may_be_named(told, part.as_os_str()))
+    })
+}
+
+/// Whether a place, as a finding tells it, may be `path`.
+pub(super) fn may_be_at(place: &str, path: &str) -> bool {
+    let parts = |path| Path::new(path).components().count();
+    parts(place) == parts(path) && may_lie_in(place, Path::new(path))
+}
+
+/// Whether secrets were taken out of the name.
+pub fn is_masked(place: &str) -> bool {
+    place.contains(SECRET)
+}
+
+/// Whether one part of a path, as it is told, may be this name.
+pub fn may_be_named(told: &str, name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let Some((start, rest)) = told.split_once(SECRET) else {
+        return told.as_bytes() == name;
+    };
+    let end = rest.rsplit(SECRET).next().unwrap_or_default();
+    name.len() >= start.len() + end.len()
+        && name.starts_with(start.as_bytes())
+        && name.ends_with(end.as_bytes())
 }
 
 #[cfg(test)]
@@ -119,31 +172,63 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let letters: String = (0..38).map(|_| random.alphanumeric()).collect();
         let secret = format!("{}+{}", &letters[..20], &letters[19..]);
+        let in_folders = format!("{}/{}", &letters[..20], &letters[19..]);
         let mut letter = || char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[random.usize(..32)]);
         let id = format!("AKIAQ{}", (0..15).map(|_| letter()).collect::<String>());
+        let token = "aB3x".repeat(60);
+        let escaped = secret.replace('+', "%2B");
         for (name, expected) in [
             (
                 format!("/srv/AWS_SECRET_ACCESS_KEY={secret}/x"),
                 "/srv/AWS_SECRET_ACCESS_KEY=<secret>/x".to_owned(),
             ),
             (
-                format!("/srv/{id}_{secret}.txt").replace('_', ":"),
+                format!("/srv/{id}:{secret}.txt"),
                 format!("/srv/{id}:<secret>.txt"),
             ),
             (
-                format!(
-                    "/tmp/o?X-Amz-Security-Token=IQoJb3JpZ2lu{}%3D&X-Amz-Expires=60",
-                    "aB3x".repeat(60)
-                ),
+                format!("/srv/{id}/{secret}/f"),
+                format!("/srv/{id}/<secret>/f"),
+            ),
+            (
+                format!("/srv/{id}-{secret}_{secret}"),
+                format!("/srv/{id}-<secret>_<secret>"),
+            ),
+            (
+                format!("/srv/aws_secret_access_key={in_folders}"),
+                "/srv/aws_secret_access_key=<secret>/<secret>".to_owned(),
+            ),
+            (
+                format!("/srv/aws_secret_access_key={escaped}"),
+                "/srv/aws_secret_access_key=<secret>".to_owned(),
+            ),
+            (
+                format!("/tmp/o?X-Amz-Security-Token=IQoJb3JpZ2lu{token}%3D&X-Amz-Expires=60"),
                 "/tmp/o?X-Amz-Security-Token=<secret>&X-Amz-Expires=60".to_owned(),
             ),
         ] {
-            assert_eq!(told(&name), Some(expected), "{name}");
+            assert_eq!(told(&name).as_ref(), Some(&expected), "{name}");
+            let is_escaped = name.contains('%');
+            assert!(is_escaped || may_be_at(&expected, &name), "{name}");
         }
-        let escaped = secret.replace('+', "%2B");
-        let told_escaped = told(&format!("/srv/aws_secret_access_key={escaped}"));
-        assert!(!told_escaped.unwrap().contains(&secret[8..]));
         let plain = "/usr/lib/python3/dist-packages/botocore/data/ec2/2016-11-15/service-2.json";
         assert_eq!(told(plain), None);
+    }
+
+    #[test]
+    fn a_place_without_its_secret_is_known_again() {
+        let place = "/srv/k=<secret>.d/x";
+        assert!(may_be_at(place, "/srv/k=123.d/x") && may_lie_in(place, Path::new("/srv/k=1.d")));
+        for other in [
+            "/srv/k=1.e/x",
+            "/srv/k=1.d",
+            "/srv/k=1.d/x/y",
+            "/srv/k=.",
+            "/",
+        ] {
+            assert!(!may_be_at(place, other), "{other}");
+        }
+        assert!(!may_lie_in(place, Path::new("/srv/k=1.d/x/y")));
+        assert!(may_lie_in("/a/b", Path::new("/a")) && !may_lie_in("/a/b", Path::new("/a/b/c")));
     }
 }

@@ -379,7 +379,7 @@ fn conclude(shared: &Shared) -> Scan {
         )
     };
     scan.findings.sort_by_cached_key(order);
-    names::mask(&mut scan, &shared.detector, settings.redact);
+    names::mask(&mut scan, &shared.detector);
     scan
 }
 

@@ -226,7 +226,7 @@ impl Worker<'_> {
             if let Some(copies) = self.files.user_data {
                 copies.note(path, &self.files.on_host(path));
             }
-            self.note_link(path, entry.is_named(".git") || entry.is_named("commondir"));
+            self.note_link(path, &entry, "commondir");
             if self.is_unchanged(path) {
                 self.coverage.unchanged += 1;
             } else if let Err(error) = self.file(path) {
@@ -234,15 +234,19 @@ impl Worker<'_> {
             }
         } else if entry.kind.is_symlink() {
             // What it leads to is scanned where it is.
-            self.note_link(path, entry.is_named(".git") || entry.is_named("objects"));
+            self.note_link(path, &entry, "objects");
         } else {
             self.skip(SkipReason::SpecialFile, path);
         }
     }
 
-    /// Notes what leads from one git directory to another.
-    fn note_link(&self, path: &Path, is_link: bool) {
-        if let Some(git) = self.files.git.filter(|_| is_link) {
+    /// Notes what leads from one git directory to another: what has the name of
+    /// one, or this `name` in one.
+    fn note_link(&self, path: &Path, entry: &Entry, name: &str) {
+        let is_in_git_dir = || path.with_file_name("HEAD").symlink_metadata().is_ok();
+        if let Some(git) = self.files.git
+            && (entry.is_named(".git") || (entry.is_named(name) && is_in_git_dir()))
+        {
             git.note_link(path);
         }
     }

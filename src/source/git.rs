@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use super::files::{Files, Walked, lock};
+use super::files::{Files, Walked, lock, show};
 use super::repositories::Repositories;
 use super::{Holder, Visitor};
 use crate::finding::{Coverage, SkipReason, SourceKind};
@@ -107,6 +107,10 @@ impl Objects {
         }
         let mut packs = found.packs;
         packs.sort_unstable();
+        let mut objects = Coverage::new(SourceKind::Git);
+        if let (left @ 1.., example) = found.links_left {
+            objects.skip_many(SkipReason::GitLimit, left, show(&example));
+        }
         Self {
             links: Mutex::new(found.links),
             stores,
@@ -115,7 +119,7 @@ impl Objects {
             next: AtomicUsize::new(0),
             at_work: Mutex::default(),
             read: Mutex::new(Read {
-                objects: Coverage::new(SourceKind::Git),
+                objects,
                 walked: Walked::new(archives),
             }),
         }

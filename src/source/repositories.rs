@@ -24,6 +24,8 @@ pub(super) struct Found {
     /// What leads to the objects of a git directory that has none itself, as
     /// those of linked working trees and submodules.
     pub(super) links: Vec<PathBuf>,
+    /// How many more there are of these, and one of them.
+    pub(super) links_left: (u64, PathBuf),
 }
 
 impl Repositories {
@@ -60,6 +62,9 @@ impl Repositories {
         let mut found = self.lock();
         if found.links.len() < MAX_STORES {
             found.links.push(path.to_owned());
+        } else {
+            found.links_left.0 += 1;
+            path.clone_into(&mut found.links_left.1);
         }
     }
 

@@ -11,12 +11,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use base64::prelude::*;
 use rolecall::finding::secret_fingerprint;
 use rolecall::secret::Secret;
 use serde_json::Value;
 
 use crate::support::corpus;
-use crate::support::host::Host;
+use crate::support::host::{Host, KeyPair};
 use crate::support::rolecall::Rolecall;
 use verdict::Found;
 
@@ -105,24 +106,31 @@ fn scan(root: &Path) -> BTreeMap<String, Vec<Found>> {
     findings
 }
 
-/// Nothing under `tests` may look like a key to any scanner, ours included.
 #[test]
 fn behind_the_last_id_that_is_told_no_secret_is_given_to_another_one() {
     let host = Host::new();
     let keys: Vec<_> = (0..1100).map(|_| host.key_pair()).collect();
-    let rows = keys.iter().enumerate();
-    let rows = rows.map(|(row, key)| format!("{row},{},{}\n", key.id, key.secret));
-    let path = host.write("keys.csv", rows.collect::<String>());
-    let ran = Rolecall::new(["scan", "--format", "json"]).arg(path).run();
-    let told = ran.of_type("finding");
-    assert_eq!(told.len(), 1024);
-    for (finding, key) in told.iter().zip(&keys) {
-        let fingerprint = secret_fingerprint(&Secret::new(key.secret.as_bytes()));
-        assert_eq!(finding["access_key_id"], key.id.as_str());
-        assert_eq!(finding["secret_fingerprint"], fingerprint.as_str());
+    let id_first = |key: &KeyPair| format!("{},{}\n", key.id, key.secret);
+    let secret_first = |key: &KeyPair| format!("{},{}\n", key.secret, key.id);
+    let rows: [&dyn Fn(&KeyPair) -> String; 2] = [&id_first, &secret_first];
+    for (number, row) in rows.into_iter().enumerate() {
+        let table: String = keys.iter().map(row).collect();
+        let name = format!("{number}.csv");
+        for text in [table.clone(), BASE64_STANDARD.encode(&table)] {
+            let path = host.write(&name, text);
+            let ran = Rolecall::new(["scan", "--format", "json"]).arg(path).run();
+            let told = ran.of_type("finding");
+            assert_eq!(told.len(), 1024, "{name}");
+            for (finding, key) in told.iter().zip(&keys) {
+                let fingerprint = secret_fingerprint(&Secret::new(key.secret.as_bytes()));
+                assert_eq!(finding["access_key_id"], key.id.as_str());
+                assert_eq!(finding["secret_fingerprint"], fingerprint.as_str());
+            }
+        }
     }
 }
 
+/// Nothing under `tests` may look like a key to any scanner, ours included.
 #[test]
 fn the_repository_itself_holds_nothing_that_looks_like_a_key() {
     let shapes = regex::bytes::Regex::new(concat!(

@@ -84,6 +84,10 @@ impl Service {
         self.hung.push(hang);
         self.state.unwatched = self.unanswered();
         self.watch = None;
+        // The first sweep waits for no more than one place.
+        if self.schedule.is_none() {
+            self.begin_schedule();
+        }
         if self.hung.len() <= MAX_HUNG {
             self.begin_watch();
         } else {

@@ -47,6 +47,22 @@ struct DockerImage {
 struct MountPoint {
     #[serde(default)]
     source: String,
+    /// Of a volume.
+    #[serde(default)]
+    name: String,
+}
+
+impl MountPoint {
+    /// What is mounted; of some volumes docker keeps the name alone.
+    fn source(&self, data: &Path) -> Option<String> {
+        if !self.source.is_empty() {
+            return Some(self.source.clone());
+        }
+        let leads_out = self.name.contains('/') || matches!(&*self.name, "" | "." | "..");
+        let volume = data.join("volumes").join(&self.name).join("_data");
+        let volume = (!leads_out).then_some(volume)?;
+        volume.to_str().map(ToOwned::to_owned)
+    }
 }
 
 impl Listing<'_, '_> {
@@ -87,7 +103,9 @@ impl Listing<'_, '_> {
             let labels = config.config.labels.unwrap_or_default();
             let composed = self.composed(&labels);
             let mounts = config.mount_points.unwrap_or_default();
-            let mounted = mounts.values().map(|mount| mount.source.as_str());
+            let mounted = mounts.values().filter_map(|mount| mount.source(data));
+            let mounted: Vec<_> = mounted.collect();
+            let mounted = mounted.iter().map(String::as_str);
             let layers = layer.as_deref().map(|layer| self.layers(layer));
             let volumes = self.resolved(data.join("volumes"));
             let mounts = self.mounts(mounted, volumes.as_deref(), &path);

@@ -35,6 +35,7 @@ pub(super) fn check_shadowed(
     survey: &Survey,
     attached: &Attached<'_>,
     instance: &Instance,
+    redact: bool,
 ) -> (PostureCheck, Vec<Finding>) {
     let check = |verdict, reason: String| PostureCheck::new(Rule::RoleShadowed, verdict, reason);
     let role = match attached {
@@ -80,7 +81,7 @@ pub(super) fn check_shadowed(
     let named: Vec<String> = shadows
         .iter()
         .take(MAX_NAMED)
-        .map(|(_, shadow)| sentence(shadow, instance))
+        .map(|(_, shadow)| sentence(shadow, instance, redact))
         .collect();
     let mut reason = format!("in the place of the role {role}, {}", named.join("; "));
     let more = shadows.len() - named.len();
@@ -221,8 +222,9 @@ fn same_account(id: Option<&AccessKeyId>, instance: &Instance) -> Option<bool> {
 }
 
 /// One shadowing in a few words, for a list.
-fn sentence(shadow: &Shadow, instance: &Instance) -> String {
+fn sentence(shadow: &Shadow, instance: &Instance, redact: bool) -> String {
     let id = match shadow.key.id {
+        Some(id) if redact => id.masked().to_string(),
         Some(id) => id.to_string(),
         None => "a key that is not of AWS's form".into(),
     };

@@ -37,15 +37,17 @@ pub(super) fn store(
     if link.file_name()? != ".git" {
         return way.objects(parent);
     }
-    let directory = if link.is_symlink() {
-        way.follow(parent, Path::new(".git"), SkipReason::Absent)?
-    } else {
-        let text = read(link, MAX_FILE).ok()?;
+    let mut at = link.to_owned();
+    if link.is_symlink() {
+        at = way.follow(parent, Path::new(".git"), SkipReason::Absent)?;
+    }
+    if at.is_file() {
+        let text = read(&at, MAX_FILE).ok()?;
         let named = text.strip_prefix(b"gitdir:")?.trim_ascii();
         let named = Path::new(OsStr::from_bytes(named));
-        way.follow(parent, named, SkipReason::Absent)?
-    };
-    way.objects(&directory)
+        at = way.follow(at.parent()?, named, SkipReason::Absent)?;
+    }
+    way.objects(&at)
 }
 
 /// The way from a link to a store.

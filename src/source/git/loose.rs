@@ -1,7 +1,7 @@
 //! The files of an object store, told apart by what is in them: packs, loose
 //! objects, and everything else, which is read as the plain file that it is.
 
-use std::fs;
+use std::fs::{self, FileType};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -50,10 +50,15 @@ impl<'a> Store<'a> {
             // What cannot be listed is told when its files are asked for.
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
-                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let place = || show(&files.on_host(&path));
+                let kind = entry.file_type();
+                if kind.as_ref().is_ok_and(FileType::is_symlink) {
+                    // Git would follow it; a walk goes where it leads, if at all.
+                    worker.coverage.skip(SkipReason::GitLimit, place());
+                }
+                if !kind.is_ok_and(|kind| kind.is_dir()) {
                     continue;
                 }
-                let place = || show(&files.on_host(&path));
                 if let Some(reason) = files.mounts.skip(&path) {
                     worker.coverage.skip(reason, place());
                     let beneath = files.mounts.beneath(&path).filter(|path| path.is_dir());
@@ -152,14 +157,28 @@ impl<'a> Store<'a> {
         }
         // By its name it should have been one of git's own.
         let is_named = |kind| path.extension().is_some_and(|extension| extension == kind);
-        let is_lost = || is_named("idx") && !path.with_extension("pack").exists();
-        if is_named("pack") || named.is_some() || is_lost() {
+        // Git takes the index away before the pack.
+        let is_lost = || is_named("idx") && is_gone(&path.with_extension("pack")) && !is_gone(path);
+        let is_of_git = (is_named("pack") && !is_unfinished(path)) || named.is_some();
+        if is_of_git || is_lost() {
             let place = show(&self.files.on_host(path));
             worker.coverage.skip(SkipReason::GitCorrupt, place);
         }
         self.files
             .visit(path, &file, size, &mut *worker.visitor, &mut worker.plain)
     }
+}
+
+/// Whether a pack is one that git has not finished writing, or left behind like
+/// that: what it lacks is nowhere.
+pub(super) fn is_unfinished(pack: &Path) -> bool {
+    let name = pack.file_name().unwrap_or_default().as_encoded_bytes();
+    name.starts_with(b"tmp_pack_") || name.starts_with(b".tmp-")
+}
+
+fn is_gone(path: &Path) -> bool {
+    let found = path.symlink_metadata();
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Reads one loose object; fails on what is none or has something behind it.

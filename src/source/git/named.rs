@@ -3,15 +3,15 @@
 //! walk of the host comes to as well.
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::finding::SkipReason;
+use crate::host::{from_here, resolve};
 use crate::source::Visitor;
 use crate::source::files::{Files, open_regular, reason};
 use crate::sparing::Sparing;
 
-/// Directories on the way to what is named. Links are followed one by one, and
-/// each costs all that is above it.
+/// Directories on the way to what is named: each costs all that is above it.
 const MAX_PARTS: usize = 128;
 
 /// What a named path is.
@@ -34,15 +34,17 @@ impl Named {
         path: &Path,
         visitor: &mut dyn Visitor,
     ) -> Self {
-        let path = cleaned(&match path.strip_prefix("/") {
-            Ok(inside) => files.root.join(inside),
-            Err(_) => from.join(path),
-        });
+        let path = if path.is_absolute() {
+            path.to_owned()
+        } else {
+            files.on_host(from).join(path)
+        };
+        let there = from_here(files.root, &path);
+        if path.components().count() > MAX_PARTS {
+            return Self::Barred(SkipReason::GitLimit);
+        }
         let own = files.mounts.mount_of(from).unwrap_or(files.root);
         let barred = |path: &Path| {
-            if !path.starts_with(files.root) {
-                return Some(SkipReason::NotFound);
-            }
             if path.components().count() > MAX_PARTS {
                 return Some(SkipReason::GitLimit);
             }
@@ -59,33 +61,33 @@ impl Named {
             };
             files.mounts.in_the_way(path, start)
         };
-        // Before the first look at it, which on a hung mount would be the last.
-        if let Some(reason) = barred(&path) {
-            return Self::Barred(reason);
-        }
-        visitor.enters(Some(&path));
-        match path.canonicalize() {
-            Ok(target) => barred(&target).map_or(Self::At(target), Self::Barred),
-            Err(error) => match reason(&error) {
-                SkipReason::Vanished => Self::Gone(path, SkipReason::NotFound),
-                reason => Self::Gone(path, reason),
+        let mut in_the_way = None;
+        // Of each part before the first look at it, which on a hung mount would
+        // be the last. What the kernel makes up always answers.
+        let mut avoid = |here: &Path| {
+            let is_harmless = |reason: &SkipReason| {
+                matches!(
+                    reason,
+                    SkipReason::PseudoFilesystem | SkipReason::OverlayFilesystem
+                )
+            };
+            in_the_way = barred(here).filter(|reason| !is_harmless(reason));
+            visitor.enters(Some(here));
+            in_the_way.map(|_| io::ErrorKind::Other)
+        };
+        let resolved = resolve(files.root, &path, &mut avoid);
+        match (resolved, in_the_way) {
+            (_, Some(reason)) => Self::Barred(reason),
+            (Ok(target), None) => {
+                let target = from_here(files.root, &target);
+                barred(&target).map_or(Self::At(target), Self::Barred)
+            }
+            (Err(error), None) => match reason(&error) {
+                SkipReason::Vanished => Self::Gone(there, SkipReason::NotFound),
+                reason => Self::Gone(there, reason),
             },
         }
     }
-}
-
-/// A path without `..`, as long as no link is on the way.
-fn cleaned(path: &Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                cleaned.pop();
-            }
-            part => cleaned.push(part),
-        }
-    }
-    cleaned
 }
 
 /// Up to `most` bytes of a file of a git directory, such as one that names a path.

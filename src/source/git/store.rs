@@ -14,7 +14,7 @@ use super::commits::Commits;
 use super::forest::Forest;
 use super::history::History;
 use super::index::{Index, IndexFile};
-use super::loose::Store;
+use super::loose::{Store, is_unfinished};
 use super::odb::{Indexed, Odb};
 use super::origin::{ObjectOrigin, location};
 use super::pack::Pack;
@@ -473,6 +473,9 @@ impl<'a, 'v> Group<'a, 'v> {
     }
 
     fn skip(&mut self, reason: SkipReason, count: u64, path: &Path) {
+        if reason == SkipReason::GitCorrupt && is_unfinished(path) {
+            return;
+        }
         let place = show(&self.files.on_host(path));
         self.workers[0].coverage.skip_many(reason, count, place);
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::repository::{Key, Place, Repository, scan};
+use crate::support::rolecall::Rolecall;
 
 /// A repository whose history alone has the key.
 fn with_history(place: &Place) -> (Repository, Key) {
@@ -24,11 +25,22 @@ fn a_link_leads_to_the_objects_of_a_working_tree_as_a_file_does() {
     symlink("../store", &dot_git).expect("a link");
     let alone = scan(&repository.path);
     assert_eq!(alone.in_git(&key).count(), 1, "{:?}", alone.coverage);
-    assert_eq!(
-        alone.objects(),
-        scan(&place.path("")).objects(),
-        "each once"
-    );
+    let all = scan(&place.path("")).objects();
+    assert_eq!(alone.objects(), all, "each once");
+
+    // To a file that leads on, and from the root of another host.
+    let file = place.path("file");
+    fs::write(&file, "gitdir: store\n").expect("a file");
+    fs::remove_file(&dot_git).expect("removed");
+    symlink(&file, &dot_git).expect("a link");
+    assert_eq!(scan(&repository.path).objects(), all);
+    fs::remove_file(&dot_git).expect("removed");
+    symlink("/store", &dot_git).expect("a link");
+    let run = Rolecall::new(["scan", "--format", "json", "--root"]);
+    let ran = run.arg(place.path("")).arg("/r").run();
+    let coverage = ran.of_type("coverage");
+    let git = coverage.iter().find(|part| part["source"] == "git");
+    assert_eq!(git.expect("a source")["scanned"], all, "{}", ran.stdout);
 }
 
 #[test]
@@ -121,4 +133,35 @@ fn a_pack_or_an_object_that_is_lost_is_told() {
     lost("an index alone", &pack);
     fs::write(&pack, "").expect("a file");
     lost("an empty pack", &pack);
+}
+
+#[test]
+fn a_pack_that_git_is_still_writing_is_no_damage() {
+    let place = Place::new();
+    let (repository, key) = with_history(&place);
+    repository.git(&["gc", "--quiet"]);
+    let whole = fs::read(repository.pack()).expect("a pack");
+    for name in ["tmp_pack_x7Fd2K", ".tmp-123-pack-0f.pack"] {
+        let path = repository.pack().with_file_name(name);
+        for len in [0, 5, whole.len() / 2, whole.len()] {
+            fs::write(&path, &whole[..len]).expect("a file");
+            let found = scan(&repository.path);
+            let told = (found.in_git(&key).count(), found.skipped("git-corrupt"));
+            assert_eq!(told, (1, 0), "{name} {len}");
+        }
+        fs::remove_file(path).expect("removed");
+    }
+}
+
+#[test]
+fn what_a_link_in_a_store_leads_to_is_a_gap() {
+    let place = Place::new();
+    let (repository, key) = with_history(&place);
+    repository.git(&["gc", "--quiet"]);
+    let packs = repository.path.join(".git/objects/pack");
+    fs::rename(&packs, place.path("packs")).expect("moved");
+    symlink(place.path("packs"), &packs).expect("a link");
+    let found = scan(&repository.path);
+    let told = (found.in_git(&key).count(), found.skipped("git-limit"));
+    assert_eq!((told, found.status), ((0, 1), 2));
 }
