@@ -191,15 +191,30 @@ pub(super) fn is_counted(bytes: &[u8], at: usize, len: usize) -> bool {
 }
 
 /// Whether what is before `at` is how Python writes that a text begins there, in
-/// the first protocol of its pickles: a letter at the beginning of a line.
+/// the first protocol of its pickles: a letter at the beginning of a line, or
+/// behind marks of what holds the text.
 pub(super) fn is_pickled(bytes: &[u8], at: usize) -> bool {
-    matches!(bytes[..at], [b'V'] | [.., b'\n', b'V'])
+    const MOST: usize = 3;
+    let Some(before) = bytes[..at].strip_suffix(b"V") else {
+        return false;
+    };
+    let is_mark = |byte: &&u8| b"(astl".contains(byte);
+    let marks = before.iter().rev().take_while(is_mark).count();
+    let line = &before[..before.len() - marks];
+    marks <= MOST && (line.is_empty() || line.ends_with(b"\n"))
 }
 
 /// Whether what is before `at` is the length of a secret, as Ruby's Marshal
-/// writes it.
+/// writes it behind another value or mark.
 pub(super) fn is_marshalled(bytes: &[u8], at: usize) -> bool {
-    bytes[..at].ends_with(b"I\"-")
+    match bytes[..at].strip_suffix(b"\"-") {
+        Some([.., before]) => before.is_ascii_alphanumeric() || is_mark(*before),
+        _ => false,
+    }
+}
+
+const fn is_mark(byte: u8) -> bool {
+    byte < 0x20 && !byte.is_ascii_whitespace()
 }
 
 /// Whether an escape ends right before `at`, so that the letter or digit

@@ -38,7 +38,7 @@ pub(super) fn secrets(bytes: &[u8], at: usize, window: &mut Window) -> Option<Ve
         window.text = at + SAME_TEXT;
         return None;
     }
-    let columns = sqlite_columns(bytes, at).or_else(|| Some(vec![next_column(bytes, at)?]));
+    let columns = sqlite_columns(bytes, at).or_else(|| next_columns(bytes, at));
     let Some(mut columns) = columns else {
         window.failures += 1;
         return None;
@@ -48,18 +48,26 @@ pub(super) fn secrets(bytes: &[u8], at: usize, window: &mut Window) -> Option<Ve
 }
 
 /// Where a secret begins that is the column behind the ID, as `PostgreSQL`,
-/// `InnoDB` and Avro write it.
-fn next_column(bytes: &[u8], at: usize) -> Option<usize> {
+/// `InnoDB` and Avro write it, and in Avro the one before it, too: both may be
+/// there, and of one of them the ID is another one.
+fn next_columns(bytes: &[u8], at: usize) -> Option<Vec<usize>> {
     let end = at + AccessKeyId::LEN;
     // PostgreSQL has the length of a short text before it, itself included,
     // twice and one more: 43 is `+`, 83 is `S`. Avro has it twice: `(` and `P`.
     let marks = (bytes[..at].last(), bytes.get(end));
     let is_counted = matches!(marks, (Some(b'+'), Some(b'S')) | (Some(b'('), Some(b'P')));
-    let starts = [is_counted.then_some(end + 1), Some(end)];
-    starts
-        .into_iter()
-        .flatten()
-        .find(|start| secret::is_at(bytes, *start))
+    let behind = [is_counted.then_some(end + 1), Some(end)];
+    let mut behind = behind.into_iter().flatten();
+    let behind = behind.find(|start| secret::is_at(bytes, *start));
+    let columns: Vec<_> = before(&bytes[..at]).into_iter().chain(behind).collect();
+    (!columns.is_empty()).then_some(columns)
+}
+
+/// Where a secret of Avro begins that ends before the length of what follows.
+fn before(before: &[u8]) -> Option<usize> {
+    let start = before.strip_suffix(b"(")?.len().checked_sub(secret::LEN)?;
+    let is_counted = before[..start].ends_with(b"P");
+    (is_counted && secret::is_at(before, start)).then_some(start)
 }
 
 /// Where the columns as long as a secret begin in the record of SQLite in which

@@ -95,6 +95,8 @@ impl Run<'_> {
         // of `%0A`, which a secret can also begin with.
         let skips = match glyph::escape_len(self.bytes, self.start) {
             0 if glyph::is_pickled(self.bytes, self.start + 1) => &[0, 1][..],
+            // Twice its length, as Avro writes it.
+            0 if self.is_counted_twofold() => &[0, 1],
             0 => &[0],
             escape => &[0, escape],
         };
@@ -117,6 +119,12 @@ impl Run<'_> {
             foreign: false,
             in_binary: false,
         })
+    }
+
+    fn is_counted_twofold(&self) -> bool {
+        self.characters[0] == b'P'
+            && !glyph::is_counted(self.bytes, self.start, LEN)
+            && is_binary(self.bytes, self.start)
     }
 
     /// The secret in `…/ID/secret` and in `IDsecret`, where the separators, if

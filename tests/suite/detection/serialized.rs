@@ -8,7 +8,7 @@ use crate::support::host::Host;
 use crate::support::rolecall::Rolecall;
 
 /// With the place of an ID and of a secret.
-const FORMS: [(&str, &[u8]); 5] = [
+const FORMS: [(&str, &[u8]); 8] = [
     // Two strings of Avro, whose lengths are written twofold.
     (
         "avro",
@@ -26,6 +26,12 @@ const FORMS: [(&str, &[u8]); 5] = [
         "pickle",
         b"(dp0\nVa\np1\nVID_\np2\nsVb\np3\nVSECRET_\np4\ns.",
     ),
+    (
+        "avro-secret-first",
+        b"Obj\x01\x04\x14avro.codec\x08null\0\x02\x80\x01PSECRET_(ID_\0\0\0\0",
+    ),
+    ("marshal-bare", b"\x04\x08[\x07\"\x19ID_\"-SECRET_\0"),
+    ("pickle-tuple", b"(lp0\n(VID_\np1\nVSECRET_\np2\ntp3\na."),
     ("pickle-bare", b"VID_\nVSECRET_\n"),
 ];
 
