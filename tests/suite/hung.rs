@@ -2,6 +2,7 @@
 //! told, the rest of the scan goes on, and the run ends; and the service lives
 //! with it.
 
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -225,6 +226,8 @@ fn a_repository_that_leads_into_silence_costs_no_other_one() {
     host.write("a/wt/.git", ASTRAY);
     let alternates = "a/r/.git/objects/info/alternates";
     host.write(alternates, "../../../../mnt/objects\n");
+    host.write("a/linked/x", "");
+    symlink("/mnt/y/.git", host.path("a/linked/.git")).unwrap();
     let is_committed = |finding: &Value| {
         finding["access_key_id"] == committed.id.as_str() && finding["location"]["source"] == "git"
     };
@@ -240,7 +243,7 @@ fn a_repository_that_leads_into_silence_costs_no_other_one() {
         let arguments = [&arguments[..], &paths].concat();
         let ran = run(&fuse, LOCAL, &host.path("mnt"), &arguments);
         assert!(ran.of_type("finding").iter().any(is_committed), "{reason}");
-        assert_eq!(ran.skipped("git", reason), 2, "{}", ran.stdout);
+        assert_eq!(ran.skipped("git", reason), 3, "{}", ran.stdout);
         assert_eq!(ran.skipped("file", "hung"), silences, "{}", ran.stdout);
     }
 }
@@ -384,6 +387,10 @@ fn a_mount_of_a_skipped_type_is_not_touched() {
     ] {
         scene.host.write(&format!("r/.git/{path}"), text);
     }
+    scene.host.write("way/x", "");
+    symlink("../mnt", scene.host.path("way/in")).unwrap();
+    scene.host.write("linked/x", "");
+    symlink("../way/in/y", scene.host.path("linked/.git")).unwrap();
     for hang in [Hang::Stat, Hang::ReadDir] {
         let Some(fuse) = Fuse::new(hang, &scene.behind) else {
             return;
@@ -399,7 +406,7 @@ fn a_mount_of_a_skipped_type_is_not_touched() {
         let ran = run(&fuse, "fuse.sshfs", &scene.host.path("mnt"), &arguments);
         assert_eq!(told(&ran).0, [""; 0], "{}", ran.stdout);
         assert_eq!(ran.skipped("file", "network-filesystem"), 1);
-        assert_eq!(ran.skipped("git", "network-filesystem"), 1);
+        assert_eq!(ran.skipped("git", "network-filesystem"), 2);
         assert_eq!(ran.status, 0, "{}", ran.stdout);
     }
 }
