@@ -27,13 +27,9 @@ use crate::secret::Secret;
 use caller::Hearing;
 use platform::Platform;
 use role::Role;
-use wait::Backoff;
+use wait::{Backoff, Clock};
 
 pub use shadow::Looks;
-
-/// What may pass after IMDS answered for the first time (or, without waiting,
-/// in all) until what is not answered counts as hanging.
-const PATIENCE: Duration = Duration::from_millis(4500);
 
 /// The checks that this module makes, in the order in which they are told.
 const CHECKS: [Rule; 8] = [
@@ -219,7 +215,7 @@ async fn assess_role(settings: &Settings, root: &Path) -> Posture {
         Err(error) => return Posture::uniform(Verdict::Unknown, &error.to_string()),
     };
     let started = Instant::now();
-    let clock = Clock::start(started, settings);
+    let clock = Clock::start(started, settings.wait, settings.limit);
     match first_answer(&client, clock).await {
         Ok(ttl_was_told) => {
             let clock = clock.answered(started);
@@ -236,73 +232,6 @@ async fn assess_role(settings: &Settings, root: &Path) -> Posture {
             assess_cut(settings, root, clock).await
         }
         Err(error) => assess_silent(&client, settings, root, &error, clock).await,
-    }
-}
-
-/// When to stop.
-#[derive(Debug, Clone, Copy)]
-struct Clock {
-    /// No more waiting for what may appear late.
-    waited_out: Instant,
-    /// No more waiting for any answer.
-    hangs_after: Instant,
-    /// There is time to wait, as there is at boot.
-    is_patient: bool,
-    /// The end of a limited time.
-    end: Option<Instant>,
-}
-
-impl Clock {
-    /// For the first answer. Of a limited time, half is for what follows the
-    /// waiting, and half of that for what follows the answer.
-    fn start(started: Instant, settings: &Settings) -> Self {
-        let Some(limit) = settings.limit else {
-            let waited_out = started + settings.wait;
-            return Self {
-                waited_out,
-                // The client has limits of its own.
-                hangs_after: waited_out + PATIENCE,
-                is_patient: !settings.wait.is_zero(),
-                end: None,
-            };
-        };
-        Self {
-            waited_out: started + settings.wait.min(limit / 2),
-            hangs_after: started + limit.mul_f32(0.75),
-            is_patient: !settings.wait.is_zero(),
-            end: Some(started + limit),
-        }
-    }
-
-    /// Whether a limited time ended the wait for the first answer, and not the
-    /// patience of the client.
-    fn is_cut_short(self) -> bool {
-        self.end.is_some() && Instant::now() >= self.hangs_after
-    }
-
-    /// For what follows the first answer, which was given just now.
-    fn answered(self, started: Instant) -> Self {
-        let since = if self.is_patient {
-            Instant::now().max(self.waited_out)
-        } else {
-            started
-        };
-        let hangs_after = since + PATIENCE;
-        Self {
-            hangs_after: self.end.map_or(hangs_after, |end| end.min(hangs_after)),
-            ..self
-        }
-    }
-
-    /// The answer of `fetch`, or a time-out when the time for all is over.
-    async fn within<T>(
-        self,
-        what: &'static str,
-        fetch: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        timeout_at(self.hangs_after, fetch)
-            .await
-            .unwrap_or(Err(Error::TimedOut { what }))
     }
 }
 
