@@ -30,7 +30,7 @@ mod window;
 pub use encoding::Encoding;
 pub use known::{Known, Spot};
 pub use matches::{Detection, Match};
-pub use secret::is_like_secret;
+pub use secret::{LEN as SECRET_LEN, is_like_secret};
 pub use window::Scanner;
 
 use prefilter::Prefilter;

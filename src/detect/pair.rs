@@ -55,6 +55,15 @@ pub(super) fn pair(sightings: &mut Sightings) {
         return;
     }
     sightings.secrets.sort_by_key(|secret| secret.place.offset);
+    // Of many, one may have been seen by its name and again by its shape: left
+    // over, the second would be another's.
+    sightings.secrets.dedup_by(|again, known| {
+        let is_same = again.place.offset == known.place.offset && again.value == known.value;
+        known.named = known
+            .named
+            .max(if is_same { again.named } else { Named::No });
+        is_same
+    });
     let Some(cut) = sightings.cut.clone() else {
         return pair_kept(sightings);
     };

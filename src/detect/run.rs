@@ -11,7 +11,7 @@ use super::glyph;
 use crate::finding::AccessKeyId;
 
 /// Characters of a secret access key.
-pub(super) const LEN: usize = 40;
+pub const LEN: usize = 40;
 
 /// Characters of an SES SMTP password.
 pub(super) const SMTP_LEN: usize = 44;

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 
 use super::encoding::{self, Encoding};
-pub(super) use super::run::LEN;
+pub use super::run::LEN;
 use super::run::{MAX_ENCODED, Run, SMTP_LEN};
 use super::sighting::{Named, Place, SecretSighting, Sightings};
 use super::{entropy, glyph, name, placeholder};

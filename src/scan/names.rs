@@ -2,7 +2,7 @@
 //! setting, and so for its secret, which stays here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,16 +10,13 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use super::Scan;
-use crate::detect::{Detector, Scanner, is_like_secret};
-use crate::finding::Coverage;
+use crate::detect::{Detector, SECRET_LEN, Scanner, is_like_secret};
+use crate::finding::{AccessKeyId, Coverage, secret_fingerprint};
 use crate::sanitize;
 use crate::secret::Secret;
 
 /// What is told in place of a secret.
 const SECRET: &str = "<secret>";
-
-/// The shortest secret.
-const SHORTEST: usize = 40;
 
 /// What all session tokens begin with: one in a signed request is no finding.
 const TOKENS: [&str; 5] = [
@@ -35,55 +32,106 @@ const ENDS: [char; 5] = ['!', '?', '&', '/', ' '];
 
 /// Takes secrets out of the names of files that a scan tells.
 pub(super) fn mask(scan: &mut Scan, detector: &Detector) {
-    let mut scanner = Scanner::new(detector);
-    // Findings share their names.
-    let mut known: HashMap<Arc<str>, Arc<str>> = HashMap::new();
+    let secrets = scan.findings.iter();
+    let secrets = secrets.filter_map(|finding| finding.secret_fingerprint.clone());
+    let mut names = Names {
+        scanner: Scanner::new(detector),
+        secrets: secrets.collect(),
+        told: HashMap::new(),
+    };
     for finding in &mut scan.findings {
         let place = &mut finding.location;
-        let names = [&mut place.path, &mut place.member, &mut place.exe];
-        let names = names.into_iter().flatten();
-        for name in names.chain(&mut finding.also_in) {
-            if let Some(told) = known.get(name) {
-                name.clone_from(told);
-            } else if let Some(told) = told(name, &mut scanner) {
-                let told = Arc::from(told);
-                known.insert(std::mem::replace(name, Arc::clone(&told)), told);
-            } else {
-                known.insert(Arc::clone(name), Arc::clone(name));
-            }
+        let places = [&mut place.path, &mut place.member, &mut place.exe];
+        let places = places.into_iter().flatten();
+        for name in places.chain(&mut finding.also_in) {
+            *name = names.told(name);
         }
     }
     for example in scan.coverage.iter_mut().flat_map(Coverage::examples) {
-        if let Some(told) = told(example, &mut scanner) {
+        if let Some(told) = names.masked(example) {
             *example = told;
         }
     }
 }
 
-/// The name without the secrets that it spells out; `None` where it has none.
-fn told(name: &str, scanner: &mut Scanner<'_>) -> Option<String> {
-    if name.len() < SHORTEST {
-        return None;
+struct Names<'d> {
+    scanner: Scanner<'d>,
+    /// The fingerprints of what was found.
+    secrets: HashSet<String>,
+    /// Findings share their names.
+    told: HashMap<Arc<str>, Arc<str>>,
+}
+
+impl Names<'_> {
+    fn told(&mut self, name: &Arc<str>) -> Arc<str> {
+        if let Some(told) = self.told.get(name) {
+            return Arc::clone(told);
+        }
+        let told = self
+            .masked(name)
+            .map_or_else(|| Arc::clone(name), Arc::from);
+        self.told.insert(Arc::clone(name), Arc::clone(&told));
+        told
     }
-    let mut told = without_words(&without_tokens(name));
-    // One with a slash in it is known by its name, or by its ID.
-    scanner.feed(name.as_bytes());
-    for found in scanner.finish().matches {
-        for secret in [found.secret, found.session_token].into_iter().flatten() {
-            told = match without(&told, &secret) {
-                Some(told) => told,
-                None if is_masked(&told) => continue,
-                // In a spelling of which only its reader knows the bounds.
-                None => SECRET.to_owned(),
-            };
+
+    /// The name without the secrets that it spells out; `None` where it has none.
+    fn masked(&mut self, name: &str) -> Option<String> {
+        if name.len() < SECRET_LEN {
+            return None;
+        }
+        let masked = self.masked_as_it_is(&without_tokens(name));
+        let plain = percent_decode_str(&masked).decode_utf8_lossy();
+        let masked = if *plain != masked && self.masked_as_it_is(&plain) != *plain {
+            without_escapes(&masked)
+        } else {
+            masked
+        };
+        (masked != name).then_some(masked)
+    }
+
+    fn masked_as_it_is(&mut self, name: &str) -> String {
+        let mut masked = self.without_known(name);
+        // A slash may be the next folder, and of the alphabet of secrets, too.
+        for text in [&name.replace('/', "\n"), name] {
+            self.scanner.feed(text.as_bytes());
+            for found in self.scanner.finish().matches {
+                for secret in [found.secret, found.session_token].into_iter().flatten() {
+                    masked = without(&masked, &secret).unwrap_or(masked);
+                }
+            }
+        }
+        let says_so = name.to_ascii_lowercase().contains("secret") || has_id(name);
+        if says_so {
+            without_words(&masked)
+        } else {
+            masked
         }
     }
-    (told != name).then_some(told)
+
+    /// Without what was found somewhere in this scan, whatever stands beside it.
+    fn without_known(&self, name: &str) -> String {
+        let mut masked = name.to_owned();
+        let is_of_secret = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
+        for run in name.split(|c| !is_of_secret(c)) {
+            for at in 0..(run.len() + 1).saturating_sub(SECRET_LEN) {
+                let part = Secret::new(&run.as_bytes()[at..at + SECRET_LEN]);
+                if self.secrets.contains(&secret_fingerprint(&part)) {
+                    masked = without(&masked, &part).unwrap_or(masked);
+                }
+            }
+        }
+        masked
+    }
+}
+
+fn has_id(name: &str) -> bool {
+    let mut parts = name.as_bytes().windows(AccessKeyId::LEN);
+    parts.any(|part| AccessKeyId::parse(part).is_some())
 }
 
 /// The name without the words that look like a secret.
 fn without_words(name: &str) -> String {
-    let is_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '%');
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '+';
     let mut told = String::with_capacity(name.len());
     let mut rest = name;
     while let Some(start) = rest.find(is_of_word) {
@@ -91,11 +139,19 @@ fn without_words(name: &str) -> String {
         let end = word.find(|c| !is_of_word(c)).unwrap_or(word.len());
         let (word, behind) = word.split_at(end);
         told.push_str(&rest[..start]);
-        let plain: Vec<u8> = percent_decode_str(word).collect();
-        told.push_str(if is_like_secret(&plain) { SECRET } else { word });
+        let is_secret = is_like_secret(word.as_bytes());
+        told.push_str(if is_secret { SECRET } else { word });
         rest = behind;
     }
     told + rest
+}
+
+/// The name without the parts in which characters are escaped: they spell a
+/// secret of which only their reader knows the bounds.
+fn without_escapes(name: &str) -> String {
+    let parts = name.split('/');
+    let parts = parts.map(|part| if part.contains('%') { SECRET } else { part });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 fn without_tokens(name: &str) -> Cow<'_, str> {
@@ -166,16 +222,21 @@ mod tests {
 
     #[test]
     fn a_name_is_told_without_the_secret_that_it_spells_out() {
-        let detector = Detector::new(4);
-        let mut scanner = Scanner::new(&detector);
-        let mut told = |name: &str| told(name, &mut scanner);
         let mut random = fastrand::Rng::with_seed(7);
-        let letters: String = (0..38).map(|_| random.alphanumeric()).collect();
-        let secret = format!("{}+{}", &letters[..20], &letters[19..]);
-        let in_folders = format!("{}/{}", &letters[..20], &letters[19..]);
+        let mut letters =
+            |len: usize| -> String { (0..len).map(|_| random.alphanumeric()).collect() };
+        let secret = format!("{}+{}", letters(20), letters(19));
+        let in_folders = format!("{}/{}", letters(20), letters(19));
+        let (other, asset) = (letters(40), letters(40));
+        let token = letters(200);
         let mut letter = || char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[random.usize(..32)]);
         let id = format!("AKIAQ{}", (0..15).map(|_| letter()).collect::<String>());
-        let token = "aB3x".repeat(60);
+        let detector = Detector::new(4);
+        let mut names = Names {
+            scanner: Scanner::new(&detector),
+            secrets: HashSet::from([secret_fingerprint(&Secret::new(other.as_bytes()))]),
+            told: HashMap::new(),
+        };
         let escaped = secret.replace('+', "%2B");
         for (name, expected) in [
             (
@@ -199,20 +260,25 @@ mod tests {
                 "/srv/aws_secret_access_key=<secret>/<secret>".to_owned(),
             ),
             (
-                format!("/srv/aws_secret_access_key={escaped}"),
-                "/srv/aws_secret_access_key=<secret>".to_owned(),
+                format!("/srv/a/aws_secret_access_key={escaped}"),
+                "/srv/a/<secret>".to_owned(),
+            ),
+            (
+                format!("/srv/x{other}y.gz"),
+                "/srv/x<secret>y.gz".to_owned(),
             ),
             (
                 format!("/tmp/o?X-Amz-Security-Token=IQoJb3JpZ2lu{token}%3D&X-Amz-Expires=60"),
                 "/tmp/o?X-Amz-Security-Token=<secret>&X-Amz-Expires=60".to_owned(),
             ),
         ] {
-            assert_eq!(told(&name).as_ref(), Some(&expected), "{name}");
-            let is_escaped = name.contains('%');
-            assert!(is_escaped || may_be_at(&expected, &name), "{name}");
+            assert_eq!(names.masked(&name).as_ref(), Some(&expected), "{name}");
+            assert!(may_be_at(&expected, &name), "{name}");
         }
-        let plain = "/usr/lib/python3/dist-packages/botocore/data/ec2/2016-11-15/service-2.json";
-        assert_eq!(told(plain), None);
+        let path = "/usr/lib/python3/dist-packages/botocore/data/ec2/2016-11-15/service-2.json";
+        for plain in [path, &format!("/srv/cache/{asset}.js")] {
+            assert_eq!(names.masked(plain), None);
+        }
     }
 
     #[test]

@@ -112,14 +112,17 @@ fn behind_the_last_id_that_is_told_no_secret_is_given_to_another_one() {
     let keys: Vec<_> = (0..1100).map(|_| host.key_pair()).collect();
     let id_first = |key: &KeyPair| format!("{},{}\n", key.id, key.secret);
     let secret_first = |key: &KeyPair| format!("{},{}\n", key.secret, key.id);
-    let rows: [&dyn Fn(&KeyPair) -> String; 2] = [&id_first, &secret_first];
+    let section = |key: &KeyPair| format!("[a]\n{}\n", key.env());
+    let rows: [&dyn Fn(&KeyPair) -> String; 3] = [&id_first, &secret_first, &section];
     for (number, row) in rows.into_iter().enumerate() {
         let table: String = keys.iter().map(row).collect();
         let name = format!("{number}.csv");
         for text in [table.clone(), BASE64_STANDARD.encode(&table)] {
             let path = host.write(&name, text);
             let ran = Rolecall::new(["scan", "--format", "json"]).arg(path).run();
-            let told = ran.of_type("finding");
+            let mut told = ran.of_type("finding");
+            // A secret with a name is told without an ID that is not told.
+            told.retain(|finding| finding["rule"] != "aws.secret-access-key");
             assert_eq!(told.len(), 1024, "{name}");
             for (finding, key) in told.iter().zip(&keys) {
                 let fingerprint = secret_fingerprint(&Secret::new(key.secret.as_bytes()));

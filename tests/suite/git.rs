@@ -6,6 +6,7 @@ mod birth;
 mod deltas;
 mod links;
 mod repository;
+mod rewriting;
 mod staging;
 
 use std::fs;

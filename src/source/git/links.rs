@@ -45,7 +45,7 @@ pub(super) fn store(
         let text = read(&at, MAX_FILE).ok()?;
         let named = text.strip_prefix(b"gitdir:")?.trim_ascii();
         let named = Path::new(OsStr::from_bytes(named));
-        at = way.follow(at.parent()?, named, SkipReason::Absent)?;
+        at = way.follow(parent, named, SkipReason::Absent)?;
     }
     way.objects(&at)
 }

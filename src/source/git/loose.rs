@@ -5,7 +5,7 @@ use std::fs::{self, FileType};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gix_hash::ObjectId;
 use gix_object::Kind;
@@ -37,6 +37,8 @@ pub(super) struct Store<'a> {
     next: AtomicUsize,
     /// The packs that were found.
     pub(super) packs: Mutex<Vec<PathBuf>>,
+    /// Whether something was gone when it was come to.
+    pub(super) is_changing: AtomicBool,
 }
 
 impl<'a> Store<'a> {
@@ -77,6 +79,7 @@ impl<'a> Store<'a> {
             folders,
             next: AtomicUsize::new(0),
             packs: Mutex::default(),
+            is_changing: AtomicBool::new(false),
         }
     }
 
@@ -111,6 +114,8 @@ impl<'a> Store<'a> {
                 } else if self.files.is_excluded(&path) {
                     worker.coverage.skip(SkipReason::Excluded, place());
                 } else if let Err(error) = self.file(worker, &path) {
+                    let is_gone = error.kind() == io::ErrorKind::NotFound;
+                    self.is_changing.fetch_or(is_gone, Ordering::Relaxed);
                     worker.coverage.skip(reason(&error), place());
                 }
             }
@@ -158,9 +163,9 @@ impl<'a> Store<'a> {
         // By its name it should have been one of git's own.
         let is_named = |kind| path.extension().is_some_and(|extension| extension == kind);
         // Git takes the index away before the pack.
-        let is_lost = || is_named("idx") && is_gone(&path.with_extension("pack")) && !is_gone(path);
-        let is_of_git = (is_named("pack") && !is_unfinished(path)) || named.is_some();
-        if is_of_git || is_lost() {
+        let is_lost = || is_gone(&path.with_extension("pack")) && !is_gone(path);
+        let is_of_pack = is_named("pack") || (is_named("idx") && is_lost());
+        if named.is_some() || (is_of_pack && !is_unfinished(path)) {
             let place = show(&self.files.on_host(path));
             worker.coverage.skip(SkipReason::GitCorrupt, place);
         }
@@ -174,6 +179,17 @@ impl<'a> Store<'a> {
 pub(super) fn is_unfinished(pack: &Path) -> bool {
     let name = pack.file_name().unwrap_or_default().as_encoded_bytes();
     name.starts_with(b"tmp_pack_") || name.starts_with(b".tmp-")
+}
+
+/// The packs in a folder of objects, as they are by now.
+pub(super) fn packs(objects: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(objects.join("pack")).into_iter().flatten();
+    let files = entries.flatten().filter(|entry| {
+        let kind = entry.file_type();
+        kind.is_ok_and(|kind| kind.is_file())
+    });
+    let paths = files.map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|kind| kind == "pack"))
 }
 
 fn is_gone(path: &Path) -> bool {

@@ -14,7 +14,7 @@ use super::commits::Commits;
 use super::forest::Forest;
 use super::history::History;
 use super::index::{Index, IndexFile};
-use super::loose::{Store, is_unfinished};
+use super::loose::{self, Store, is_unfinished};
 use super::odb::{Indexed, Odb};
 use super::origin::{ObjectOrigin, location};
 use super::pack::Pack;
@@ -33,6 +33,9 @@ const MAX_OBJECTS: u32 = 4_000_000;
 
 /// Objects of a pack without an index, whose ids are held as well.
 const MAX_UNINDEXED: u32 = 500_000;
+
+/// How often packs are looked for that git wrote meanwhile.
+const MAX_ROUNDS: usize = 4;
 
 /// Packs that stay open until the group is read.
 const MAX_OPEN: usize = 200;
@@ -79,7 +82,7 @@ impl<'a, 'v> Group<'a, 'v> {
     /// Reads stores that share their objects.
     pub(super) fn read_stores(mut self, stores: &[PathBuf]) {
         self.stores = stores.to_vec();
-        let mut packs = Vec::new();
+        let (mut packs, mut is_changing) = (Vec::new(), false);
         let mut repositories = Vec::new();
         for objects in stores {
             if self.is_over(objects) {
@@ -90,6 +93,7 @@ impl<'a, 'v> Group<'a, 'v> {
             let threads = self.workers.len();
             self.in_parallel(threads, |worker| store.work(worker));
             packs.append(&mut lock(&store.packs));
+            is_changing |= store.is_changing.load(Ordering::Relaxed);
             if let Some(parent) = objects.parent().filter(|parent| is_git_dir(parent)) {
                 let visitor = &mut *self.workers[0].visitor;
                 repositories.push(GitDir::read(parent, self.files, visitor));
@@ -98,19 +102,21 @@ impl<'a, 'v> Group<'a, 'v> {
         for worker in &mut *self.workers {
             self.seen.add(std::mem::take(&mut worker.loose));
         }
-        packs.sort_unstable();
         let mut tips = repositories.iter().flat_map(|one| &one.tips);
         let hash = tips.next().map_or(gix_hash::Kind::Sha1, ObjectId::kind);
-        for path in &packs {
-            if self.is_over(path) {
+        let mut read = HashSet::new();
+        for _ in 0..MAX_ROUNDS {
+            packs.sort_unstable();
+            is_changing |= self.read_packs(&packs, hash);
+            read.extend(packs.drain(..));
+            // Git writes a new pack before it takes away what that has.
+            if std::mem::take(&mut is_changing) {
+                let now = self.stores.iter().flat_map(|store| loose::packs(store));
+                let is_new = |path: &PathBuf| !read.contains(path) && !self.files.is_excluded(path);
+                packs.extend(now.filter(is_new));
+            }
+            if packs.is_empty() {
                 break;
-            }
-            self.enters(path);
-            if path.with_extension("promisor").exists() {
-                self.skip(SkipReason::GitPartial, 1, path);
-            }
-            if let Err(error) = self.pack(path, 0, hash) {
-                self.fail(&error, path);
             }
         }
         if repositories.is_empty() {
@@ -121,6 +127,25 @@ impl<'a, 'v> Group<'a, 'v> {
             });
         }
         self.tell(&repositories);
+    }
+
+    /// Reads packs; whether one of them is no more.
+    fn read_packs(&mut self, packs: &[PathBuf], hash: gix_hash::Kind) -> bool {
+        let mut is_changing = false;
+        for path in packs {
+            if self.is_over(path) {
+                break;
+            }
+            self.enters(path);
+            if path.with_extension("promisor").exists() {
+                self.skip(SkipReason::GitPartial, 1, path);
+            }
+            if let Err(error) = self.pack(path, 0, hash) {
+                is_changing |= error.kind() == io::ErrorKind::NotFound;
+                self.fail(&error, path);
+            }
+        }
+        is_changing
     }
 
     /// Reads a bundle, or a pack outside of a repository.

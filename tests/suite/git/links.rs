@@ -30,7 +30,7 @@ fn a_link_leads_to_the_objects_of_a_working_tree_as_a_file_does() {
 
     // To a file that leads on, and from the root of another host.
     let file = place.path("file");
-    fs::write(&file, "gitdir: store\n").expect("a file");
+    fs::write(&file, "gitdir: ../store\n").expect("a file");
     fs::remove_file(&dot_git).expect("removed");
     symlink(&file, &dot_git).expect("a link");
     assert_eq!(scan(&repository.path).objects(), all);
