@@ -9,6 +9,10 @@ use super::sighting::{IdSighting, Named, SecretSighting, Sightings, Standalone};
 use super::window::{TEXT_HEAD, is_text};
 use super::{Detector, access_key, pair, placeholder, row, secret, token};
 
+/// Bytes of a decoded text that may be a part of a longer one: its first ID may
+/// be that of a secret in the part before it, so they are paired together.
+const PART: usize = 48 * 1024;
+
 /// Up to where each kind of encoded text was decoded, and tokens were read,
 /// so that many hits in one text cost no more than one.
 #[derive(Debug, Default)]
@@ -146,6 +150,11 @@ impl Detector {
         out: &mut Sightings,
     ) {
         let Some(decoded) = decoded else { return };
+        let goes_on = decoded.source.first().is_some_and(|start| {
+            let start = usize::try_from(*start).unwrap_or(usize::MAX);
+            start <= *mark && *mark > 0
+        });
+        let is_part = goes_on || decoded.bytes.len() >= PART;
         *mark = (*mark).max(decoded.done);
         if !out.allowance.spend(decoded.bytes.len()) {
             out.undecoded += 1;
@@ -156,7 +165,10 @@ impl Detector {
             out.undecoded += u64::from(is_worth_it);
             return;
         }
-        let inner = self.examine(&decoded.bytes, depth + 1, out.allowance);
+        let mut inner = self.sight(&decoded.bytes, depth + 1, out.allowance);
+        if !is_part {
+            conclude(&mut inner);
+        }
         out.absorb(inner, decoded.encoding, |offset| {
             base + decoded.source_of(offset)
         });
@@ -188,8 +200,8 @@ impl Detector {
         !hits.is_empty()
     }
 
-    /// All that a text in memory holds, paired as far as it goes.
-    fn examine(&self, bytes: &[u8], depth: usize, allowance: Allowance) -> Sightings {
+    /// All that a text in memory holds.
+    fn sight(&self, bytes: &[u8], depth: usize, allowance: Allowance) -> Sightings {
         let mut out = Sightings {
             allowance,
             ..Sightings::default()
@@ -198,7 +210,8 @@ impl Detector {
             let (inflated, cut) = encoding::inflate(bytes, &mut out.allowance);
             out.undecoded += u64::from(cut);
             if depth < self.max_depth {
-                let inner = self.examine(&inflated, depth + 1, out.allowance);
+                let mut inner = self.sight(&inflated, depth + 1, out.allowance);
+                conclude(&mut inner);
                 out.absorb(inner, Encoding::Gzip, |_| 0);
             } else {
                 out.undecoded += u64::from(self.has_hits(&inflated));
@@ -217,11 +230,15 @@ impl Detector {
         if !out.ids.is_empty() {
             secret::collect(Runs::new(bytes, 0, bytes.len()), 0, &mut out);
         }
-        pair::pair(&mut out);
-        // A candidate without a name meant nothing but to the IDs here.
-        out.secrets.retain(|secret| secret.named != Named::No);
         out
     }
+}
+
+/// Pairs what a text holds, as far as that goes.
+fn conclude(sightings: &mut Sightings) {
+    pair::pair(sightings);
+    // A candidate without a name meant nothing but to the IDs here.
+    sightings.secrets.retain(|secret| secret.named != Named::No);
 }
 
 fn push_standalone(

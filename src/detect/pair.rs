@@ -55,8 +55,8 @@ pub(super) fn pair(sightings: &mut Sightings) {
         return;
     }
     sightings.secrets.sort_by_key(|secret| secret.place.offset);
-    // Of many, one may have been seen by its name and again by its shape: left
-    // over, the second would be another's.
+    // Of many, some were seen twice: by name and by shape, or where two parts of
+    // an encoded text overlap. What is left over of two would be another's.
     sightings.secrets.dedup_by(|again, known| {
         let is_same = again.place.offset == known.place.offset && again.value == known.value;
         known.named = known
@@ -64,6 +64,10 @@ pub(super) fn pair(sightings: &mut Sightings) {
             .max(if is_same { again.named } else { Named::No });
         is_same
     });
+    sightings.ids.sort_by_key(|id| id.place.offset);
+    sightings
+        .ids
+        .dedup_by(|again, known| again.place.offset == known.place.offset && again.id == known.id);
     let Some(cut) = sightings.cut.clone() else {
         return pair_kept(sightings);
     };

@@ -21,6 +21,10 @@ const MAX_REPLACED: u32 = 64;
 const FIRST_POSITIONS: u64 = 8;
 const LATEST_POSITIONS: usize = 8;
 
+/// The latest sightings among which one is looked for that is there already: two
+/// parts of an encoded text overlap by a few kilobytes.
+const OVERLAP: usize = 64;
+
 /// Where a value stands in its blob.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
@@ -187,7 +191,7 @@ impl Sightings {
             .ids
             .iter()
             .rev()
-            .take(8)
+            .take(OVERLAP)
             .any(|known| known.id == sighting.id && known.place.offset == sighting.place.offset)
         {
             return;
@@ -224,7 +228,7 @@ impl Sightings {
     /// A secret seen twice at one place (by its name and by its shape) is
     /// kept once, under the better name.
     pub(super) fn push_secret(&mut self, sighting: SecretSighting) {
-        let recent = self.secrets.len().saturating_sub(64);
+        let recent = self.secrets.len().saturating_sub(OVERLAP);
         let known = self.secrets[recent..].iter().position(|known| {
             known.place.offset == sighting.place.offset && known.value == sighting.value
         });

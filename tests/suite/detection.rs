@@ -107,6 +107,30 @@ fn scan(root: &Path) -> BTreeMap<String, Vec<Found>> {
 }
 
 #[test]
+fn keys_stay_together_where_a_long_encoded_text_is_read_in_parts() {
+    let host = Host::new();
+    let keys: Vec<_> = (0..1000).map(|_| host.key_pair()).collect();
+    let id_first = |key: &KeyPair| key.env();
+    let secret_first = |key: &KeyPair| {
+        let lines: Vec<_> = key.env().lines().rev().map(str::to_owned).collect();
+        lines.join("\n") + "\n"
+    };
+    let rows: [&dyn Fn(&KeyPair) -> String; 2] = [&id_first, &secret_first];
+    for row in rows {
+        let text: String = keys.iter().map(row).collect();
+        let path = host.write("keys.b64", BASE64_STANDARD.encode(text));
+        let ran = Rolecall::new(["scan", "--format", "json"]).arg(path).run();
+        let told = ran.of_type("finding");
+        assert_eq!(told.len(), keys.len());
+        for (finding, key) in told.iter().zip(&keys) {
+            let fingerprint = secret_fingerprint(&Secret::new(key.secret.as_bytes()));
+            assert_eq!(finding["access_key_id"], key.id.as_str());
+            assert_eq!(finding["secret_fingerprint"], fingerprint.as_str());
+        }
+    }
+}
+
+#[test]
 fn behind_the_last_id_that_is_told_no_secret_is_given_to_another_one() {
     let host = Host::new();
     let keys: Vec<_> = (0..1100).map(|_| host.key_pair()).collect();

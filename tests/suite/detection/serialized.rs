@@ -39,7 +39,7 @@ const FORMS: [(&str, &[u8]); 8] = [
 fn a_key_is_found_beside_the_marks_of_formats() {
     let host = Host::new();
     // With other keys each time, whose characters may look like marks.
-    for _ in 0..20 {
+    for _ in 0..8 {
         for (name, form) in FORMS {
             let key = host.key_pair();
             let path = host.write(
