@@ -88,7 +88,7 @@ fn before(bytes: &[u8], at: usize) -> Neighbour {
 }
 
 const fn is_binary(byte: u8) -> bool {
-    byte >= 0x80 || (byte < 0x20 && !byte.is_ascii_whitespace())
+    byte >= 0x80 || glyph::is_mark(byte)
 }
 
 /// Whether the letters next to an ID are a type, a length or a short name of

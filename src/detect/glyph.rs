@@ -213,7 +213,8 @@ pub(super) fn is_marshalled(bytes: &[u8], at: usize) -> bool {
     }
 }
 
-const fn is_mark(byte: u8) -> bool {
+/// Whether a byte is a control that no text has.
+pub(super) const fn is_mark(byte: u8) -> bool {
     byte < 0x20 && !byte.is_ascii_whitespace()
 }
 

@@ -77,6 +77,7 @@ pub(super) fn pair(sightings: &mut Sightings) {
     let mut known = std::mem::take(&mut sightings.pairs);
     // It takes its own secret, which nobody else gets then.
     sightings.ids.push(cut.clone());
+    sightings.ids.sort_by_key(|id| id.place.offset);
     pair_kept(sightings);
     sightings.ids.retain(|id| id.id != cut.id);
     sightings.pairs.retain(|pair| pair.id.id != cut.id);
@@ -87,7 +88,6 @@ pub(super) fn pair(sightings: &mut Sightings) {
 
 /// Pairs IDs with secrets that are in order.
 fn pair_kept(sightings: &mut Sightings) {
-    sightings.ids.sort_by_key(|id| id.place.offset);
     let matched = match_in_order(&sightings.ids, &sightings.secrets);
 
     let mut pairs: Vec<(usize, usize)> = matched;

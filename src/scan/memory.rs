@@ -6,7 +6,6 @@
 //! million files take 8 MB while a scan runs, and nobody can make a file whose
 //! state is taken for another's.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::Path;
@@ -17,7 +16,6 @@ use jiff::Timestamp;
 use siphasher::sip::SipHasher13;
 
 use super::names;
-use crate::sanitize;
 use crate::source::{FileState, Memory};
 
 /// A file that changed less than this many seconds before the scan began may
@@ -133,10 +131,7 @@ impl Memory for Recollection {
         if self.places.is_empty() {
             return;
         }
-        let path = match path.to_str() {
-            Some(path) => Cow::Borrowed(path),
-            None => sanitize::bytes(path.as_os_str().as_encoded_bytes()).into(),
-        };
+        let path = names::shown(path);
         let masked = self.masked.iter().map(String::as_str);
         let masked = masked.filter(|place| names::may_be_at(place, &path));
         for place in masked.chain([&*path]) {
@@ -150,6 +145,7 @@ impl Memory for Recollection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sanitize;
 
     fn state(inode: u64, changed: i64) -> FileState {
         FileState {

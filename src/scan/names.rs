@@ -111,6 +111,9 @@ impl Names<'_> {
     /// Without what was found somewhere in this scan, whatever stands beside it.
     fn without_known(&self, name: &str) -> String {
         let mut masked = name.to_owned();
+        if self.secrets.is_empty() {
+            return masked;
+        }
         let is_of_secret = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
         for run in name.split(|c| !is_of_secret(c)) {
             for at in 0..(run.len() + 1).saturating_sub(SECRET_LEN) {
@@ -175,12 +178,17 @@ pub(super) fn without(text: &str, secret: &Secret) -> Option<String> {
     })
 }
 
+/// A path as findings have it, secrets apart.
+pub(super) fn shown(path: &Path) -> Cow<'_, str> {
+    match path.to_str() {
+        Some(path) => path.into(),
+        None => sanitize::bytes(path.as_os_str().as_encoded_bytes()).into(),
+    }
+}
+
 /// Whether a place, as a finding tells it, may be at or below `path`.
 pub fn may_lie_in(place: &str, path: &Path) -> bool {
-    let path = match path.to_str() {
-        Some(path) => Cow::Borrowed(path),
-        None => Cow::Owned(sanitize::bytes(path.as_os_str().as_encoded_bytes())),
-    };
+    let path = shown(path);
     let path = Path::new(&*path);
     if !place.contains(SECRET) {
         return Path::new(place).starts_with(path);

@@ -106,6 +106,15 @@ fn scan(root: &Path) -> BTreeMap<String, Vec<Found>> {
     findings
 }
 
+/// Asserts that each finding is a key with its own secret, in order.
+fn assert_pairs(told: &[Value], keys: &[KeyPair]) {
+    for (finding, key) in told.iter().zip(keys) {
+        let fingerprint = secret_fingerprint(&Secret::new(key.secret.as_bytes()));
+        assert_eq!(finding["access_key_id"], key.id.as_str());
+        assert_eq!(finding["secret_fingerprint"], fingerprint.as_str());
+    }
+}
+
 #[test]
 fn keys_stay_together_where_a_long_encoded_text_is_read_in_parts() {
     let host = Host::new();
@@ -122,11 +131,7 @@ fn keys_stay_together_where_a_long_encoded_text_is_read_in_parts() {
         let ran = Rolecall::new(["scan", "--format", "json"]).arg(path).run();
         let told = ran.of_type("finding");
         assert_eq!(told.len(), keys.len());
-        for (finding, key) in told.iter().zip(&keys) {
-            let fingerprint = secret_fingerprint(&Secret::new(key.secret.as_bytes()));
-            assert_eq!(finding["access_key_id"], key.id.as_str());
-            assert_eq!(finding["secret_fingerprint"], fingerprint.as_str());
-        }
+        assert_pairs(&told, &keys);
     }
 }
 
@@ -148,11 +153,7 @@ fn behind_the_last_id_that_is_told_no_secret_is_given_to_another_one() {
             // A secret with a name is told without an ID that is not told.
             told.retain(|finding| finding["rule"] != "aws.secret-access-key");
             assert_eq!(told.len(), 1024, "{name}");
-            for (finding, key) in told.iter().zip(&keys) {
-                let fingerprint = secret_fingerprint(&Secret::new(key.secret.as_bytes()));
-                assert_eq!(finding["access_key_id"], key.id.as_str());
-                assert_eq!(finding["secret_fingerprint"], fingerprint.as_str());
-            }
+            assert_pairs(&told, &keys);
         }
     }
 }
