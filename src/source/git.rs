@@ -9,6 +9,7 @@
 //! run, a repository's configuration is not read, and nothing is written.
 
 mod alternates;
+mod ancestry;
 mod blocks;
 mod bundle;
 mod commits;

@@ -4,6 +4,7 @@
 mod archives;
 mod birth;
 mod deltas;
+mod history;
 mod links;
 mod repository;
 mod rewriting;

@@ -5,8 +5,8 @@ use gix_hash::ObjectId;
 
 use super::text::{self, Commit};
 
-/// Commits remembered a thread.
-const MAX: usize = 500_000;
+/// Commits remembered a thread, of 24 bytes each.
+const MAX: usize = 250_000;
 
 /// Bytes a thread keeps of what they say: some 17,000 commits. The others are
 /// read again.

@@ -1,15 +1,14 @@
 //! Where in a history an object is: one walk for all objects in which
 //! something was found, and none if there are none.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashMap;
 use std::io::BufReader;
 use std::path::Path;
 
 use gix_hash::{ObjectId, oid};
 use gix_object::Kind;
-use smallvec::SmallVec;
 
+use super::ancestry::{Ancestry, ShortIds};
 use super::commits::Commits;
 use super::odb::Odb;
 use super::refs::GitDir;
@@ -22,14 +21,12 @@ use crate::finding::GitState;
 use crate::source::files::open_regular;
 use crate::sparing::Sparing;
 
-/// Commits of one repository that are looked at.
-const MAX_COMMITS: usize = 200_000;
+/// Trees of one repository that are looked into: what a table of a mebi of
+/// places holds before it doubles.
+const MAX_TREES: usize = 7 << 17;
 
-/// Parents of the commits that are waited for, in all.
-const MAX_PARENTS: usize = 2 * MAX_COMMITS;
-
-/// Trees of one repository that are looked into.
-const MAX_TREES: usize = 1_000_000;
+/// Commits that are looked for among those that nothing refers to.
+const MAX_UNREACHABLE: usize = 200_000;
 
 /// Bytes of the paths of one index that are looked for in the working tree.
 const MAX_STAGED: usize = 1024 * 1024;
@@ -67,8 +64,6 @@ pub(super) struct History<'a> {
     worktrees: &'a mut Worktrees,
     is_over: &'a dyn Fn() -> bool,
     places: HashMap<ObjectId, Place>,
-    /// Objects without a commit yet.
-    missing: usize,
     /// Whether all that is referred to was walked: only what was not come
     /// across then is referred to from nowhere.
     complete: bool,
@@ -77,33 +72,6 @@ pub(super) struct History<'a> {
     /// A bit for the first 16 bits of each wanted id: nearly all entries of
     /// nearly all trees are passed over with it.
     filter: Box<[bool]>,
-}
-
-/// What is kept of a commit: a history may have 100,000s.
-struct Dated {
-    id: ObjectId,
-    tree: ObjectId,
-    authored: Option<i64>,
-    committed: i64,
-}
-
-impl Dated {
-    fn new(id: ObjectId, commit: &Commit) -> Self {
-        Self {
-            id,
-            tree: commit.tree,
-            authored: commit.authored,
-            committed: commit.committed,
-        }
-    }
-}
-
-/// A commit whose parents the walk has not all gone to.
-struct Open {
-    dated: Dated,
-    parents: SmallVec<[ObjectId; 2]>,
-    /// How many of them it has gone to.
-    seen: usize,
 }
 
 impl<'a> History<'a> {
@@ -129,22 +97,26 @@ impl<'a> History<'a> {
             commits,
             worktrees,
             is_over,
-            missing: places.len(),
             places,
             complete,
             trees: ShortIds::default(),
             filter,
         };
-        let mut reached = ShortIds::default();
+        let (mut reached, mut is_cut) = (ShortIds::default(), false);
         for (number, repository) in repositories.iter().enumerate() {
             history.checked_out(number, repository);
-            let commits = history.reachable(repository, &mut reached);
-            history.look_into(commits, Some(number), Some(GitState::InHistoryOnly));
+            let tips = history.tips(repository, &mut reached);
+            let commits = history.ancestry(tips, &mut reached);
+            is_cut |= !commits.is_whole();
+            history.look_into(&commits, Some(number), Some(GitState::InHistoryOnly));
         }
-        if history.missing > 0 {
+        // What the walk did not come to may be referred to.
+        let has_commit = |place: &Place| place.commit.is_some();
+        if !is_cut && !history.places.values().all(has_commit) {
             let state = history.complete.then_some(GitState::Unreachable);
             let left = history.unreachable(&reached);
-            history.look_into(left, None, state);
+            let commits = history.ancestry(left, &mut reached);
+            history.look_into(&commits, None, state);
         }
         for place in history.places.values_mut() {
             place.state = match place.state {
@@ -244,10 +216,9 @@ impl<'a> History<'a> {
         found
     }
 
-    /// The commits that a repository refers to. What it refers to without one
-    /// is placed.
-    fn reachable(&mut self, repository: &GitDir, reached: &mut ShortIds) -> Vec<Dated> {
-        let mut commits = Vec::new();
+    /// The commits that a repository refers to by name. What it refers to without
+    /// one is placed.
+    fn tips(&mut self, repository: &GitDir, reached: &mut ShortIds) -> Vec<ObjectId> {
         let mut next = Vec::new();
         let mut trees = Vec::new();
         for tip in &repository.tips {
@@ -285,75 +256,24 @@ impl<'a> History<'a> {
         for (id, path) in self.trees_alone(&trees) {
             self.is_referred_to(id, Some(path));
         }
-        // Parents come out before their children. What is committed in one
-        // second is then still in order, and so is what a wrong clock dates.
-        let mut times: HashMap<u64, i64, BuildHasherDefault<Same>> = HashMap::default();
-        let mut path: Vec<Open> = Vec::new();
-        let mut waiting = 0;
-        loop {
-            let parent = path.last_mut().and_then(|open| {
-                let parent = open.parents.get(open.seen).copied();
-                open.seen += 1;
-                parent
-            });
-            let id = match parent {
-                Some(id) => id,
-                None => match path.pop() {
-                    Some(Open {
-                        mut dated, parents, ..
-                    }) => {
-                        waiting -= parents.len();
-                        let known = parents.iter().filter_map(|id| times.get(&short(id)));
-                        let latest = known.max().copied().unwrap_or(dated.committed);
-                        dated.committed = dated.committed.max(latest);
-                        times.insert(short(&dated.id), dated.committed);
-                        commits.push(dated);
-                        continue;
-                    }
-                    None => match next.pop() {
-                        Some(id) => id,
-                        None => break,
-                    },
-                },
-            };
-            if times.len() >= MAX_COMMITS || waiting > MAX_PARENTS || (self.is_over)() {
-                self.complete = false;
-                commits.extend(path.into_iter().map(|open| open.dated));
-                break;
-            }
-            // A shallow clone ends where a parent is not there.
-            if !times.contains_key(&short(&id))
-                && let Some(commit) = self.commit(id)
-            {
-                times.insert(short(&id), i64::MIN);
-                reached.insert(short(&id));
-                waiting += commit.parents.len();
-                path.push(Open {
-                    dated: Dated::new(id, &commit),
-                    parents: commit.parents,
-                    seen: 0,
-                });
-            }
-        }
-        commits
+        next
+    }
+
+    /// The commits of a walk from `tips` on.
+    fn ancestry(&mut self, tips: Vec<ObjectId>, reached: &mut ShortIds) -> Ancestry {
+        let is_over = self.is_over;
+        let ancestry = Ancestry::of(tips, reached, is_over, |id| self.commit(id));
+        self.complete &= ancestry.is_whole();
+        ancestry
     }
 
     /// The commits that were read and that nothing refers to.
-    fn unreachable(&mut self, reached: &ShortIds) -> Vec<Dated> {
-        let mut left = Vec::new();
+    fn unreachable(&mut self, reached: &ShortIds) -> Vec<ObjectId> {
         let loose = self.commits.iter().flat_map(Commits::loose_left);
-        for id in loose.filter(|id| !reached.contains(&short(id))) {
-            if left.len() >= MAX_COMMITS || (self.is_over)() {
-                break;
-            }
-            let commit = self
-                .odb
-                .find(&id)
-                .and_then(|(_, bytes)| text::commit(&bytes));
-            left.extend(commit.map(|commit| Dated::new(id, &commit)));
-        }
+        let is_new = |id: &ObjectId| !reached.contains(&short(id));
+        let mut left: Vec<_> = loose.filter(is_new).take(MAX_UNREACHABLE).collect();
         for (pack, offset) in self.commits.iter().flat_map(Commits::packed_left) {
-            if left.len() >= MAX_COMMITS || (self.is_over)() {
+            if left.len() >= MAX_UNREACHABLE || (self.is_over)() {
                 break;
             }
             let pack = pack as usize;
@@ -363,51 +283,83 @@ impl<'a> History<'a> {
             let Ok((kind, bytes)) = self.odb.in_pack(pack, offset) else {
                 continue;
             };
-            if let Ok(id) = gix_object::compute_hash(hash, kind, &bytes)
-                && !reached.contains(&short(&id))
-                && let Some(commit) = text::commit(&bytes)
-            {
-                left.push(Dated::new(id, &commit));
-            }
+            let id = gix_object::compute_hash(hash, kind, &bytes);
+            left.extend(id.ok().filter(is_new));
         }
-        // Packs and lists begin with what is new.
-        left.reverse();
         left
     }
 
-    /// Looks into commits, the oldest first, until every object has one.
+    /// Looks into commits, the oldest first, until every object has one. Where
+    /// the walk to them was cut, the first that has an object is not known, but
+    /// its path is.
     fn look_into(
         &mut self,
-        mut commits: Vec<Dated>,
+        commits: &Ancestry,
         repository: Option<usize>,
         state: Option<GitState>,
     ) {
-        commits.sort_by_key(|dated| dated.committed);
-        for dated in commits {
-            if self.missing == 0 {
+        let without_commit = |place: &Place| place.commit.is_none();
+        let unplaced = |place: &Place| without_commit(place) && place.path.is_none();
+        let mut missing = self.count(without_commit);
+        for id in commits.commits() {
+            if missing == 0 {
                 return;
             }
-            let mut below = Found::new();
-            self.tree(dated.tree, &mut Vec::new(), 0, &mut below);
-            let below = below.into_iter().map(|(id, path)| (id, Some(path)));
-            for (id, path) in std::iter::once((dated.id, None)).chain(below) {
-                let Some(place) = self.places.get_mut(&id) else {
-                    continue;
-                };
-                if place.commit.is_some() {
-                    continue;
-                }
-                self.missing -= 1;
-                place.commit = Some((dated.id, dated.authored));
-                place.path = place.path.take().or(path);
-                place.repository = place.repository.or(repository);
-                let of_index = place.state == Some(GitState::InIndexOnly);
-                if of_index && state == Some(GitState::InHistoryOnly) {
-                    place.state = state;
-                }
-                place.state = place.state.or(state);
-            }
+            missing = missing.saturating_sub(self.look_into_one(id, true, repository, state));
         }
+        let mut missing = self.count(unplaced);
+        for id in commits.cut() {
+            if missing == 0 {
+                return;
+            }
+            missing = missing.saturating_sub(self.look_into_one(id, false, repository, state));
+        }
+    }
+
+    fn count(&self, is_missing: impl Fn(&Place) -> bool) -> usize {
+        self.places
+            .values()
+            .filter(|place| is_missing(place))
+            .count()
+    }
+
+    /// Looks into a commit; what `is_first` to have its objects is their commit.
+    /// How many were placed.
+    fn look_into_one(
+        &mut self,
+        commit: ObjectId,
+        is_first: bool,
+        repository: Option<usize>,
+        state: Option<GitState>,
+    ) -> usize {
+        let Some(Commit { tree, authored, .. }) = self.commit(commit) else {
+            return 0;
+        };
+        let mut below = Found::new();
+        self.tree(tree, &mut Vec::new(), 0, &mut below);
+        let below = below.into_iter().map(|(id, path)| (id, Some(path)));
+        let mut count = 0;
+        for (id, path) in std::iter::once((commit, None)).chain(below) {
+            let Some(place) = self.places.get_mut(&id) else {
+                continue;
+            };
+            let is_known = is_first || id == commit;
+            if place.commit.is_some() || (!is_known && place.path.is_some()) {
+                continue;
+            }
+            count += 1;
+            if is_known {
+                place.commit = Some((commit, authored));
+            }
+            place.path = place.path.take().or(path);
+            place.repository = place.repository.or(repository);
+            let of_index = place.state == Some(GitState::InIndexOnly);
+            if of_index && state == Some(GitState::InHistoryOnly) {
+                place.state = state;
+            }
+            place.state = place.state.or(state);
+        }
+        count
     }
 
     /// What a reference holds without a commit.
@@ -429,10 +381,7 @@ impl<'a> History<'a> {
             .and_then(|c| c.authored);
         if let Some(place) = self.places.get_mut(&id) {
             place.state = Some(GitState::InHistoryOnly);
-            if place.commit.is_none() {
-                self.missing -= 1;
-                place.commit = target.map(|id| (id, authored));
-            }
+            place.commit = place.commit.or(target.map(|id| (id, authored)));
         }
     }
 
@@ -500,26 +449,4 @@ fn spell(path: &mut Vec<u8>, name: &[u8]) {
 
 fn first_bits(id: &oid) -> usize {
     usize::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]))
-}
-
-/// Ids are as good as random: hashing them again would gain nothing.
-type ShortIds = HashSet<u64, BuildHasherDefault<Same>>;
-
-#[derive(Default)]
-struct Same(u64);
-
-impl Hasher for Same {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

@@ -1,0 +1,296 @@
+//! Commits in the order in which they were made: those that nothing comes
+//! before first. A history may have 100,000s, so little is kept of each.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use gix_hash::ObjectId;
+
+use super::seen::short;
+use super::text::Commit;
+
+/// Commits of one repository that are looked at.
+const MAX_COMMITS: usize = 200_000;
+
+/// Parents that wait to be gone to.
+const MAX_PARENTS: usize = 2 * MAX_COMMITS;
+
+/// The first 64 bits of ids, which are as good as random: hashing them again
+/// would gain nothing.
+pub(super) type ShortIds = HashSet<u64, BuildHasherDefault<Same>>;
+
+#[derive(Default)]
+pub(super) struct Same(u64);
+
+/// Commits and all that they come from.
+pub(super) struct Ancestry {
+    ids: Vec<ObjectId>,
+    /// Places in `ids`.
+    closed: Vec<u32>,
+    cut: Vec<u32>,
+}
+
+/// The walk to them.
+#[derive(Default)]
+struct Walk {
+    /// Commits by their number, which is the order in which they are told of.
+    ids: Vec<ObjectId>,
+    numbers: HashMap<u64, u32, BuildHasherDefault<Same>>,
+    /// When each was committed, or its latest parent, if that was later: what
+    /// a wrong clock dates, and what is committed in one second, is then still
+    /// in order.
+    times: Vec<i64>,
+    path: Vec<Open>,
+    /// Those of the commits on the path that are not gone to.
+    parents: Vec<u32>,
+    /// Those whose parents were gone to.
+    closed: Vec<u32>,
+}
+
+/// A commit whose parents the walk has not all gone to.
+struct Open {
+    number: u32,
+    /// Where its parents begin.
+    parents: usize,
+    latest: i64,
+}
+
+/// Of a commit that is not closed.
+const UNKNOWN: i64 = i64::MIN;
+
+impl Ancestry {
+    /// Goes to `tips` and all that they come from, but for what was `reached`
+    /// before. `commit` reads one; a shallow clone ends where there is none.
+    pub(super) fn of(
+        mut tips: Vec<ObjectId>,
+        reached: &mut ShortIds,
+        is_over: &dyn Fn() -> bool,
+        mut commit: impl FnMut(ObjectId) -> Option<Commit>,
+    ) -> Self {
+        let mut walk = Walk::default();
+        while let Some(number) = walk.next(&mut tips) {
+            let id = walk.ids[number as usize];
+            if reached.contains(&short(&id)) {
+                walk.came_by(walk.times[number as usize]);
+                continue;
+            }
+            let visited = walk.closed.len() + walk.path.len();
+            if visited >= MAX_COMMITS || walk.parents.len() > MAX_PARENTS || is_over() {
+                walk.path.push(Open::new(number, 0, UNKNOWN));
+                break;
+            }
+            if let Some(commit) = commit(id) {
+                reached.insert(short(&id));
+                walk.open(number, &commit);
+            }
+        }
+        walk.finish()
+    }
+
+    /// Parents come before their children, and among others the oldest.
+    pub(super) fn commits(&self) -> impl Iterator<Item = ObjectId> {
+        self.closed.iter().map(|number| self.ids[*number as usize])
+    }
+
+    /// Those whose parents were not all gone to, the oldest first: what is in
+    /// them may have been in others before.
+    pub(super) fn cut(&self) -> impl Iterator<Item = ObjectId> {
+        let cut = self.cut.iter().rev();
+        cut.map(|number| self.ids[*number as usize])
+    }
+
+    pub(super) const fn is_whole(&self) -> bool {
+        self.cut.is_empty()
+    }
+}
+
+impl Walk {
+    /// The commit to go to, once what has no parents left is closed.
+    fn next(&mut self, tips: &mut Vec<ObjectId>) -> Option<u32> {
+        while let Some(open) = self.path.last() {
+            if self.parents.len() > open.parents {
+                return self.parents.pop();
+            }
+            let Open { number, latest, .. } = *open;
+            self.path.pop();
+            self.times[number as usize] = latest;
+            self.closed.push(number);
+            self.came_by(latest);
+        }
+        let tip = tips.pop()?;
+        Some(self.number(tip))
+    }
+
+    /// The commit on top of the path has a parent of that time.
+    fn came_by(&mut self, time: i64) {
+        if let Some(child) = self.path.last_mut() {
+            child.latest = child.latest.max(time);
+        }
+    }
+
+    fn open(&mut self, number: u32, commit: &Commit) {
+        let open = Open::new(number, self.parents.len(), commit.committed);
+        // The first is gone to first.
+        for parent in commit.parents.iter().rev() {
+            let parent = self.number(*parent);
+            self.parents.push(parent);
+        }
+        self.path.push(open);
+    }
+
+    fn number(&mut self, id: ObjectId) -> u32 {
+        let next = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(short(&id)).or_insert(next);
+        if number == next {
+            self.ids.push(id);
+            self.times.push(UNKNOWN);
+        }
+        number
+    }
+
+    fn finish(self) -> Ancestry {
+        let Self {
+            ids,
+            numbers,
+            times,
+            path,
+            mut closed,
+            ..
+        } = self;
+        drop(numbers);
+        closed.sort_by_key(|number| times[*number as usize]);
+        Ancestry {
+            ids,
+            closed,
+            cut: path.into_iter().map(|open| open.number).collect(),
+        }
+    }
+}
+
+impl Open {
+    const fn new(number: u32, parents: usize, latest: i64) -> Self {
+        Self {
+            number,
+            parents,
+            latest,
+        }
+    }
+}
+
+impl Hasher for Same {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> ObjectId {
+        let mut bytes = [0; 20];
+        // Spread, since tables of ids take them as hashes.
+        bytes[..8].copy_from_slice(&(u64::from(number) << 32 | u64::from(number)).to_be_bytes());
+        ObjectId::Sha1(bytes)
+    }
+
+    /// The numbers of `ids`.
+    fn numbers(ids: impl Iterator<Item = ObjectId>) -> Vec<u32> {
+        ids.filter_map(|id| Some(u32::from_be_bytes(*id.as_bytes().first_chunk()?)))
+            .collect()
+    }
+
+    fn commit(committed: i64, parents: &[u32]) -> Commit {
+        Commit {
+            tree: id(0),
+            parents: parents.iter().map(|parent| id(*parent)).collect(),
+            authored: None,
+            committed,
+        }
+    }
+
+    /// Walks through a history of commits with their time and parents.
+    fn walk(tips: &[u32], history: &[(u32, i64, &[u32])], reached: &mut ShortIds) -> Ancestry {
+        let tips = tips.iter().map(|tip| id(*tip)).collect();
+        Ancestry::of(tips, reached, &|| false, |wanted| {
+            let mut known = history.iter();
+            let (_, time, parents) = known.find(|(number, ..)| id(*number) == wanted)?;
+            Some(commit(*time, parents))
+        })
+    }
+
+    #[test]
+    fn parents_come_first_whatever_the_clock_said() {
+        // One second for all, and a parent that is dated behind its children.
+        for times in [[5; 6], [1, 9, 2, 3, 4, 5]] {
+            let history: [(u32, i64, &[u32]); 6] = [
+                (1, times[0], &[]),
+                (2, times[1], &[1]),
+                (3, times[2], &[2]),
+                (4, times[3], &[2]),
+                (5, times[4], &[3, 4]),
+                (6, times[5], &[5]),
+            ];
+            for tips in [&[6][..], &[1, 6], &[6, 3, 1], &[4, 6, 6]] {
+                let walked = walk(tips, &history, &mut ShortIds::default());
+                assert!(walked.is_whole());
+                let order = numbers(walked.commits());
+                assert_eq!(order.len(), 6, "{order:?}");
+                for (child, _, parents) in history {
+                    let at = |wanted| order.iter().position(|number| *number == wanted);
+                    for parent in parents {
+                        assert!(at(*parent) < at(child), "{order:?} of {tips:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_of_what_does_not_come_from_another_is_first() {
+        let history: [(u32, i64, &[u32]); 4] =
+            [(1, 7, &[]), (2, 8, &[1]), (3, 3, &[]), (4, 9, &[])];
+        let walked = walk(&[4, 2, 3], &history, &mut ShortIds::default());
+        assert_eq!(numbers(walked.commits()), [3, 1, 2, 4]);
+    }
+
+    #[test]
+    fn what_was_reached_is_left_out_and_what_is_not_there_ends_the_walk() {
+        let history: [(u32, i64, &[u32]); 3] = [(2, 2, &[1]), (3, 3, &[2, 9]), (4, 4, &[3])];
+        let mut reached = ShortIds::default();
+        assert_eq!(
+            numbers(walk(&[3], &history, &mut reached).commits()),
+            [2, 3]
+        );
+        let walked = walk(&[4, 3], &history, &mut reached);
+        assert_eq!(numbers(walked.commits()), [4]);
+        assert!(walked.is_whole());
+    }
+
+    #[test]
+    fn of_a_history_that_is_too_long_the_start_is_not_made_up() {
+        let last = u32::try_from(MAX_COMMITS).expect("a number") + 10;
+        let parent = |wanted: ObjectId| numbers([wanted].into_iter())[0].checked_sub(1);
+        let read = |wanted| {
+            let parents: Vec<u32> = parent(wanted).into_iter().collect();
+            Some(commit(1, &parents))
+        };
+        let walked = Ancestry::of(vec![id(last)], &mut ShortIds::default(), &|| false, read);
+        assert!(!walked.is_whole());
+        assert_eq!(walked.commits().count(), 0);
+        assert_eq!(walked.cut().last(), Some(id(last)));
+        let over = Ancestry::of(vec![id(3)], &mut ShortIds::default(), &|| true, read);
+        assert_eq!(over.commits().count(), 0);
+        assert!(over.cut().eq([id(3)]));
+    }
+}
