@@ -30,7 +30,7 @@ use crate::source::{Changed, Content, Known, MAX_SPOTS};
 pub(super) const MAX_HELD: usize = 32 * 1024 * 1024;
 
 /// From this size on, objects are held by one thread at a time.
-const LARGE: usize = 4 * 1024 * 1024;
+const LARGE: usize = 1 * 1024 * 1024;
 
 /// The largest object read as a stream.
 pub(super) const MAX_STREAMED: u64 = 16 * 1024 * 1024 * 1024;
