@@ -5,6 +5,7 @@ mod archives;
 mod birth;
 mod deltas;
 mod history;
+mod large;
 mod links;
 mod repository;
 mod rewriting;

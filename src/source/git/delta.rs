@@ -168,38 +168,68 @@ fn each_piece(
     size: usize,
     mut take: impl FnMut(usize, &Piece<'_>),
 ) -> io::Result<()> {
+    each_step(base.len(), delta, size, |start, step| {
+        let piece = match step {
+            Step::Copy { from, length } => Piece {
+                bytes: &base[from..],
+                length,
+                is_new: false,
+            },
+            Step::Insert { bytes, length } => Piece {
+                bytes,
+                length,
+                is_new: true,
+            },
+        };
+        take(start, &piece);
+    })
+}
+
+/// What a delta says.
+pub(super) enum Step<'a> {
+    /// So many bytes of the base.
+    Copy { from: usize, length: usize },
+    /// The first of these bytes.
+    Insert { bytes: &'a [u8], length: usize },
+}
+
+/// Gives `take` what `delta` says to make an object of `size` bytes from a base
+/// of `base` bytes, in order, each with where it begins.
+#[inline]
+pub(super) fn each_step<'d>(
+    base: usize,
+    delta: &'d [u8],
+    size: usize,
+    mut take: impl FnMut(usize, Step<'d>),
+) -> io::Result<()> {
     let (base_size, made_size, mut rest) = sizes(delta)?;
-    if base_size != base.len() as u64 || made_size != size as u64 {
+    if base_size != base as u64 || made_size != size as u64 {
         return Err(invalid("a delta for another base"));
     }
     let early = || invalid("a delta that ends early");
     let mut start = 0;
     while let Some((&command, tail)) = rest.split_first() {
-        let is_new = command & 0x80 == 0;
-        let (bytes, length) = if is_new {
+        let (step, length) = if command & 0x80 == 0 {
             let length = usize::from(command);
             if length == 0 || length > tail.len() {
                 return Err(early());
             }
             rest = &tail[length..];
-            (tail, length)
+            let bytes = tail;
+            (Step::Insert { bytes, length }, length)
         } else {
             let (from, length, tail) = copied(command, tail).ok_or_else(early)?;
             let length = if length == 0 { 0x1_0000 } else { length };
             rest = tail;
-            let bytes = base.get(from..).filter(|bytes| length <= bytes.len());
-            let bytes = bytes.ok_or_else(|| invalid("a delta that copies from nowhere"))?;
-            (bytes, length)
+            if from > base || length > base - from {
+                return Err(invalid("a delta that copies from nowhere"));
+            }
+            (Step::Copy { from, length }, length)
         };
         if length > size - start {
             return Err(invalid("a delta that makes more than it says"));
         }
-        let piece = Piece {
-            bytes,
-            length,
-            is_new,
-        };
-        take(start, &piece);
+        take(start, step);
         start += length;
     }
     if start < size {

@@ -20,6 +20,7 @@ use super::delta::{self, MAX_CHAIN};
 use super::forest::{Forest, NONE};
 use super::index::IndexFile;
 use super::inflate::{bounded, invalid};
+use super::large;
 use super::pack::{Pack, sized};
 use super::worker::{Buffers, Worker};
 use crate::source::files::lock;
@@ -30,7 +31,7 @@ use crate::source::{Changed, Content, Known, MAX_SPOTS};
 pub(super) const MAX_HELD: usize = 32 * 1024 * 1024;
 
 /// From this size on, objects are held by one thread at a time.
-const LARGE: usize = 1 * 1024 * 1024;
+const LARGE: usize = 1024 * 1024;
 
 /// The largest object read as a stream.
 pub(super) const MAX_STREAMED: u64 = 16 * 1024 * 1024 * 1024;
@@ -142,8 +143,7 @@ impl<'a> Traversal<'a> {
                 return;
             }
             for (root, kind) in roots.iter().take(BATCH) {
-                if worker.visitor.is_over() || self.losses.is_over.load(Ordering::Relaxed) {
-                    self.losses.is_over.store(true, Ordering::Relaxed);
+                if self.losses.is_over.load(Ordering::Relaxed) || self.is_over(worker) {
                     return;
                 }
                 if *kind == Kind::Tree && !self.ids.are_made() {
@@ -172,8 +172,7 @@ impl<'a> Traversal<'a> {
     pub(super) fn work_without_base(&self, worker: &mut Worker<'_>, of: &[u32]) {
         let mut left = of.to_vec();
         while let Some(node) = left.pop() {
-            if worker.visitor.is_over() {
-                self.losses.is_over.store(true, Ordering::Relaxed);
+            if self.is_over(worker) {
                 return;
             }
             left.extend(self.forest.children(node));
@@ -204,7 +203,11 @@ impl<'a> Traversal<'a> {
         }
         if whole.is_ok() && self.has_deltas(node, kind, &object[..size]) {
             object.truncate(size);
-            self.below(worker, kind, self.steps(node, kind, object, known.as_ref()));
+            if self.is_large(kind, &object) {
+                self.below_large(worker, kind, node, object);
+            } else {
+                self.below(worker, kind, self.steps(node, kind, object, known.as_ref()));
+            }
         } else {
             worker.buffers.recycle(object);
         }
@@ -216,8 +219,7 @@ impl<'a> Traversal<'a> {
     fn below(&self, worker: &mut Worker<'_>, kind: Kind, mut stack: Vec<Step>) {
         let mut held = stack.first().map_or(0, Step::held);
         while let Some(step) = stack.pop() {
-            if worker.visitor.is_over() {
-                self.losses.is_over.store(true, Ordering::Relaxed);
+            if self.is_over(worker) {
                 return;
             }
             let (node, known) = (step.node, step.known.clone());
@@ -259,6 +261,10 @@ impl<'a> Traversal<'a> {
             (worker.buffers.changes, worker.buffers.spots) = (changes, spots);
             if !self.has_deltas(node, kind, &object) {
                 worker.buffers.recycle(object);
+                continue;
+            }
+            if self.is_large(kind, &object) {
+                self.below_large(worker, kind, node, object);
                 continue;
             }
             held += object.capacity() + spots_size(known.as_ref());
@@ -395,7 +401,7 @@ impl<'a> Traversal<'a> {
         let made = if passes {
             None
         } else {
-            let size = delta::made_size(instructions, MAX_HELD)?;
+            let size = delta::made_size(instructions, MAX_HELD - size)?;
             let mut object = worker.buffers.take(size);
             let (made, changes) = (sized(&mut object, size), &mut worker.buffers.changes);
             delta::apply_near(base, instructions, usize::MAX, made, changes)?;
@@ -410,12 +416,12 @@ impl<'a> Traversal<'a> {
         Ok(made)
     }
 
-    fn entry(&self, worker: &mut Worker<'_>, node: u32) -> io::Result<Entry> {
+    pub(super) fn entry(&self, worker: &mut Worker<'_>, node: u32) -> io::Result<Entry> {
         let offset = self.forest.offset(node);
         self.pack.entry(offset, &mut worker.buffers.blocks)
     }
 
-    fn inflate(
+    pub(super) fn inflate(
         &self,
         worker: &mut Worker<'_>,
         node: u32,
@@ -496,9 +502,6 @@ impl<'a> Traversal<'a> {
         {
             children.extend(lock(self.waiting).remove(&id).unwrap_or_default());
         }
-        if let Some(costliest) = self.forest.costliest(&children) {
-            children[costliest..].rotate_left(1);
-        }
         let base = Rc::new(base);
         let step = |child| Step {
             node: child,
@@ -506,10 +509,33 @@ impl<'a> Traversal<'a> {
             base: Some(Rc::clone(&base)),
             known: known.cloned(),
         };
-        children.into_iter().rev().map(step).collect()
+        self.in_order(children).map(step).collect()
     }
 
-    fn lose(&self, error: &io::Error, node: u32) {
+    /// Entries as they are put on a stack: what is made last is the costliest,
+    /// and comes first.
+    pub(super) fn in_order(&self, mut children: Vec<u32>) -> impl Iterator<Item = u32> + use<> {
+        if let Some(costliest) = self.forest.costliest(&children) {
+            children[costliest..].rotate_left(1);
+        }
+        children.into_iter().rev()
+    }
+
+    /// Whether what hangs below an object is told as pieces of it. Its id is
+    /// asked for where the index has none.
+    fn is_large(&self, kind: Kind, object: &[u8]) -> bool {
+        kind == Kind::Blob && object.len() > large::LARGE && !self.ids.are_made()
+    }
+
+    pub(super) fn is_over(&self, worker: &Worker<'_>) -> bool {
+        let is_over = worker.visitor.is_over();
+        if is_over {
+            self.losses.is_over.store(true, Ordering::Relaxed);
+        }
+        is_over
+    }
+
+    pub(super) fn lose(&self, error: &io::Error, node: u32) {
         let count = match error.kind() {
             io::ErrorKind::TimedOut => {
                 self.losses.is_over.store(true, Ordering::Relaxed);

@@ -1,0 +1,86 @@
+//! The versions of an object that is too large to be in memory twice.
+
+use std::io;
+use std::rc::Rc;
+
+use gix_object::Kind;
+
+use super::inflate::bounded;
+use super::pack::sized;
+use super::pieces::Pieces;
+use super::traverse::{MAX_HELD, Traversal};
+use super::worker::Worker;
+
+/// From this size on, versions of an object are told as pieces of it: they are
+/// read through to their end each, which costs more than to look at what changed.
+pub(super) const LARGE: usize = 8 * 1024 * 1024;
+
+/// Bytes of a whole object and of the pieces of all its versions.
+const MAX_WITH_PIECES: usize = MAX_HELD + 4 * 1024 * 1024;
+
+/// The longest delta.
+const MAX_DELTA: usize = 4 * 1024 * 1024;
+
+impl Traversal<'_> {
+    /// Makes what hangs below `whole`, which is the entry `node`.
+    pub(super) fn below_large(
+        &self,
+        worker: &mut Worker<'_>,
+        kind: Kind,
+        node: u32,
+        whole: Vec<u8>,
+    ) {
+        let most = MAX_WITH_PIECES.saturating_sub(whole.len());
+        let whole = Pieces::of(whole);
+        let mut held = whole.size();
+        let mut stack: Vec<_> = self.versions(node, whole).collect();
+        while let Some((node, base)) = stack.pop() {
+            if self.is_over(worker) {
+                return;
+            }
+            let version = self.version(worker, node, kind, &base, most.saturating_sub(held));
+            if let Some(base) = Rc::into_inner(base) {
+                held -= base.size();
+            }
+            match version {
+                Ok(version) if self.forest.has_children(node) => {
+                    held += version.size();
+                    stack.extend(self.versions(node, version));
+                }
+                Ok(_) => {}
+                Err(error) => self.lose(&error, node),
+            }
+        }
+    }
+
+    /// Those to be made of this one, the last of them first.
+    fn versions(&self, node: u32, base: Pieces) -> impl Iterator<Item = (u32, Rc<Pieces>)> {
+        let base = Rc::new(base);
+        let children = self.in_order(self.forest.children(node).collect());
+        children.map(move |child| (child, Rc::clone(&base)))
+    }
+
+    /// Makes a version and looks into it.
+    fn version(
+        &self,
+        worker: &mut Worker<'_>,
+        node: u32,
+        kind: Kind,
+        base: &Pieces,
+        most: usize,
+    ) -> io::Result<Pieces> {
+        let entry = self.entry(worker, node)?;
+        let size = bounded(entry.decompressed_size, MAX_DELTA)?;
+        let mut delta = std::mem::take(&mut worker.buffers.delta);
+        let instructions = sized(&mut delta, size);
+        self.inflate(worker, node, &entry, instructions)?;
+        let version = base.apply(instructions, MAX_HELD, most)?;
+        worker.buffers.delta = delta;
+        if !self.forest.is_known(node) {
+            let again = || Ok(version.reader());
+            let size = version.len() as u64;
+            worker.stream(kind, size, version.reader(), self.pack.hash, again)?;
+        }
+        Ok(version)
+    }
+}

@@ -1,0 +1,56 @@
+//! Versions of a file that is too large to be in memory twice.
+
+use std::fmt::Write as _;
+
+use super::repository::{Key, Place, scan};
+
+/// Lines of 10 MiB that compress to little.
+fn lines() -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut row = |number: u32| format!("{number:08} {:016x} {:>86}", random.u64(..1 << 20), "row");
+    (0..92_000).map(&mut row).collect()
+}
+
+#[test]
+fn keys_in_versions_of_a_large_file_are_found_each_in_its_own() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let mut lines = lines();
+    // At the end, at the start, across two changes, and in what stays.
+    let keys: Vec<Key> = (0..4).map(|_| Key::new()).collect();
+    let mut commits = Vec::new();
+    for (number, at) in [(0, 91_999), (1, 0), (2, 45_000), (3, 45_002)] {
+        lines[at] = keys[number].text();
+        let mut text = String::new();
+        for line in &lines {
+            writeln!(text, "{line}").expect("memory");
+        }
+        commits.push(repository.commit("dump.sql", &text));
+        if number < 2 {
+            lines[at] = "gone".to_owned();
+        }
+        lines[at + number / 2 * 7] += " more";
+    }
+    repository.git(&["repack", "-adfq", "--depth=50"]);
+    let deltas = repository.git(&[
+        "cat-file",
+        "--batch-all-objects",
+        "--batch-check=%(deltabase) %(objectsize)",
+    ]);
+    let is_large_delta = |line: &&str| {
+        let (base, size) = line.split_once(' ').expect("two");
+        base.bytes().any(|byte| byte != b'0')
+            && size.parse::<u64>().is_ok_and(|size| size > 9 << 20)
+    };
+    assert_eq!(deltas.lines().filter(is_large_delta).count(), 3);
+    let found = scan(&repository.path.join(".git"));
+    for (number, key) in keys.iter().enumerate() {
+        let told = found.told(key);
+        assert_eq!(told.len(), 1, "{number}: {told:?}");
+        assert_eq!(told[0].0, Some("dump.sql"), "{number}");
+    }
+    assert_eq!(found.told(&keys[0])[0].1, Some(commits[0].as_str()));
+    assert_eq!(found.told(&keys[1])[0].1, Some(commits[1].as_str()));
+    assert_eq!(found.objects(), 12 - 4);
+    assert_eq!(found.status, 1);
+}
