@@ -38,7 +38,8 @@ mod zip;
 use std::fs::File;
 use std::io;
 
-use input::{Input, ReadAt, Section};
+pub use input::ReadAt;
+use input::{Input, Section};
 use place::Place;
 use walk::{Level, Walk};
 
@@ -73,9 +74,21 @@ pub fn is_gzip(head: &[u8]) -> bool {
 }
 
 /// Whether a file that begins with `head` may have a zip behind a program, so
-/// that it is worth a look at its end.
+/// that it is worth a look with [`is_behind`].
 pub fn may_have_prefix(head: &[u8], size: u64) -> bool {
     zip::may_have_prefix(head, size)
+}
+
+/// Whether the program of `size` bytes that can be read `from` there has a zip
+/// behind it.
+pub fn is_behind(from: &dyn ReadAt, size: u64) -> bool {
+    zip::is_behind(Section::new(from, size)).unwrap_or(false)
+}
+
+/// Whether all of a file is a program with a zip behind it.
+pub fn is_prefixed(bytes: &[u8]) -> bool {
+    let size = bytes.len() as u64;
+    zip::may_have_prefix(bytes, size) && zip::may_end_in(bytes) && is_behind(&bytes, size)
 }
 
 /// Whether the file whose last bytes these are ends as a zip does.

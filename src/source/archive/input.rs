@@ -4,9 +4,10 @@
 use std::io::{self, BufRead, Read};
 
 use super::limits::BUFFER;
+use crate::sparing::Sparing;
 
 /// Bytes that can be read at any place.
-pub(super) trait ReadAt {
+pub trait ReadAt {
     /// As `pread`: 0 at the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
@@ -15,6 +16,12 @@ impl ReadAt for &[u8] {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         self.get(offset..).unwrap_or_default().read(buffer)
+    }
+}
+
+impl ReadAt for Sparing<'_> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        Self::read_at(self, buffer, offset)
     }
 }
 

@@ -293,6 +293,11 @@ fn archives() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
             Some("m"),
         ),
         (
+            "zip between a script and an end of a line",
+            [b"#!/bin/sh\n", zip(TEXT, false).as_slice(), b"\n"].concat(),
+            Some("m"),
+        ),
+        (
             "gz in ar in zip in cpio",
             cpio(&zip(&ar(&gzip(TEXT)), true)),
             Some("m!m!m"),

@@ -12,7 +12,7 @@ mod until;
 use std::io;
 
 use super::codec;
-use super::input::{Input, le16, le32, le64};
+use super::input::{Input, Section, le16, le32, le64};
 use super::kind::Codec;
 use super::place::Place;
 use super::walk::{Level, Walk};
@@ -54,21 +54,48 @@ pub(super) fn walk(
     }
 }
 
-/// Programs that a zip is put behind: scripts, ELF and Windows executables.
-/// An ELF file that ends with its section headers, as they all do, has
-/// nothing behind it.
+/// Programs that a zip is put behind: scripts, ELF and Windows executables; and
+/// the signature in front of a browser's extension. An ELF file that ends with
+/// its section headers, as they all do, has nothing behind it.
 pub(super) fn may_have_prefix(head: &[u8], size: u64) -> bool {
-    if head.starts_with(b"\x7fELF\x02\x01") {
-        let sections = u64::from(le16(head, 60)) * u64::from(le16(head, 58));
-        let end = le64(head, 40).saturating_add(sections);
-        return size.saturating_sub(end) >= 22;
-    }
-    may_hide_behind(head)
+    let (at, sections) = if head.starts_with(b"\x7fELF\x02\x01") {
+        (le64(head, 40), (58, 60))
+    } else if head.starts_with(b"\x7fELF\x01\x01") {
+        (le32(head, 32).into(), (46, 48))
+    } else {
+        return may_hide_behind(head);
+    };
+    let sections = u64::from(le16(head, sections.0)) * u64::from(le16(head, sections.1));
+    size.saturating_sub(at.saturating_add(sections)) >= 22
 }
 
 /// The same, where the end cannot be seen.
 pub(super) fn may_hide_behind(head: &[u8]) -> bool {
-    head.starts_with(b"#!") || head.starts_with(b"MZ") || head.starts_with(b"\x7fELF")
+    [&b"#!"[..], b"MZ", b"\x7fELF", b"Cr24"]
+        .iter()
+        .any(|magic| head.starts_with(magic))
+}
+
+/// Whether the record that ends a zip may stand near the end of `bytes`: a look
+/// that costs next to nothing, for nearly all of them have none.
+pub(super) fn may_end_in(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(central::FAR)..];
+    has_rare_byte(tail) && memchr::memmem::find(tail, END).is_some()
+}
+
+/// A byte of that record that texts do not have: most files are no zips.
+fn has_rare_byte(tail: &[u8]) -> bool {
+    memchr::memchr(END[2], tail).is_some()
+}
+
+/// Whether a zip is behind a program: at its end, or with a signature or
+/// padding behind it.
+pub(super) fn is_behind(section: Section<'_>) -> io::Result<bool> {
+    let last = section.bytes_at(
+        section.len().saturating_sub(super::TAIL as u64),
+        super::TAIL,
+    )?;
+    Ok(ends_as_zip(&last) || central::is_in(&section)?)
 }
 
 /// Volumes of a zip; more are none that anybody made.
@@ -76,8 +103,7 @@ const MAX_DISKS: u16 = 4096;
 
 /// Whether `tail` ends with the record that ends a zip, or the last volume of one.
 pub(super) fn ends_as_zip(tail: &[u8]) -> bool {
-    // A byte that texts do not have: most files are no zips.
-    memchr::memchr(END[2], tail).is_some()
+    has_rare_byte(tail)
         && central::end_record(tail).is_some_and(|at| {
             let (this, first) = (le16(tail, at + 4), le16(tail, at + 6));
             (this < MAX_DISKS && first <= this) || (this, first) == (0xffff, 0xffff)

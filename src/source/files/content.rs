@@ -63,16 +63,19 @@ impl<'a> Content<'a> {
         if archive::at_start(chunk) {
             return true;
         }
-        if !archive::may_have_prefix(chunk, size) {
-            return false;
+        // Known before the program is scanned, a member that is stored is not
+        // told as the program's own text as well.
+        if chunk.len() as u64 == size {
+            archive::is_prefixed(chunk)
+        } else {
+            archive::may_have_prefix(chunk, size) && archive::is_behind(&self.file, size)
         }
-        self.ends_as_archive(chunk, size, chunk.len() as u64 == size)
     }
 
-    /// Whether the file ends as a zip does; `is_last` says that `chunk` is its
-    /// last one, which may be shorter than what ends a zip.
-    fn ends_as_archive(&self, chunk: &[u8], size: u64, is_last: bool) -> bool {
-        if is_last && (chunk.len() >= archive::TAIL || chunk.len() as u64 == size) {
+    /// Whether the file ends as a zip does; `chunk` is its last one, which may
+    /// be shorter than what ends a zip.
+    fn ends_as_archive(&self, chunk: &[u8], size: u64) -> bool {
+        if chunk.len() >= archive::TAIL || chunk.len() as u64 == size {
             return archive::at_end(chunk);
         }
         let mut tail = [0; archive::TAIL];
@@ -111,7 +114,7 @@ impl io::Read for Content<'_> {
             }
         }
         // A zip behind anything else; what is in front of it is read by now.
-        if self.is_read() && self.archive == Watch::End && self.ends_as_archive(chunk, size, true) {
+        if self.is_read() && self.archive == Watch::End && self.ends_as_archive(chunk, size) {
             self.archive = Watch::Found;
         }
         Ok(count)

@@ -362,7 +362,10 @@ impl<'v> Worker<'v> {
 
 /// Whether a blob looks as if an archive were to be found in it.
 fn is_archive(bytes: &[u8]) -> bool {
-    archive::at_start(bytes) || begins_as_pack(bytes) || archive::at_end(bytes)
+    archive::at_start(bytes)
+        || begins_as_pack(bytes)
+        || archive::at_end(bytes)
+        || archive::is_prefixed(bytes)
 }
 
 /// Hashes what is read through it.

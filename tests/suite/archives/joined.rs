@@ -177,3 +177,81 @@ fn a_zip_behind_other_bytes_is_seen_wherever_the_reads_end() {
     }
     assert_eq!(bench.scan(&[]).pairs, places);
 }
+
+#[test]
+fn a_zip_behind_a_program_is_seen_with_bytes_behind_it() {
+    let bench = two_keys();
+    // Stored, so that one that is not seen in time is told twice.
+    let zip = "python3 -c \"$WRITE_ZIP\" 0 file a";
+    let script = "printf '#!/bin/sh\\n'";
+    let noise = "head -c 9000 /dev/urandom";
+    let zeros = "head -c 70000 /dev/zero";
+    let place: &[&str] = &["!a:2"];
+    assert_found(
+        &bench,
+        &[
+            ("script", &format!("{script}; {zip}; echo"), place),
+            (
+                "long-script",
+                &format!("{script}; seq -f '# line %g' 100000; {zip}; echo; {noise}"),
+                place,
+            ),
+            ("elf", &format!("cat /bin/true; {zip}; {zeros}"), place),
+            (
+                "elf-32",
+                &format!("printf '\\x7fELF\\1\\1'; head -c 99 /dev/zero; {zip}; {noise}"),
+                place,
+            ),
+            (
+                "signed.exe",
+                &format!("printf MZ; {noise}; {zip}; {noise}"),
+                place,
+            ),
+            (
+                "comment.exe",
+                &format!(
+                    "printf MZ; {zip} >z.zip; seq 2000 | zip -qz z.zip >&2; cat z.zip; {noise}; rm z.zip"
+                ),
+                place,
+            ),
+            (
+                "signed.crx",
+                &format!("printf 'Cr24\\3\\0\\0\\0'; head -c 500 /dev/zero; {zip}"),
+                place,
+            ),
+            (
+                "tar",
+                &format!("{{ {script}; {zip}; {zeros}; }} >f; tar c f; rm f"),
+                &["!f!a:2"],
+            ),
+            (
+                "tar.gz",
+                &format!("{{ printf MZ; {noise}; {zip}; {noise}; }} >f; tar cz f; rm f"),
+                &["!f!a:2"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_mark_of_a_zip_in_a_program_makes_none_of_it() {
+    let bench = two_keys();
+    let mark = "printf 'PK\\5\\6'";
+    let marks = format!("{mark}; head -c 40 /dev/zero; {mark}; seq 20; {mark}");
+    assert_found(
+        &bench,
+        &[
+            (
+                "script",
+                &format!("echo '#!/bin/sh'; {marks}; echo; cat a"),
+                &[":24"],
+            ),
+            ("exe", &format!("echo MZ; {marks}; echo; cat a"), &[":24"]),
+            (
+                "tar",
+                &format!("{{ echo '#!/bin/sh'; {marks}; echo; cat a; }} >f; tar c f; rm f"),
+                &["!f:24"],
+            ),
+        ],
+    );
+}

@@ -23,6 +23,12 @@ const HEADER_LEN: usize = 46;
 /// zip64 puts in front of it.
 const TAIL: usize = END_LEN + 65535 + LOCATOR_LEN + END_64_LEN;
 
+/// Bytes at the end that hold the record where a signature or padding follows.
+pub(super) const FAR: usize = 2 * TAIL;
+
+/// Records that are looked at: programs have their mark in them, too.
+const MAX_ENDS: usize = 64;
+
 /// Where the directory is.
 struct Directory {
     start: u64,
@@ -35,13 +41,23 @@ struct Directory {
     shift: u64,
 }
 
+impl Directory {
+    const fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+}
+
 pub(super) fn walk(
     walk: &Walk<'_>,
     place: &Place<'_>,
     section: Section<'_>,
     level: Level,
 ) -> io::Result<()> {
-    let Some(directory) = find(&section)? else {
+    let mut directory = find(&section, TAIL)?;
+    if directory.as_ref().is_none_or(Directory::is_empty) && section.len() > TAIL as u64 {
+        directory = find(&section, FAR)?;
+    }
+    let Some(directory) = directory else {
         // Cut short: what is there can be read by its local headers.
         let mut input = Input::section(section);
         local::walk(walk, place, &mut input, level)?;
@@ -142,30 +158,53 @@ pub(super) fn end_record(tail: &[u8]) -> Option<usize> {
         .find(|at| at + END_LEN + usize::from(le16(tail, at + 20)) == tail.len())
 }
 
-fn find(section: &Section<'_>) -> io::Result<Option<Directory>> {
-    let from = section.len().saturating_sub(TAIL as u64);
-    let tail = section.bytes_at(from, TAIL)?;
-    // Better one with something behind it than none.
-    let Some(at) = end_record(&tail).or_else(|| memchr::memmem::rfind(&tail, END)) else {
+/// Whether a zip with entries ends in the last [`FAR`] bytes.
+pub(super) fn is_in(section: &Section<'_>) -> io::Result<bool> {
+    Ok(find(section, FAR)?.is_some_and(|directory| !directory.is_empty()))
+}
+
+/// The directory of the zip that ends in the last `len` bytes.
+fn find(section: &Section<'_>, len: usize) -> io::Result<Option<Directory>> {
+    let from = section.len().saturating_sub(len as u64);
+    let tail = section.bytes_at(from, len)?;
+    let places: Vec<usize> = memchr::memmem::find_iter(&tail, END).collect();
+    let Some(last) = places.last() else {
         return Ok(None);
     };
+    // Better one with something behind it than none.
+    let first = end_record(&tail).unwrap_or(*last);
+    let records = std::iter::once(first).chain(places.iter().rev().copied());
+    let mut empty = None;
+    for at in records.take(MAX_ENDS) {
+        match directory(section, &tail, at)? {
+            Some(directory) if !directory.is_empty() => return Ok(Some(directory)),
+            directory => empty = empty.or(directory),
+        }
+    }
+    Ok(empty)
+}
+
+/// The directory that the record at `at` in the `tail` of the file tells, if
+/// there is one.
+fn directory(section: &Section<'_>, tail: &[u8], at: usize) -> io::Result<Option<Directory>> {
+    let from = section.len().saturating_sub(tail.len() as u64);
     if tail.len() < at + END_LEN {
         return Ok(None);
     }
     let mut end = from + at as u64;
-    let behind = end + END_LEN as u64 + u64::from(le16(&tail, at + 20));
-    let mut entries = u64::from(le16(&tail, at + 10));
-    let mut len = u64::from(le32(&tail, at + 12));
-    let mut offset = u64::from(le32(&tail, at + 16));
+    let behind = end + END_LEN as u64 + u64::from(le16(tail, at + 20));
+    let mut entries = u64::from(le16(tail, at + 10));
+    let mut len = u64::from(le32(tail, at + 12));
+    let mut offset = u64::from(le32(tail, at + 16));
     // The zip64 record stands in front of its locator, which stands in front.
     if let Some(record) = at.checked_sub(LOCATOR_LEN + END_64_LEN)
         && tail[record..].starts_with(END_64)
         && tail[record + END_64_LEN..].starts_with(b"PK\x06\x07")
     {
         end = from + record as u64;
-        entries = le64(&tail, record + 32);
-        len = le64(&tail, record + 40);
-        offset = le64(&tail, record + 48);
+        entries = le64(tail, record + 32);
+        len = le64(tail, record + 40);
+        offset = le64(tail, record + 48);
     }
     for start in [end.checked_sub(len), Some(offset)].into_iter().flatten() {
         if entries == 0 || section.bytes_at(start, 4)? == CENTRAL {

@@ -158,8 +158,9 @@ pub(in crate::source::archive) fn behind_prefix(
 ) -> io::Result<()> {
     if let Some(section) = input.as_section() {
         // Here the end can be seen.
-        let tail = section.bytes_at(section.len().saturating_sub(1024), 1024)?;
-        if super::ends_as_zip(&tail) && level.depth < walk.max_depth() {
+        let may_be = super::may_have_prefix(input.peek(kind::HEAD)?, section.len())
+            && input.peek_all()?.is_none_or(super::may_end_in);
+        if may_be && level.depth < walk.max_depth() && super::is_behind(section)? {
             let inside = level.inside_archive();
             let result = super::walk(walk, place, input, inside);
             return walk.settle(result, place, input, inside.layer);
