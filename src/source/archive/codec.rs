@@ -62,7 +62,7 @@ pub(super) fn decoder<'i>(
                 begins: lz4::begins,
                 memory: lz4::memory,
                 worth: 0,
-                open: lz4::Frame::open,
+                open: move |input| lz4::Frame::open(input, walk.window(layer)),
                 close: lz4::Frame::close,
                 window,
             };
@@ -90,7 +90,7 @@ fn metered<'i>(walk: &'i Walk<'_>, layer: usize, inner: impl Read + 'i) -> Box<d
 }
 
 /// One stream after another, through decoders that read exactly one.
-struct Streams<'w, 'a, I, D> {
+struct Streams<'w, 'a, I, D, O> {
     /// `None` after a failure.
     step: Option<Step<I, D>>,
     begins: fn(&[u8]) -> bool,
@@ -98,7 +98,7 @@ struct Streams<'w, 'a, I, D> {
     memory: fn(&[u8]) -> u64,
     /// Bytes that cost as much as to open one.
     worth: u64,
-    open: fn(I) -> io::Result<D>,
+    open: O,
     close: fn(D) -> I,
     window: Window<'w, 'a>,
 }
@@ -108,7 +108,11 @@ enum Step<I, D> {
     Within(D),
 }
 
-impl<'i, 'b: 'i, D: Read> Read for Streams<'_, '_, &'i mut Input<'b>, D> {
+impl<'i, 'b: 'i, D, O> Read for Streams<'_, '_, &'i mut Input<'b>, D, O>
+where
+    D: Read,
+    O: Fn(&'i mut Input<'b>) -> io::Result<D>,
+{
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if out.is_empty() {
             return Ok(0);

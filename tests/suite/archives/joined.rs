@@ -95,6 +95,11 @@ fn what_is_small_may_be_compressed_at_every_depth() {
             ("xz", &format!("PACK=xz; {four}"), place),
             ("zstd", &format!("PACK='zstd -q19'; {four}"), place),
             ("bzip2", &format!("PACK=bzip2; {four}"), place),
+            ("old-lz4", &format!("PACK='lz4 -ql'; {four}"), place),
+            ("old-lz4.bz2", "lz4 -qlc a | bzip2", &[":2"]),
+            ("old-lz4.xz", "lz4 -qlc a | xz", &[":2"]),
+            ("old-lz4.zst", "lz4 -qlc a | zstd -qc", &[":2"]),
+            ("old-lz4.lz4", "lz4 -qlc a | lz4 -qc -B7", &[":2"]),
             // Blocks of 4 MiB beside a full dictionary of 8 MiB.
             (
                 "lz4",
