@@ -85,6 +85,30 @@ fn old_frames_of_lz4_end_where_another_begins() {
 }
 
 #[test]
+fn zeros_behind_an_old_frame_of_lz4_hide_nothing() {
+    let bench = two_keys();
+    let b = "{ echo; cat b; }";
+    let zeros = |count| format!("lz4 -qlc a; head -c {count} /dev/zero; {b} | xz");
+    let place: &[&str] = &[":2", ":3"];
+    assert_found(
+        &bench,
+        &[
+            ("3", &zeros(3), place),
+            ("4", &zeros(4), place),
+            ("512", &zeros(512), place),
+            ("at-the-end", "lz4 -qlc a; head -c 4 /dev/zero", &[":2"]),
+            (
+                "ramdisk",
+                ": | cpio --quiet -o -H newc; \
+                 echo a | cpio --quiet -o -H newc | lz4 -qlc; head -c 8 /dev/zero; \
+                 echo b | cpio --quiet -o -H newc | xz --check=crc32",
+                &["!a:2", "!b:2"],
+            ),
+        ],
+    );
+}
+
+#[test]
 fn what_is_small_may_be_compressed_at_every_depth() {
     let bench = two_keys();
     let four = "cp a k; for i in 1 2 3 4; do tar c k | $PACK >n; mv n k; done; cat k";

@@ -104,11 +104,11 @@ pub(super) struct Old<'i, 'b, 'w, 'a> {
 
 impl Old<'_, '_, '_, '_> {
     /// The next block; false where there is none, for what stands there is the
-    /// end, the mark of another frame, or nothing that can be a size.
+    /// end, padding, the mark of another frame, or nothing that can be a size.
     fn next(&mut self) -> io::Result<bool> {
         let head = self.input.peek(4)?;
         let size = le32(head, 0) as usize;
-        let is_size = head.len() == 4 && (0..=OLD_COMPRESSED).contains(&size);
+        let is_size = head.len() == 4 && (1..=OLD_COMPRESSED).contains(&size);
         if !is_size || begins(self.input.peek(8)?) {
             return Ok(false);
         }
