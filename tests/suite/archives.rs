@@ -44,6 +44,17 @@ import sys, zlib
 sys.stdout.buffer.write(zlib.compress(sys.stdin.buffer.read()))
 ";
 
+/// Python that compresses its input behind a header with long fields.
+const GZIP: &str = "
+import sys, zlib
+data, fields = sys.stdin.buffer.read(), b'x' * 100000 + bytes(1)
+body = zlib.compressobj(wbits=-15)
+head = b'\\x1f\\x8b\\x08\\x1e' + bytes(6) + b'\\xff\\xff' + bytes(65535) + 2 * fields
+head += (zlib.crc32(head) & 0xffff).to_bytes(2, 'little')
+end = (zlib.crc32(data) | len(data) << 32).to_bytes(8, 'little')
+sys.stdout.buffer.write(head + body.compress(data) + body.flush() + end)
+";
+
 /// Three lines with a key of its own for each `name`; it starts on the second.
 fn key(name: &str) -> Vec<u8> {
     let text = "[default]\naws_access_key_id = <<id:1>>\naws_secret_access_key = <<secret:1>>\n";
@@ -93,6 +104,7 @@ impl Bench {
             .args(["-o", "pipefail", "-ec", command])
             .env("WRITE_ZIP", ZIP)
             .env("WRITE_ZLIB", ZLIB)
+            .env("WRITE_GZIP", GZIP)
             .current_dir(self.path("work"))
             .output()
             .expect("a shell");
@@ -215,6 +227,11 @@ fn compressed_files_are_read_whatever_their_name() {
         &bench,
         &[
             ("gzip", "gzip -c a; gzip -nc b", twice),
+            (
+                "gzip-fields",
+                "python3 -c \"$WRITE_GZIP\" <a; gzip -c b",
+                twice,
+            ),
             ("bzip2", "bzip2 -c a; bzip2 -c b", twice),
             ("xz", "xz -c a; head -c 8 /dev/zero; xz -9 -c b", twice),
             ("lzma", "xz --format=lzma -c a", &[":2"]),

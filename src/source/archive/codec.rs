@@ -1,6 +1,7 @@
 //! The decompressors. Each reads one stream after another for as long as the
 //! next begins as its own kind does, and leaves what comes then unread.
 
+mod gzip;
 mod journal;
 mod lz4;
 mod lzma;
@@ -38,8 +39,10 @@ pub(super) fn decoder<'i>(
                 begins: kind::is_gzip,
                 memory: |_| 0,
                 worth: 0,
-                open: |input| Ok(GzDecoder::new(input)),
-                close: GzDecoder::into_inner,
+                open: |input| gzip::skip_header(input).map(GzDecoder::new),
+                close: |decoder: GzDecoder<gzip::Headed<'_, '_>>| {
+                    decoder.into_inner().into_inner().1
+                },
                 window,
             };
             metered(walk, layer, gzip)
