@@ -570,6 +570,27 @@ fn tar_header(name: &str, kind: u8, size: u64) -> Vec<u8> {
 }
 
 #[test]
+fn a_hard_link_in_a_tar_has_content_or_only_tells_the_size_of_it() {
+    let bench = Bench::new();
+    let member = |name: &str, kind| {
+        let mut bytes = key(name);
+        let header = tar_header(name, kind, bytes.len() as u64);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        [header, bytes].concat()
+    };
+    let zeros = vec![0; 1024];
+    let [file, link] = [member("a", b'0'), member("b", b'1')];
+    bench.put("with", &[link.as_slice(), &file, &zeros].concat());
+    let header = &link[..512];
+    bench.put("without", &[header, &file, header, &zeros].concat());
+    bench.put("at-the-end", &[file.as_slice(), header].concat());
+    let scan = bench.scan(&[]);
+    let places = ["at-the-end!a:2", "with!a:2", "with!b:2", "without!a:2"];
+    assert_eq!(scan.pairs, places.map(String::from).into());
+    assert_eq!(scan.archives["skipped"], Value::Array(Vec::new()));
+}
+
+#[test]
 fn a_large_archive_takes_no_more_memory_than_a_small_one() {
     let bench = Bench::new();
     let size = 2 << 30;

@@ -1,7 +1,7 @@
 //! tar, of every kind: v7, ustar, GNU with long names, old sparse files and
 //! volume headers, and pax with its records.
 //!
-//! Links, devices and folders have no content. A sparse file is given as the
+//! Links, devices and folders have no content, but for hard links of pax. A sparse file is given as the
 //! bytes that are stored of it, without the holes. An archive may be followed
 //! by others, as `cat` leaves them.
 
@@ -72,7 +72,9 @@ pub(super) fn walk(
                 }
                 let stored = extended.size.unwrap_or(size);
                 // Links and their kin; a size there is that of the target.
-                if matches!(kind, b'1'..=b'6') {
+                if matches!(kind, b'2'..=b'6')
+                    || (kind == b'1' && (stored == 0 || ends_member(input.peek(BLOCK)?)))
+                {
                     continue;
                 }
                 members += 1;
@@ -116,6 +118,12 @@ pub(super) fn is_header(block: &[u8]) -> bool {
     let right = [sum(i64::from), sum(|byte| i64::from(byte.cast_signed()))];
     i64::try_from(expected).is_ok_and(|expected| right.contains(&expected))
         && (is_ustar || (number(&header[124..136]).is_some() && octal(&header[100..108]).is_some()))
+}
+
+/// Whether `block` follows a hard link as if that had no content. With pax it
+/// may have the target's; older writers tell the size and leave it at that.
+fn ends_member(block: &[u8]) -> bool {
+    is_header(block) || block.iter().all(|byte| *byte == 0)
 }
 
 fn name_of(header: &[u8; BLOCK]) -> Vec<u8> {
