@@ -17,6 +17,7 @@ mod known;
 mod layer;
 mod matches;
 mod name;
+mod owner;
 mod pair;
 mod placeholder;
 mod prefilter;

@@ -3,6 +3,7 @@
 
 use super::encoding::{self, Allowance, Decoded, Encoding};
 use super::name::{self, Value};
+use super::owner::Owner;
 use super::prefilter::{self, Anchor, Hit};
 use super::run::Runs;
 use super::sighting::{IdSighting, Named, SecretSighting, Sightings, Standalone};
@@ -90,7 +91,7 @@ impl Detector {
                 Value::Missing if depth < self.max_depth && at >= marks.spelled => {
                     let from = marks.spelled;
                     for decoded in encoding::spelled::decode(bytes, at, from) {
-                        self.descend(Some(decoded), base, depth, &mut marks.spelled, out);
+                        self.descend(Some(decoded), bytes, base, depth, &mut marks.spelled, out);
                     }
                     marks.spelled = marks.spelled.max(at + encoding::spelled::AFTER);
                 }
@@ -110,30 +111,30 @@ impl Detector {
                 if at < marks.base64 => {}
             Anchor::Base64 { phase } if encoding::base64::may_be_id(bytes, at, phase) => {
                 let decoded = encoding::base64::decode(bytes, at, phase, marks.base64);
-                self.descend(decoded, base, depth, &mut marks.base64, out);
+                self.descend(decoded, bytes, base, depth, &mut marks.base64, out);
             }
             Anchor::Base64Gzip if at >= marks.gzip => {
                 let decoded = encoding::base64::decode(bytes, at, 0, at);
-                self.descend(decoded, base, depth, &mut marks.gzip, out);
+                self.descend(decoded, bytes, base, depth, &mut marks.gzip, out);
                 marks.looked = marks.looked.max(marks.gzip);
             }
             Anchor::Base64Text if at < marks.looked => {}
             Anchor::Base64Text => {
                 let decoded =
                     encoding::base64::decode_text(bytes, at, marks.base64, &mut marks.looked);
-                self.descend(decoded, base, depth, &mut marks.base64, out);
+                self.descend(decoded, bytes, base, depth, &mut marks.base64, out);
             }
             Anchor::Hex if at >= marks.hex => {
                 let decoded = encoding::hex::decode(bytes, at, marks.hex);
-                self.descend(Some(decoded), base, depth, &mut marks.hex, out);
+                self.descend(Some(decoded), bytes, base, depth, &mut marks.hex, out);
             }
             Anchor::Utf16 if at >= marks.utf16 => {
                 let decoded = encoding::decode_utf16(bytes, at, marks.utf16);
-                self.descend(Some(decoded), base, depth, &mut marks.utf16, out);
+                self.descend(Some(decoded), bytes, base, depth, &mut marks.utf16, out);
             }
             Anchor::Escapes if at >= marks.escapes => {
                 let decoded = encoding::decode_escapes(bytes, at, marks.escapes);
-                self.descend(Some(decoded), base, depth, &mut marks.escapes, out);
+                self.descend(Some(decoded), bytes, base, depth, &mut marks.escapes, out);
             }
             Anchor::Base64 { .. } | Anchor::Base64Gzip => {}
             Anchor::Hex | Anchor::Utf16 | Anchor::Escapes => {}
@@ -144,6 +145,7 @@ impl Detector {
     fn descend(
         &self,
         decoded: Option<Decoded>,
+        bytes: &[u8],
         base: u64,
         depth: usize,
         mark: &mut usize,
@@ -168,6 +170,11 @@ impl Detector {
         let mut inner = self.sight(&decoded.bytes, depth + 1, out.allowance);
         if !is_part {
             conclude(&mut inner);
+        }
+        // A value that is encoded by itself has its name before the encoding.
+        if let Some(id) = inner.ids.first_mut().filter(|id| id.place.offset == 0) {
+            let start = usize::try_from(decoded.source_of(0)).unwrap_or(usize::MAX);
+            id.place.owner = Owner::of(bytes, start);
         }
         out.absorb(inner, decoded.encoding, |offset| {
             base + decoded.source_of(offset)

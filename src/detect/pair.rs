@@ -4,10 +4,15 @@
 //! among all such matchings the one with the smallest sum of distances is
 //! taken, in which pairs do not cross. So `ID secret ID secret` and
 //! `secret ID secret ID` both come out right where the nearest neighbour would
-//! not, and a list of IDs before a list of secrets is matched in order.
+//! not, and a list of IDs before a list of secrets is matched in order. Where names
+//! tell different owners of a pair, names decide ([`by_name`]).
+
+mod by_name;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+
+use by_name::Owners;
 
 use super::sighting::{IdSighting, Named, Pair, SecretSighting, Sightings};
 use crate::finding::AccessKeyId;
@@ -88,9 +93,13 @@ pub(super) fn pair(sightings: &mut Sightings) {
 
 /// Pairs IDs with secrets that are in order.
 fn pair_kept(sightings: &mut Sightings) {
-    let matched = match_in_order(&sightings.ids, &sightings.secrets);
-
-    let mut pairs: Vec<(usize, usize)> = matched;
+    let owners = Owners::new(&sightings.ids, &sightings.secrets);
+    let mut pairs = {
+        let ids: Vec<_> = sightings.ids.iter().collect();
+        let secrets: Vec<_> = sightings.secrets.iter().collect();
+        let by_position = match_in_order(&ids, &secrets, |_, _| true);
+        by_name::settle(&sightings.ids, &sightings.secrets, &owners, by_position)
+    };
     pairs.sort_by_key(|(id, secret)| cost(&sightings.ids[*id], &sightings.secrets[*secret]));
     let mut known: HashMap<(AccessKeyId, Vec<u8>), usize> = HashMap::new();
     let mut served: HashSet<AccessKeyId> = HashSet::new();
@@ -121,17 +130,21 @@ fn pair_kept(sightings: &mut Sightings) {
         }
     }
     // Rotation: secrets left over go to the nearest ID.
-    for secret in &sightings.secrets {
+    for secret in &mut sightings.secrets {
         if used.contains(secret.value.expose()) || secret.smtp {
             continue;
         }
-        let nearest = (0..sightings.ids.len()).min_by_key(|id| gap(&sightings.ids[*id], secret));
-        if let Some(id) = nearest
-            && belongs(&sightings.ids[id], secret)
-        {
+        let Some(nearest) = nearest(&sightings.ids, secret).filter(|id| belongs(id, secret)) else {
+            continue;
+        };
+        let own = by_name::own(&sightings.ids, nearest, secret, &owners);
+        if let Some(id) = own.filter(|id| belongs(id, secret)) {
             // Its other copies are known now and go nowhere else.
             used.insert(secret.value.expose().to_vec());
-            accepted.push(Pair::new(&sightings.ids[id], secret));
+            accepted.push(Pair::new(id, secret));
+        } else {
+            // It is none of an ID's that is here, and told by itself.
+            secret.named = secret.named.max(Named::Loosely);
         }
     }
     sightings.pairs.append(&mut accepted);
@@ -153,6 +166,13 @@ impl Pair {
             secret: secret.clone(),
         }
     }
+}
+
+fn nearest<'a>(
+    ids: impl IntoIterator<Item = &'a IdSighting>,
+    secret: &SecretSighting,
+) -> Option<&'a IdSighting> {
+    ids.into_iter().min_by_key(|id| gap(id, secret))
 }
 
 fn belongs(id: &IdSighting, secret: &SecretSighting) -> bool {
@@ -198,13 +218,24 @@ fn cost(id: &IdSighting, secret: &SecretSighting) -> u64 {
 
 /// The cheapest matching that keeps the order of both, as index pairs: the
 /// classic alignment by dynamic programming, a row for each ID.
-fn match_in_order(ids: &[IdSighting], secrets: &[SecretSighting]) -> Vec<(usize, usize)> {
+fn match_in_order(
+    ids: &[&IdSighting],
+    secrets: &[&SecretSighting],
+    may_be: impl Fn(&IdSighting, &SecretSighting) -> bool,
+) -> Vec<(usize, usize)> {
     #[derive(Clone, Copy)]
     enum Step {
         Match,
         SkipId,
         SkipSecret,
     }
+    let cost_of = |id: &IdSighting, secret: &SecretSighting| {
+        if may_be(id, secret) {
+            cost(id, secret)
+        } else {
+            OUT_OF_REACH
+        }
+    };
     let width = secrets.len() + 1;
     let lone: Vec<u64> = secrets
         .iter()
@@ -224,7 +255,7 @@ fn match_in_order(ids: &[IdSighting], secrets: &[SecretSighting]) -> Vec<(usize,
         steps[(i + 1) * width] = Step::SkipId;
         for (j, secret) in secrets.iter().enumerate() {
             // A blob may have two million of these: no iterator, no array.
-            let (mut best, mut step) = (diagonal + cost(id, secret), Step::Match);
+            let (mut best, mut step) = (diagonal + cost_of(id, secret), Step::Match);
             diagonal = row[j + 1];
             if diagonal + LONE_ID < best {
                 (best, step) = (diagonal + LONE_ID, Step::SkipId);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::encoding::{Allowance, Encoding};
+use super::owner::Owner;
 use super::pair::BESIDE;
 use crate::finding::{AccessKeyId, Mention, Rule};
 use crate::secret::Secret;
@@ -33,6 +34,8 @@ pub(super) struct Place {
     /// Where the paragraph, section, item or object that holds it begins, if
     /// that is near.
     pub(super) record: u64,
+    /// Whose the value is, if its name is one of an ID or a secret.
+    pub(super) owner: Option<Owner>,
     /// `None` until the blob's lines up to here are counted.
     pub(super) position: Option<Position>,
     /// Outermost first.
@@ -58,6 +61,7 @@ impl Place {
     pub(super) fn in_text(bytes: &[u8], at: usize) -> Self {
         Self {
             record: record_start(bytes, at) as u64,
+            owner: Owner::of(bytes, at),
             ..Self::at(at as u64)
         }
     }

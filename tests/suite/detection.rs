@@ -2,6 +2,7 @@
 //! place and with its secret, and what is in `silent` is not.
 
 mod database;
+mod interleaved;
 mod serialized;
 mod verdict;
 

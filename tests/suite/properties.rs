@@ -102,6 +102,15 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     let secret = key().prop_map(|(_, secret)| secret);
     let part = (key(), 4usize..20).prop_map(|((id, _), len)| id[..len].to_owned());
     let half = key().prop_map(|(_, secret)| secret[..20].to_owned());
+    // One half of a key, whose name says whose.
+    let owner = select(vec!["", "PROD_", "BACKUP_"]);
+    let setting = (key(), owner, any::<bool>()).prop_map(|((id, secret), owner, is_id)| {
+        if is_id {
+            format!("{owner}AWS_ACCESS_KEY_ID={id}\n")
+        } else {
+            format!("{owner}AWS_SECRET_ACCESS_KEY={secret}\n")
+        }
+    });
     // Long enough for a probe to land in it wherever it stands.
     let encoded = (key(), 0usize..300).prop_map(|((_, secret), before)| {
         let before = "words, ".repeat(100 + before);
@@ -135,6 +144,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         1 => part,
         1 => half,
         1 => encoded,
+        3 => setting,
         6 => mark.prop_map(ToOwned::to_owned),
         6 => filler,
     ]
