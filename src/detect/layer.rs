@@ -130,7 +130,7 @@ impl Detector {
             }
             Anchor::Utf16 if at >= marks.utf16 => {
                 let decoded = encoding::decode_utf16(bytes, at, marks.utf16);
-                self.descend(Some(decoded), bytes, base, depth, &mut marks.utf16, out);
+                self.descend(decoded, bytes, base, depth, &mut marks.utf16, out);
             }
             Anchor::Escapes if at >= marks.escapes => {
                 let decoded = encoding::decode_escapes(bytes, at, marks.escapes);
