@@ -128,16 +128,19 @@ impl Detector {
                 let decoded = encoding::hex::decode(bytes, at, marks.hex);
                 self.descend(Some(decoded), bytes, base, depth, &mut marks.hex, out);
             }
-            Anchor::Utf16 if at >= marks.utf16 => {
-                let decoded = encoding::decode_utf16(bytes, at, marks.utf16);
-                self.descend(decoded, bytes, base, depth, &mut marks.utf16, out);
+            Anchor::Utf16 => {
+                let is_told = push_row(bytes, at, base, marks, out);
+                if !is_told && at >= marks.utf16 {
+                    let decoded = encoding::decode_utf16(bytes, at, marks.utf16);
+                    self.descend(decoded, bytes, base, depth, &mut marks.utf16, out);
+                }
             }
             Anchor::Escapes if at >= marks.escapes => {
                 let decoded = encoding::decode_escapes(bytes, at, marks.escapes);
                 self.descend(Some(decoded), bytes, base, depth, &mut marks.escapes, out);
             }
             Anchor::Base64 { .. } | Anchor::Base64Gzip => {}
-            Anchor::Hex | Anchor::Utf16 | Anchor::Escapes => {}
+            Anchor::Hex | Anchor::Escapes => {}
         }
     }
 
@@ -246,6 +249,25 @@ fn conclude(sightings: &mut Sightings) {
     pair::pair(sightings);
     // A candidate without a name meant nothing but to the IDs here.
     sightings.secrets.retain(|secret| secret.named != Named::No);
+}
+
+/// Whether the ID in UTF-16 at `at` stands in a row of a database with a secret.
+fn push_row(bytes: &[u8], at: usize, base: u64, marks: &mut Marks, out: &mut Sightings) -> bool {
+    let Some((id, secrets)) = row::in_utf16(bytes, at, &mut marks.rows) else {
+        return false;
+    };
+    out.push_id(IdSighting {
+        place: id.place.moved(base),
+        ..id
+    });
+    let is_whole = !secrets.is_empty();
+    for secret in secrets {
+        out.push_secret(SecretSighting {
+            place: secret.place.moved(base),
+            ..secret
+        });
+    }
+    is_whole
 }
 
 fn push_standalone(

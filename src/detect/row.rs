@@ -2,11 +2,19 @@
 //! stands beside an ID may be the next column, and a secret has no beginning
 //! of its own.
 
-use super::secret;
+use zeroize::Zeroizing;
+
+use super::encoding::Encoding;
+use super::sighting::{IdSighting, Place, SecretSighting};
+use super::{access_key, secret};
 use crate::finding::AccessKeyId;
 
 /// Bytes before an ID in which the head of its row is looked for.
 const REACH: usize = 1024;
+
+/// The same where the length of a row is looked for first, which is of two
+/// bytes there. As many are kept before a hit.
+const FAR_REACH: usize = 32 * 1024;
 
 /// Bytes behind an ID in text that are taken for text, too: as near as the head
 /// of a row is, they were looked at for it.
@@ -16,10 +24,14 @@ const SAME_TEXT: usize = 8 * 1024;
 /// looked at in one window: a file may be nothing but such.
 const MAX_FAILURES: u32 = 4096;
 
+/// The same for those whose row was looked for far away.
+const MAX_FAR_FAILURES: u32 = 256;
+
 /// What was learned of one window.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     failures: u32,
+    far_failures: u32,
     /// Up to here there was nothing but text around IDs: of a list of them no
     /// byte is looked at for each.
     text: usize,
@@ -38,13 +50,61 @@ pub(super) fn secrets(bytes: &[u8], at: usize, window: &mut Window) -> Option<Ve
         window.text = at + SAME_TEXT;
         return None;
     }
-    let columns = sqlite_columns(bytes, at).or_else(|| next_columns(bytes, at));
+    let columns = sqlite_columns(bytes, at, 1, window);
+    let columns = columns.or_else(|| next_columns(bytes, at));
     let Some(mut columns) = columns else {
         window.failures += 1;
         return None;
     };
     columns.retain(|at| secret::is_at(bytes, *at));
     Some(columns)
+}
+
+/// The ID in UTF-16 whose first low byte is at `at`, if it is in a row of SQLite,
+/// and the secrets in that: no zero ends a column.
+pub(super) fn in_utf16(
+    bytes: &[u8],
+    at: usize,
+    window: &mut Window,
+) -> Option<(IdSighting, Vec<SecretSighting>)> {
+    let id = text(bytes, at, AccessKeyId::LEN)?;
+    AccessKeyId::parse(&id)?;
+    if window.failures >= MAX_FAILURES {
+        return None;
+    }
+    let orders = [(Encoding::Utf16Le, 0), (Encoding::Utf16Be, 1)];
+    let found = orders.into_iter().find_map(|(encoding, low)| {
+        let columns = sqlite_columns(bytes, at.checked_sub(low)?, 2, window)?;
+        Some((encoding, low, columns))
+    });
+    let Some((encoding, low, columns)) = found else {
+        window.failures += 1;
+        return None;
+    };
+    let place = |at: usize| Place {
+        encoding: vec![encoding],
+        ..Place::at(at as u64)
+    };
+    let secret = |start: usize| {
+        let value = text(bytes, start + low, secret::LEN)?;
+        secret::is_at(&value, 0).then(|| SecretSighting {
+            place: place(start + low),
+            ..secret::in_row(&value, 0)
+        })
+    };
+    let found = access_key::read(&id, 0, true)?;
+    let id = IdSighting {
+        place: place(at),
+        ..found
+    };
+    Some((id, columns.into_iter().filter_map(secret).collect()))
+}
+
+/// The characters of a text in UTF-16 whose first low byte is at `at`.
+fn text(bytes: &[u8], at: usize, len: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let bytes = bytes.get(at..at + 2 * len - 1)?;
+    let is_ascii = bytes.iter().skip(1).step_by(2).all(|high| *high == 0);
+    is_ascii.then(|| Zeroizing::new(bytes.iter().step_by(2).copied().collect()))
 }
 
 /// Where a secret begins that is the column behind the ID, as `PostgreSQL`,
@@ -71,17 +131,49 @@ fn before(before: &[u8]) -> Option<usize> {
 }
 
 /// Where the columns as long as a secret begin in the record of SQLite in which
-/// the ID at `at` is a column: <https://www.sqlite.org/fileformat2.html>.
-fn sqlite_columns(bytes: &[u8], at: usize) -> Option<Vec<usize>> {
+/// the ID at `at` is a column: <https://www.sqlite.org/fileformat2.html>. Each
+/// character takes `width` bytes.
+fn sqlite_columns(
+    bytes: &[u8],
+    at: usize,
+    width: usize,
+    window: &mut Window,
+) -> Option<Vec<usize>> {
     let from = at.saturating_sub(REACH);
-    (from..at)
+    let near = (from..at)
         .rev()
-        .find_map(|head| columns_of(bytes, head, at))
+        .find_map(|head| columns_of(bytes, head, at, width));
+    if near.is_some() || window.far_failures >= MAX_FAR_FAILURES {
+        return near;
+    }
+    let far = (at.saturating_sub(FAR_REACH)..from)
+        .rev()
+        .filter(|start| bytes[*start] >= 0x80)
+        .flat_map(|start| heads(bytes, start, at))
+        .flatten()
+        .find_map(|head| columns_of(bytes, head, at, width));
+    window.far_failures += u32::from(far.is_none());
+    far
+}
+
+/// Where the head of a record would begin whose length is at `start`, with the
+/// number of its row before it and without it, if it reaches up to `at`.
+fn heads(bytes: &[u8], start: usize, at: usize) -> [Option<usize>; 2] {
+    let head = |len: u64, rest: &[u8]| {
+        let head = bytes.len() - rest.len();
+        let is_long = usize::try_from(len).is_ok_and(|len| head.saturating_add(len) > at);
+        (is_long && head < at).then_some(head)
+    };
+    let Some((len, rest)) = varint(&bytes[start..]) else {
+        return [None; 2];
+    };
+    let numbered = varint(rest).and_then(|(_, rest)| head(len, rest));
+    [numbered, head(len, rest)]
 }
 
 /// Those of the record whose head begins at `head`, if it is one and has a
 /// column at `at` that is as long as an ID.
-fn columns_of(bytes: &[u8], head: usize, at: usize) -> Option<Vec<usize>> {
+fn columns_of(bytes: &[u8], head: usize, at: usize, width: usize) -> Option<Vec<usize>> {
     // A head longer than this has more columns than tables have.
     const LONGEST: usize = 0x7f;
     let len = usize::from(bytes[head]);
@@ -95,12 +187,12 @@ fn columns_of(bytes: &[u8], head: usize, at: usize) -> Option<Vec<usize>> {
         let (kind, rest) = varint(types)?;
         types = rest;
         let size = size(kind)?;
-        has_id |= start == at && kind >= 12 && size == AccessKeyId::LEN;
+        has_id |= start == at && kind >= 12 && size == AccessKeyId::LEN * width;
         // What takes no room, as NULL does, may stand at the same place.
         if !has_id && start + usize::from(size > 0) > at {
             return None;
         }
-        if kind >= 12 && size == secret::LEN {
+        if kind >= 12 && size == secret::LEN * width {
             columns.push(start);
         }
         start = start.checked_add(size)?;

@@ -9,7 +9,7 @@ use crate::support::host::Host;
 use crate::support::rolecall::Rolecall;
 
 /// Rows of text, each with an ID and its secret, or the ID alone.
-const ROWS: [&[&str]; 13] = [
+const ROWS: [&[&str]; 19] = [
     &["KEY", "ID", "SECRET", "ONE"],
     &["KEY", "ID", "SECRET", "2026-01-01"],
     &["KEY", "us-east-1", "ID", "Alice", "SECRET"],
@@ -23,17 +23,37 @@ const ROWS: [&[&str]; 13] = [
     &["ID", "us-east-1", "SECRET"],
     &["7", "ID", "Alice"],
     &["ID", "Alice"],
+    &["KEY", "bob", "SECRET", "us-east-1", "ID", "x"],
+    &["LONG", "ID", "SECRET"],
+    &["LONG", "SECRET", "ID"],
+    &["LONG", "SECRET", "x", "ID", "2026-01-01"],
+    &["LONG", "ID", "x", "SECRET"],
+    &["KEY", "LONG", "ID", "x"],
 ];
+
+const ENCODINGS: [&str; 3] = ["UTF-8", "UTF-16le", "UTF-16be"];
 
 #[test]
 fn a_key_in_a_row_of_sqlite_is_found_whatever_columns_are_beside_it() {
+    for encoding in ENCODINGS {
+        assert_found(encoding);
+    }
+}
+
+fn assert_found(encoding: &str) {
     let host = Host::new();
     let path = host.path("keys.db");
     let database = Connection::open(&path).expect("a database");
+    let pragma = format!("pragma encoding = '{encoding}'");
+    database.execute_batch(&pragma).expect("SQL");
     let mut expected = Vec::new();
+    let mut random = fastrand::Rng::with_seed(5);
     for (number, columns) in ROWS.iter().enumerate() {
         let key = host.key_pair();
         let (id, secret) = (key.id.as_str(), key.secret.as_str());
+        let long: String = (0..random.usize(1100..1700))
+            .map(|_| random.alphabetic())
+            .collect();
         let value = |column: &&str| match *column {
             // The number of the row, in place of which the record has NULL.
             "KEY" => "null".to_owned(),
@@ -41,6 +61,7 @@ fn a_key_in_a_row_of_sqlite_is_found_whatever_columns_are_beside_it() {
             "ONE" => "1".to_owned(),
             "ID" => format!("'{id}'"),
             "SECRET" => format!("'{secret}'"),
+            "LONG" => format!("'{long}'"),
             other => format!("'{other}'"),
         };
         let kind = |column: &str| match column {
@@ -83,5 +104,5 @@ fn a_key_in_a_row_of_sqlite_is_found_whatever_columns_are_beside_it() {
         .collect();
     found.sort();
     expected.sort();
-    assert_eq!(found, expected);
+    assert_eq!(found, expected, "{encoding}");
 }
