@@ -9,6 +9,7 @@
 
 mod access_key;
 mod block;
+mod cbor;
 mod changes;
 mod encoding;
 mod entropy;

@@ -8,7 +8,8 @@ use super::prefilter::{self, Anchor, Hit};
 use super::run::Runs;
 use super::sighting::{IdSighting, Named, SecretSighting, Sightings, Standalone};
 use super::window::{TEXT_HEAD, is_text};
-use super::{Detector, access_key, pair, placeholder, row, secret, token};
+use super::{Detector, access_key, cbor, pair, placeholder, row, secret, token};
+use crate::finding::AccessKeyId;
 
 /// Bytes of a decoded text that may be a part of a longer one: its first ID may
 /// be that of a secret in the part before it, so they are paired together.
@@ -68,7 +69,8 @@ impl Detector {
         match hit.anchor {
             Anchor::AccessKeyId => {
                 let row = row::secrets(bytes, at, &mut marks.rows);
-                if let Some(found) = access_key::read(bytes, at, row.is_some()) {
+                let in_row = row.is_some() || cbor::is_text(bytes, at, AccessKeyId::LEN);
+                if let Some(found) = access_key::read(bytes, at, in_row) {
                     out.push_id(IdSighting {
                         place: found.place.moved(base),
                         ..found

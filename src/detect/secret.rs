@@ -8,7 +8,7 @@ use super::encoding::{self, Encoding};
 pub use super::run::LEN;
 use super::run::{MAX_ENCODED, Run, SMTP_LEN};
 use super::sighting::{Named, Place, SecretSighting, Sightings};
-use super::{entropy, glyph, name, placeholder};
+use super::{cbor, entropy, glyph, name, placeholder};
 use crate::finding::AccessKeyId;
 use crate::secret::Secret;
 
@@ -160,7 +160,7 @@ impl Run<'_> {
         let found = self.characters.len() > LEN
             && !is_id
             && glyph::is_counted(self.bytes, self.start, LEN)
-            && is_binary(self.bytes, self.start)
+            && (is_binary(self.bytes, self.start) || cbor::is_text(self.bytes, self.start, LEN))
             && is_secret(value, named);
         found.then(|| (0, value.to_vec(), Vec::new()))
     }
