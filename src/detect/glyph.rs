@@ -31,12 +31,13 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
     }
     let rest = &bytes[at..];
     match byte {
-        // `\/` of JSON, `\u002f`, `\x2b`, `\053`, with any depth of doubling.
+        // `\/` of JSON, `\+` of a shell, `\u002f`, `\x2b`, `\053`, with any depth
+        // of doubling.
         b'\\' => {
             let slashes = rest.iter().take(16).take_while(|b| **b == b'\\').count();
             let after = &rest[slashes..];
             let (byte, len) = match after {
-                [b'/', ..] => (b'/', 1),
+                [symbol @ (b'/' | b'+'), ..] => (*symbol, 1),
                 [b'u', b'0', b'0', hex @ ..] => (two_hex(hex)?, 5),
                 [b'x', hex @ ..] => (two_hex(hex)?, 3),
                 [b'0', b'5', b'3', ..] => (b'+', 3),
@@ -298,6 +299,7 @@ mod tests {
         for text in [
             "a/b+c",
             r"a\/b+c",
+            r"a\/b\+c",
             r"a\\/b\u002Bc",
             r"a\x2fb\\u002bc",
             r"a\057b\053c",

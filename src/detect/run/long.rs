@@ -204,7 +204,7 @@ static BEHIND: [u8; 256] = {
     let bytes: [(&[u8], u8); 5] = [
         (b" \t\r\n\x0c\\()+.&|~<_#/`bruLf\"',", QUOTED),
         (b"\r\n", BROKEN),
-        (b"\\/ux0\r\n\"'`", 4),
+        (b"\\/+ux0\r\n\"'`", 4),
         (b"2", 8),
         (b"#sSpP", 16),
     ];
@@ -231,7 +231,7 @@ mod tests {
         let joints: Vec<&[u8]> = br#"' + '|" "|','|', '|['|("|"|'|`|", "|\"|\" + \"|"."|')"#
             .split(|byte| *byte == b'|')
             .chain(
-                br"\/|\u002f|\\x2B|\n|%2F|%252b|%3D|%2|&#47;|&plus;|&amp;|= |=="
+                br"\/|\+|\u002f|\\x2B|\n|%2F|%252b|%3D|%2|&#47;|&plus;|&amp;|= |=="
                     .split(|byte| *byte == b'|'),
             )
             .chain([
