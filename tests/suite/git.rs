@@ -7,6 +7,7 @@ mod deltas;
 mod history;
 mod large;
 mod links;
+mod references;
 mod repository;
 mod rewriting;
 mod staging;

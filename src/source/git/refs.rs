@@ -33,7 +33,7 @@ pub(super) struct GitDir {
     pub(super) tips: Vec<ObjectId>,
     pub(super) heads: Vec<Head>,
     /// Whether all references could be read: not where they are kept in a
-    /// form that we do not know.
+    /// form that we do not know, or are too many.
     pub(super) known: bool,
 }
 
@@ -67,6 +67,7 @@ impl GitDir {
             directory: path,
             packed: Vec::new(),
             tips: Vec::new(),
+            is_whole: true,
         };
         refs.read_packed();
         refs.collect(&path.join("refs"), 0);
@@ -85,35 +86,52 @@ impl GitDir {
             refs.collect(&linked.join("refs"), 0);
             heads.extend(refs.checked_out(&linked, worktree_of(&linked, files, visitor)));
         }
+        refs.take_packed();
         refs.tips.sort_unstable();
         refs.tips.dedup();
         Self {
             shown,
             tips: refs.tips,
             heads,
-            known: !path.join("reftable").exists(),
+            known: refs.is_whole && !path.join("reftable").exists(),
         }
     }
 }
 
 struct Refs<'a> {
     directory: &'a Path,
-    packed: Vec<(Vec<u8>, ObjectId)>,
+    packed: Vec<Packed>,
     tips: Vec<ObjectId>,
+    is_whole: bool,
+}
+
+/// A line of `packed-refs`.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Packed {
+    name: Vec<u8>,
+    id: ObjectId,
+    /// Whether the file of that name says something else, as it does from the
+    /// next change of the reference on.
+    is_overridden: bool,
 }
 
 impl Refs<'_> {
     fn read_packed(&mut self) {
         let text = read(&self.directory.join("packed-refs")).unwrap_or_default();
-        for line in text.split(|byte| *byte == b'\n').take(MAX_REFS) {
+        let mut lines = text.split(|byte| *byte == b'\n');
+        for line in lines.by_ref().take(MAX_REFS) {
             // Lines with `^` tell what the tag above points to.
             let mut words = line.splitn(2, |byte| *byte == b' ');
             let id = words.next().and_then(|id| ObjectId::from_hex(id).ok());
             if let (Some(id), Some(name)) = (id, words.next()) {
-                self.tips.push(id);
-                self.packed.push((name.to_owned(), id));
+                self.packed.push(Packed {
+                    name: name.to_owned(),
+                    id,
+                    is_overridden: false,
+                });
             }
         }
+        self.is_whole &= lines.next().is_none_or(<[u8]>::is_empty);
         self.packed.sort_unstable();
     }
 
@@ -123,16 +141,46 @@ impl Refs<'_> {
             let Ok(kind) = entry.file_type() else {
                 continue;
             };
-            if self.tips.len() >= MAX_REFS {
+            if self.tips.len() + self.packed.len() >= MAX_REFS {
+                self.is_whole = false;
                 return;
             }
+            let path = entry.path();
             if kind.is_dir() && depth < MAX_DEPTH {
-                self.collect(&entry.path(), depth + 1);
+                self.collect(&path, depth + 1);
             } else if kind.is_file() {
-                let text = read(&entry.path()).unwrap_or_default();
-                self.tips.extend(ObjectId::from_hex(text.trim_ascii()));
+                let text = read(&path).unwrap_or_default();
+                let text = text.trim_ascii();
+                let id = ObjectId::from_hex(text);
+                // What is damaged says nothing, not even that this is over.
+                if id.is_ok() || text.starts_with(b"ref:") {
+                    self.override_packed(&path);
+                }
+                self.tips.extend(id);
+            } else if kind.is_symlink()
+                && fs::read_link(&path).is_ok_and(|name| name.starts_with("refs"))
+            {
+                self.override_packed(&path);
             }
         }
+    }
+
+    /// Those of one working tree stand in no list.
+    fn override_packed(&mut self, path: &Path) {
+        let name = path.strip_prefix(self.directory).unwrap_or(path);
+        if let Some(at) = self.in_packed(name.as_os_str().as_bytes()) {
+            self.packed[at].is_overridden = true;
+        }
+    }
+
+    fn in_packed(&self, name: &[u8]) -> Option<usize> {
+        let by_name = |packed: &Packed| packed.name.as_slice().cmp(name);
+        self.packed.binary_search_by(by_name).ok()
+    }
+
+    fn take_packed(&mut self) {
+        let valid = self.packed.iter().filter(|packed| !packed.is_overridden);
+        self.tips.extend(valid.map(|packed| packed.id));
     }
 
     /// All but the latest stash stand in the log of their reference only.
@@ -187,10 +235,9 @@ impl Refs<'_> {
             let path = Path::new(std::ffi::OsStr::from_bytes(name));
             let own = read(&folder.join(path)).or_else(|_| read(&self.directory.join(path)));
             let Ok(next) = own else {
-                let at = self
-                    .packed
-                    .binary_search_by(|(known, _)| known.as_slice().cmp(name));
-                return at.ok().map(|at| self.packed[at].1);
+                let packed = self.in_packed(name).map(|at| &self.packed[at]);
+                let packed = packed.filter(|packed| !packed.is_overridden);
+                return packed.map(|packed| packed.id);
             };
             text = next;
         }
