@@ -282,24 +282,43 @@ fn is_of_submodule(path: &Path) -> bool {
     above.any(|above| above.ends_with(".git/modules"))
 }
 
-/// The working tree that the configuration of a git directory names.
+/// The working tree that the configuration of a git directory names, or that of
+/// its own working tree, to which git moves it for a sparse checkout.
 fn configured_worktree(path: &Path) -> Option<PathBuf> {
     let text = read(&path.join("config")).ok()?;
-    let mut is_core = false;
-    let mut named = None;
+    let has_own = value(&text, b"extensions", b"worktreeconfig");
+    let own = has_own.filter(|value| is_true(value));
+    let own = own.and_then(|_| read(&path.join("config.worktree")).ok());
+    let own = own
+        .as_deref()
+        .and_then(|own| value(own, b"core", b"worktree"));
+    let named = own.or_else(|| value(&text, b"core", b"worktree"))?;
+    // Of what has to be quoted nothing is known.
+    let is_plain = !named.iter().any(|byte| b"\"\\;#".contains(byte));
+    is_plain.then(|| PathBuf::from(std::ffi::OsStr::from_bytes(named)))
+}
+
+/// The last value of a name in a section of a configuration.
+fn value<'a>(text: &'a [u8], section: &[u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut is_inside = false;
+    let mut last = None;
     for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
-        if line.starts_with(b"[") {
-            is_core = line.eq_ignore_ascii_case(b"[core]");
-        } else if is_core
+        if let Some(head) = line.strip_prefix(b"[") {
+            let head = head.strip_suffix(b"]").unwrap_or_default();
+            is_inside = head.eq_ignore_ascii_case(section);
+        } else if is_inside
             && let Some(at) = line.iter().position(|byte| *byte == b'=')
-            && line[..at].trim_ascii().eq_ignore_ascii_case(b"worktree")
+            && line[..at].trim_ascii().eq_ignore_ascii_case(name)
         {
-            named = Some(line[at + 1..].trim_ascii());
+            last = Some(line[at + 1..].trim_ascii());
         }
     }
-    // Of what has to be quoted nothing is known.
-    let named = named.filter(|named| !named.iter().any(|byte| b"\"\\;#".contains(byte)))?;
-    Some(PathBuf::from(std::ffi::OsStr::from_bytes(named)))
+    last
+}
+
+fn is_true(value: &[u8]) -> bool {
+    let words: [&[u8]; 4] = [b"true", b"yes", b"on", b"1"];
+    words.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {

@@ -117,6 +117,32 @@ fn a_submodule_has_what_its_working_tree_has() {
 }
 
 #[test]
+fn a_submodule_with_a_sparse_checkout_has_what_its_working_tree_has() {
+    let place = Place::new();
+    let inner = place.init("inner", &[]);
+    inner.commit("there/readme", "hello\n");
+    let outer = place.init("outer", &[]);
+    outer.git(&["submodule", "--quiet", "add", "../inner", "sub"]);
+    let sub = Repository::at(outer.path.join("sub"));
+    let key = Key::new();
+    sub.commit("there/key.ini", &key.text());
+    let told = |state: &str| {
+        let found = scan(&outer.path);
+        assert_eq!(found.told(&key)[0].2, state);
+    };
+    told(TREE);
+    sub.git(&["sparse-checkout", "set", "there"]);
+    told(TREE);
+    fs::remove_file(sub.path.join("there/key.ini")).expect("removed");
+    told(HISTORY);
+    sub.git(&["checkout", "--quiet", "there/key.ini"]);
+    told(TREE);
+    // What nothing asks for is not read.
+    sub.git(&["config", "extensions.worktreeConfig", "false"]);
+    told(HISTORY);
+}
+
+#[test]
 fn what_is_staged_behind_a_path_that_no_file_can_have_is_told() {
     let place = Place::new();
     let repository = place.init("r", &[]);
