@@ -361,6 +361,25 @@ fn borrowed_objects_are_read_once_and_not_from_outside() {
 }
 
 #[test]
+fn what_is_borrowed_from_may_be_named_in_quotes() {
+    let (place, _, key) = versions(1);
+    for name in ["a \"b\"", "t\tä"] {
+        let lender = format!("{name}.git");
+        place.git(&["clone", "--quiet", "--bare", "r", &lender]);
+        place.git(&["clone", "--quiet", "--shared", "--bare", &lender, "x.git"]);
+        let borrower = place.path("x.git");
+        let escaped = lender.replace('"', "\\\"").replace('\t', "\\t");
+        let escaped = escaped.replace('ä', "\\303\\244");
+        let list = format!("\"../../{escaped}/objects\"\n");
+        fs::write(borrower.join("objects/info/alternates"), list).expect("a file");
+        Repository::at(borrower.clone()).git(&["rev-list", "--objects", "--all"]);
+        let found = scan(&borrower);
+        assert_eq!(found.told(&key).len(), 1, "{lender}: {:?}", found.coverage);
+        fs::remove_dir_all(borrower).expect("removed");
+    }
+}
+
+#[test]
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
 fn objects_are_borrowed_from_a_disk_in_memory_too() {
     let (place, _, key) = versions(1);

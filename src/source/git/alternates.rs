@@ -2,7 +2,8 @@
 //! it takes objects from.
 
 use std::collections::HashMap;
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -145,6 +146,60 @@ fn named_by(path: &Path) -> Vec<PathBuf> {
     }
     list.split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty() && line[0] != b'#')
-        .map(|line| PathBuf::from(std::ffi::OsStr::from_bytes(line)))
+        .map(|line| unquoted(line).unwrap_or_else(|| line.to_owned()))
+        .map(|path| PathBuf::from(OsString::from_vec(path)))
         .collect()
+}
+
+/// A path in quotes, with escapes as in C; `None` where git takes a line as it
+/// is. What follows the quotes means nothing.
+fn unquoted(line: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = line.strip_prefix(b"\"")?.iter().copied();
+    let mut path = Vec::new();
+    loop {
+        let byte = match bytes.next()? {
+            b'"' => return Some(path),
+            b'\\' => match bytes.next()? {
+                b'a' => 0x07,
+                b'b' => 0x08,
+                b't' => b'\t',
+                b'n' => b'\n',
+                b'v' => 0x0b,
+                b'f' => 0x0c,
+                b'r' => b'\r',
+                same @ (b'\\' | b'"') => same,
+                first @ b'0'..=b'3' => {
+                    let mut digit = || bytes.next().filter(|byte| (b'0'..=b'7').contains(byte));
+                    let (second, third) = (digit()?, digit()?);
+                    (first - b'0') << 6 | (second - b'0') << 3 | (third - b'0')
+                }
+                _ => return None,
+            },
+            plain => plain,
+        };
+        path.push(byte);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_in_quotes_is_taken_as_git_takes_it() {
+        for (line, path) in [
+            (r#""/a b""#, Some("/a b")),
+            (r#""/\303\244\t\"\\" more"#, Some("/ä\t\"\\")),
+            (r#""""#, Some("")),
+            ("/plain", None),
+            (r#""/without end"#, None),
+            (r#""/\400""#, None),
+            (r#""/\38""#, None),
+            (r#""/\x""#, None),
+            (r#""\"#, None),
+        ] {
+            let expected = path.map(|path| path.as_bytes().to_vec());
+            assert_eq!(unquoted(line.as_bytes()), expected, "{line}");
+        }
+    }
 }
