@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use gix_hash::ObjectId;
 
 use super::named::{self, Named};
+use super::staging;
 use crate::source::Visitor;
 use crate::source::files::{Files, show};
 
@@ -17,9 +18,6 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// References of one repository.
 const MAX_REFS: usize = 500_000;
-
-/// Shared parts of one index that are read.
-const MAX_INDEXES: usize = 8;
 
 /// Folders below `refs`.
 const MAX_DEPTH: usize = 32;
@@ -44,7 +42,7 @@ pub(super) struct Head {
     pub(super) commit: Option<ObjectId>,
     /// Where it is; `None` where nothing in the git directory says so.
     pub(super) worktree: Option<PathBuf>,
-    /// Those of its index, and of what that shares with others.
+    /// Its index, behind the part of that which others share.
     pub(super) indexes: Vec<PathBuf>,
 }
 
@@ -81,10 +79,11 @@ impl GitDir {
             },
         };
         let mut heads = Vec::new();
-        heads.extend(refs.checked_out(path, worktree));
+        heads.extend(refs.checked_out(path, worktree, &|| visitor.is_over()));
         for linked in folders(&path.join("worktrees")) {
             refs.collect(&linked.join("refs"), 0);
-            heads.extend(refs.checked_out(&linked, worktree_of(&linked, files, visitor)));
+            let worktree = worktree_of(&linked, files, visitor);
+            heads.extend(refs.checked_out(&linked, worktree, &|| visitor.is_over()));
         }
         refs.take_packed();
         refs.tips.sort_unstable();
@@ -195,7 +194,12 @@ impl Refs<'_> {
 
     /// What the HEAD in `folder` names, if it is checked out: a bare repository
     /// has no index.
-    fn checked_out(&mut self, folder: &Path, worktree: Worktree) -> Option<Head> {
+    fn checked_out(
+        &mut self,
+        folder: &Path,
+        worktree: Worktree,
+        is_over: &dyn Fn() -> bool,
+    ) -> Option<Head> {
         let commit = self.head(folder);
         self.tips.extend(commit);
         let worktree = match worktree {
@@ -205,12 +209,8 @@ impl Refs<'_> {
         };
         let index = folder.join("index");
         index.exists().then(|| {
-            let shared = fs::read_dir(folder).into_iter().flatten().flatten();
-            let shared = shared.map(|entry| entry.path()).filter(|path| {
-                let name = path.file_name().unwrap_or_default();
-                name.as_bytes().starts_with(b"sharedindex.")
-            });
-            let indexes = shared.take(MAX_INDEXES).chain([index]).collect();
+            let shared = staging::shared(&index, is_over);
+            let indexes = shared.into_iter().chain([index]).collect();
             Head {
                 commit,
                 worktree,

@@ -2,15 +2,23 @@
 //! See gitformat-index(5). It is read entry by entry, since it may have as many
 //! as the memory of a scan has bytes.
 
-use std::io::{self, BufRead, Read as _};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
-use gix_hash::{Kind, oid};
+use gix_hash::{Kind, ObjectId, oid};
 
 use super::inflate::invalid;
+use crate::source::files::open_regular;
+use crate::sparing::Sparing;
 
 /// Bytes of a path. No working tree has one of more than 4,096, and git takes
 /// any that it is told.
 const MAX_LENGTH: usize = 1024 * 1024;
+
+/// Entries between two questions whether the run is over.
+const ASKED_EVERY: u64 = 4096;
 
 /// Times, device, inode, mode, owner and size of the file.
 const STAT: usize = 40;
@@ -60,6 +68,54 @@ pub(super) fn entries(
         }
     }
     Ok(())
+}
+
+/// How the names of the parts begin that the indexes of a folder share.
+const SHARED: &str = "sharedindex.";
+
+/// The shared part of the index of a git directory, if that names one: those of
+/// earlier days lie beside it. What is damaged names none, and is told when its
+/// entries are asked for.
+pub(super) fn shared(index: &Path, is_over: &dyn Fn() -> bool) -> Option<PathBuf> {
+    let folder = index.parent()?;
+    // Nearly all git directories have none, and an index may be large.
+    let hash = fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+        let name = entry.file_name();
+        let id = name.as_bytes().strip_prefix(SHARED.as_bytes())?;
+        Some(ObjectId::from_hex(id).ok()?.kind())
+    })?;
+    let (file, state) = open_regular(index).ok()??;
+    let file = Sparing::new(&file, state.size);
+    let mut reader = BufReader::with_capacity(64 * 1024, file.reader(0));
+    let mut seen = 0_u64;
+    let mut go_on = |_: &oid, _: &[u8]| {
+        seen += 1;
+        !seen.is_multiple_of(ASKED_EVERY) || !is_over()
+    };
+    entries(&mut reader, hash, &mut go_on).ok()?;
+    let id = linked(reader, hash).ok()??;
+    Some(folder.join(format!("{SHARED}{id}")))
+}
+
+/// The id of the shared part, which stands behind the entries.
+fn linked(mut behind: impl BufRead, hash: Kind) -> io::Result<Option<ObjectId>> {
+    loop {
+        let mut head = [0; 8];
+        // What ends the file looks like something that it cuts off.
+        behind.read_exact(&mut head)?;
+        let [name @ .., a, b, c, d] = head;
+        let mut content = behind
+            .by_ref()
+            .take(u32::from_be_bytes([a, b, c, d]).into());
+        if name == *b"link" {
+            let mut id = Kind::buf();
+            let id = &mut id[..hash.len_in_bytes()];
+            content.read_exact(id)?;
+            let id = ObjectId::try_from(&*id).ok();
+            return Ok(id.filter(|id| !id.is_null()));
+        }
+        io::copy(&mut content, &mut io::sink())?;
+    }
 }
 
 /// How many bytes of the path before are not those of this one.

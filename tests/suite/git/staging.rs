@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::repository::{Key, Place, Repository, scan};
-use super::{HISTORY, TREE};
+use super::{HISTORY, NOWHERE, TREE};
 
 const STAGED: &str = "in-index-only";
 
@@ -59,6 +59,36 @@ fn what_is_staged_is_told_by_its_path_in_every_form_of_the_index() {
         ] {
             assert_eq!(found.told(key), [(Some(member), None, state)], "{make:?}");
         }
+    }
+}
+
+#[test]
+fn of_the_shared_parts_of_an_index_the_one_counts_that_it_names() {
+    for options in [&[][..], &["--object-format=sha256"]] {
+        let place = Place::new();
+        let repository = place.init("r", options);
+        repository.git(&["config", "core.splitIndex", "true"]);
+        // Each change makes another one.
+        repository.git(&["config", "splitIndex.maxPercentChange", "0"]);
+        let [gone, staged] = [(); 2].map(|()| Key::new());
+        repository.write("gone.ini", &gone.text());
+        repository.git(&["add", "gone.ini"]);
+        repository.git(&["rm", "--quiet", "--force", "gone.ini"]);
+        for number in 0..12 {
+            repository.write(&format!("more{number}"), "nothing\n");
+            repository.git(&["add", "--all"]);
+        }
+        repository.write("staged.ini", &staged.text());
+        repository.git(&["add", "--all"]);
+        repository.write("staged.ini", "nothing\n");
+        let state = |key: &Key| scan(&repository.path).told(key)[0].2.to_owned();
+        assert_eq!((&*state(&staged), &*state(&gone)), (STAGED, NOWHERE));
+
+        repository.git(&["rm", "--quiet", "--force", "--cached", "staged.ini"]);
+        assert_eq!(state(&staged), NOWHERE);
+        // Of an index that names none.
+        repository.git(&["update-index", "--no-split-index"]);
+        assert_eq!(state(&gone), NOWHERE);
     }
 }
 
