@@ -26,6 +26,7 @@ mod named;
 mod odb;
 mod origin;
 mod pack;
+mod passes;
 mod pieces;
 mod refs;
 mod seen;

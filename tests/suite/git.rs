@@ -3,6 +3,7 @@
 
 mod archives;
 mod birth;
+mod damage;
 mod deltas;
 mod history;
 mod large;

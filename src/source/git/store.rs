@@ -18,6 +18,7 @@ use super::loose::{self, Store, is_unfinished};
 use super::odb::{Indexed, Odb};
 use super::origin::{ObjectOrigin, location};
 use super::pack::Pack;
+use super::passes::{Before, Passed};
 use super::refs::GitDir;
 use super::seen::{self, Seen};
 use super::stored;
@@ -221,20 +222,65 @@ impl<'a, 'v> Group<'a, 'v> {
         offsets
     }
 
-    fn objects(&mut self, pack: Pack, mut index: Option<Index>, offsets: Vec<u64>) {
+    fn objects(&mut self, pack: Pack, index: Option<Index>, offsets: Vec<u64>) {
+        let before: Vec<_> = self.workers.iter_mut().map(Before::of).collect();
+        let mut passed = self.pass(&pack, index, offsets);
+        let mut both = before.iter().zip(&*self.workers);
+        let found = both.any(|(before, worker)| before.is_outgrown_by(worker));
+        let is_astray = |passed: &Passed| passed.is_astray(&pack, found);
+        if pack.count <= MAX_UNINDEXED && passed.as_ref().is_some_and(is_astray) {
+            passed = self.pass_again(&pack, &before).or(passed);
+        }
+        for (worker, before) in self.workers.iter_mut().zip(before) {
+            before.add_to(worker);
+        }
+        let Some(passed) = passed else {
+            return;
+        };
+        for (reason, count) in passed.lost() {
+            self.skip(reason, count, &pack.path);
+        }
+        let is_whole = passed.is_whole();
+        let index = passed.index;
+        if let Index::File(file) = &index {
+            self.name(file);
+        }
+        let store = self
+            .stores
+            .iter()
+            .find(|store| pack.path.starts_with(store));
+        let store = store.map(PathBuf::as_path);
+        for worker in &mut *self.workers {
+            worker.stored_in(|| stored::facts(self.files, pack.file(), store));
+        }
+        if is_whole {
+            self.add_seen(&index);
+        }
+        if self.packs.len() < MAX_OPEN {
+            self.packs.push(Indexed {
+                pack,
+                index: Some(index),
+            });
+        } else {
+            self.is_whole = false;
+        }
+    }
+
+    /// Goes through a pack; `None` if it has too many objects for that.
+    fn pass(&mut self, pack: &Pack, mut index: Option<Index>, offsets: Vec<u64>) -> Option<Passed> {
         let mut known = self.known(index.as_ref(), &offsets);
         let blocks = &mut self.workers[0].buffers.blocks;
-        let mut forest = Forest::build(&pack, index.as_ref(), offsets, blocks);
+        let mut forest = Forest::build(pack, index.as_ref(), offsets, blocks);
         // An index that leads twice to one object hides another.
         if index.is_some() && forest.len() < pack.count as usize {
             if pack.count > MAX_UNINDEXED {
                 self.skip(SkipReason::GitLimit, u64::from(pack.count), &pack.path);
-                return;
+                return None;
             }
             (index, known) = (None, Vec::new());
-            let offsets = self.offsets_by_reading(&pack);
+            let offsets = self.offsets_by_reading(pack);
             let blocks = &mut self.workers[0].buffers.blocks;
-            forest = Forest::build(&pack, None, offsets, blocks);
+            forest = Forest::build(pack, None, offsets, blocks);
         }
         for offset in known {
             forest.mark_known(offset);
@@ -246,7 +292,7 @@ impl<'a, 'v> Group<'a, 'v> {
         let large = std::mem::take(&mut self.large);
         let number = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
         let traversal = Traversal::new(
-            &pack,
+            pack,
             number,
             &forest,
             &losses,
@@ -260,51 +306,24 @@ impl<'a, 'v> Group<'a, 'v> {
         let threads = 1 + forest.len() / WORTH_A_THREAD;
         self.in_parallel(threads, |worker| traversal.work(worker));
         let missing = self.below_other_packs(&traversal);
-
-        let corrupt = losses.corrupt.load(Ordering::Relaxed);
-        for (reason, count) in [
-            // Of what changes a text that is nowhere only the changes are seen.
-            (SkipReason::GitCorrupt, corrupt + missing),
-            (
-                SkipReason::GitLimit,
-                losses.too_large.load(Ordering::Relaxed),
-            ),
-        ] {
-            if count > 0 {
-                self.skip(reason, count, &pack.path);
-            }
-        }
-        let is_over = losses.is_over.load(Ordering::Relaxed);
-        if is_over {
-            self.skip(SkipReason::TimeLimit, 1, &pack.path);
-        }
         let index = index.unwrap_or_else(|| {
             let mut ids = std::mem::take(&mut *lock(&ids));
             ids.sort_unstable();
             Index::Table(ids)
         });
-        if let Index::File(file) = &index {
-            self.name(file);
+        Some(Passed::new(index, losses, missing))
+    }
+
+    /// Goes through a pack without its index, if the pack itself is whole.
+    fn pass_again(&mut self, pack: &Pack, before: &[Before]) -> Option<Passed> {
+        let is_over = || self.workers[0].visitor.is_over();
+        let (offsets, outcome) = pack.offsets_by_reading(&is_over);
+        outcome.ok()?;
+        for (worker, before) in self.workers.iter_mut().zip(before) {
+            before.forget(worker);
         }
-        let store = self
-            .stores
-            .iter()
-            .find(|store| pack.path.starts_with(store));
-        let store = store.map(PathBuf::as_path);
-        for worker in &mut *self.workers {
-            worker.stored_in(|| stored::facts(self.files, pack.file(), store));
-        }
-        if corrupt == 0 && !is_over {
-            self.add_seen(&index);
-        }
-        if self.packs.len() < MAX_OPEN {
-            self.packs.push(Indexed {
-                pack,
-                index: Some(index),
-            });
-        } else {
-            self.is_whole = false;
-        }
+        self.skip(SkipReason::GitCorrupt, 1, &pack.path.with_extension("idx"));
+        self.pass(pack, None, offsets)
     }
 
     /// Gives what was found in the pack of this index its ids.
