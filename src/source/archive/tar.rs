@@ -1,9 +1,9 @@
 //! tar, of every kind: v7, ustar, GNU with long names, old sparse files and
 //! volume headers, and pax with its records.
 //!
-//! Links, devices and folders have no content, but for hard links of pax. A sparse file is given as the
-//! bytes that are stored of it, without the holes. An archive may be followed
-//! by others, as `cat` leaves them.
+//! Links, devices and folders have no content, but for hard links of pax. A sparse
+//! file is given as the bytes that are stored of it, without the holes. An archive
+//! may be followed by others, as `cat` leaves them.
 
 use std::io;
 
