@@ -334,15 +334,24 @@ fn ids<'t>(status: &'t str, name: &str) -> impl Iterator<Item = u32> + use<'t> {
 }
 
 /// The systemd unit in a cgroup path: the outermost, since what is further in
-/// is the unit's own affair; that of a user's manager has its own units.
+/// is the unit's own affair; that of a user's manager has its own units. Those
+/// below a group of LXC are of a system of its own, and may have the same names.
 fn unit(cgroup: &str) -> Option<String> {
-    cgroup.lines().find_map(|line| {
+    let of_host = cgroup.lines().filter(|line| !is_of_lxc(line));
+    of_host.into_iter().find_map(|line| {
         let mut units = line.split('/').filter(|part| is_unit(part));
         let unit = units.next()?;
         let of_user = units.next().filter(|_| unit.starts_with("user@"));
         let unit = of_user.filter(|unit| *unit != "init.scope").unwrap_or(unit);
         Some(sanitize::line(unit).into_owned())
     })
+}
+
+/// Whether a line is of what runs in a container of LXC: below `/lxc/NAME`, or
+/// from its version 4 on `/lxc.payload.NAME`.
+fn is_of_lxc(line: &str) -> bool {
+    let path = line.splitn(3, ':').nth(2).unwrap_or_default();
+    path.starts_with("/lxc/") || path.starts_with("/lxc.payload")
 }
 
 /// Whether it is the name of a unit that has processes.
@@ -393,6 +402,13 @@ mod tests {
         let within = "3:cpu:/\n0::/system.slice/ci.service/box/system.slice/job.service\n";
         assert_eq!(unit(within).as_deref(), Some("ci.service"));
         assert_eq!(container("0::/user.slice/session-1.scope\n"), None);
+        let of_lxc = [
+            "0::/lxc.payload.web1/system.slice/nginx.service\n",
+            "1:name=systemd:/lxc/web1/system.slice/nginx.service\n0::/lxc/web1\n",
+        ];
+        assert_eq!(of_lxc.map(unit), [None, None]);
+        let of_host = "0::/system.slice/lxc.service/x\n";
+        assert_eq!(unit(of_host).as_deref(), Some("lxc.service"));
     }
 
     #[test]
