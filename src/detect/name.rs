@@ -56,6 +56,13 @@ pub(super) fn is_of_secret(bytes: &[u8], at: usize) -> bool {
     classify(bytes, (start, at, end)) != Named::No
 }
 
+/// Whether this is the name of a secret access key and of nothing more.
+pub(super) fn is_secrets_own(name: &[u8]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let mut literals = memchr::memmem::find_iter(&lower, b"ecret");
+    literals.any(|at| is_of_secret(name, at))
+}
+
 /// The secret whose name contains the literal at `at`.
 pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
     let (start, end) = extent(bytes, at);

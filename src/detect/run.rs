@@ -84,6 +84,11 @@ pub(super) fn next_long_run(bytes: &[u8], from: usize, to: usize) -> Option<Run<
     None
 }
 
+/// Whether a value has the length and the characters of a secret access key.
+pub(super) fn has_shape(value: &[u8]) -> bool {
+    value.len() == LEN && value.iter().all(|byte| glyph::is_base64(*byte))
+}
+
 /// The run that begins at `at`, whatever stands before it.
 pub(super) fn run_at(bytes: &[u8], at: usize) -> Option<Run<'_>> {
     glyph::read(bytes, at).map(|_| read_run(bytes, at))

@@ -12,9 +12,9 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::layer::Marks;
 use super::matches::{self, Detection};
 use super::prefilter::{self, Hit};
-use super::run::{Run, Runs};
+use super::run::{self, Run, Runs};
 use super::sighting::{Place, Position, Sightings};
-use super::{Detector, pair, secret};
+use super::{Detector, name, pair, secret};
 
 /// Bytes of the window; all of a blob up to this size is seen at once.
 pub(super) const WINDOW: usize = 1024 * 1024;
@@ -155,6 +155,39 @@ impl<'d> Scanner<'d> {
     pub fn finish(&mut self) -> Detection {
         self.follow_hits_in_window(self.len);
         self.conclude()
+    }
+
+    /// Whether all of the blob is one value in the shape of a secret, so that only
+    /// its own name can tell what it is: daemontools, Kubernetes and docker give
+    /// each setting a file.
+    pub fn holds_lone_value(&self) -> bool {
+        const LONGEST: usize = 64;
+        let value = self.buffer[..self.len.min(LONGEST + 1)].trim_ascii();
+        self.base == 0 && self.len <= LONGEST && run::has_shape(value)
+    }
+
+    /// As [`finish`](Self::finish), for a blob that is the value of a setting of
+    /// that name.
+    pub fn finish_named(&mut self, name: &[u8]) -> Detection {
+        if !name::is_secrets_own(name) {
+            return self.finish();
+        }
+        // As a line of its own, which leaves the columns as they are.
+        let before = name.len() + 1;
+        self.buffer.copy_within(..self.len, before);
+        self.buffer[..name.len()].copy_from_slice(name);
+        self.buffer[name.len()] = b'\n';
+        self.len += before;
+        self.hits.clear();
+        self.searched = self
+            .detector
+            .prefilter
+            .search(&self.buffer[..self.len], 0, &mut self.hits);
+        let mut detection = self.finish();
+        for found in &mut detection.matches {
+            found.line = found.line.map(|line| line.saturating_sub(1).max(1));
+        }
+        detection
     }
 
     /// Follows the hits, those of the probes among them, in a blob that is in

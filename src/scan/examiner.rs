@@ -68,11 +68,23 @@ impl<'a> Examiner<'a> {
     }
 }
 
+/// The name of a file or member, without the folders that it is in.
+fn name_of(origin: &dyn Origin) -> Vec<u8> {
+    let location = origin.location();
+    let place = location.member.or(location.path).unwrap_or_default();
+    let name = place.rsplit(['/', '!']).next().unwrap_or_default();
+    name.as_bytes().to_vec()
+}
+
 impl Visitor for Examiner<'_> {
     fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> io::Result<()> {
         let outcome = self.read(blob.content, coverage);
         // What was read before a failure counts.
-        let detection = self.scanner.finish();
+        let detection = if outcome.is_ok() && self.scanner.holds_lone_value() {
+            self.scanner.finish_named(&name_of(blob.origin))
+        } else {
+            self.scanner.finish()
+        };
         if !detection.is_empty() {
             self.found += 1;
             self.report(detection, blob.origin, coverage);
