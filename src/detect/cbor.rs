@@ -5,7 +5,7 @@
 const REACH: usize = 1024;
 
 /// Heads that turn out to lead elsewhere, after which no more are tried.
-const MAX_HEADS: usize = 64;
+const MAX_HEADS: usize = 16;
 
 /// Whether the `len` bytes at `at` are a text in an array or a map.
 pub(super) fn is_text(bytes: &[u8], at: usize, len: usize) -> bool {
