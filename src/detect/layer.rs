@@ -76,8 +76,8 @@ impl Detector {
                         ..found
                     });
                 }
-                for start in row.into_iter().flatten() {
-                    let found = secret::in_row(bytes, start);
+                for (start, beginning) in row.into_iter().flatten() {
+                    let found = secret::in_row(bytes, start, beginning);
                     out.push_secret(SecretSighting {
                         place: found.place.moved(base),
                         ..found

@@ -67,7 +67,12 @@ pub(super) fn pair(sightings: &mut Sightings) {
         known.named = known
             .named
             .max(if is_same { again.named } else { Named::No });
-        is_same
+        // What overlaps it is another reading of the same characters.
+        let is_other = again.overlaps(known) && again.beginning != known.beginning;
+        if is_other && again.beginning > known.beginning {
+            std::mem::swap(again, known);
+        }
+        is_same || is_other
     });
     sightings.ids.sort_by_key(|id| id.place.offset);
     sightings
@@ -286,7 +291,7 @@ fn match_in_order(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::sighting::Place;
+    use crate::detect::sighting::{Beginning, Place};
     use crate::secret::Secret;
 
     /// `a A` are an ID and its secret, `A` lower-cased names the ID.
@@ -307,6 +312,7 @@ mod tests {
                     place,
                     value: Secret::new(vec![c as u8; 40]),
                     named,
+                    beginning: Beginning::Bounded,
                     smtp: false,
                     foreign: false,
                     in_binary: false,

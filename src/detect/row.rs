@@ -5,8 +5,8 @@
 use zeroize::Zeroizing;
 
 use super::encoding::Encoding;
-use super::sighting::{IdSighting, Place, SecretSighting};
-use super::{access_key, secret};
+use super::sighting::{Beginning, IdSighting, Place, SecretSighting};
+use super::{access_key, glyph, secret};
 use crate::finding::AccessKeyId;
 
 /// Bytes before an ID in which the head of its row is looked for.
@@ -37,9 +37,13 @@ pub(super) struct Window {
     text: usize,
 }
 
-/// Where the secrets begin that stand in the row of the ID at `at`; `None` if
-/// that is in no row.
-pub(super) fn secrets(bytes: &[u8], at: usize, window: &mut Window) -> Option<Vec<usize>> {
+/// Where the secrets begin that stand in the row of the ID at `at`, and what
+/// tells so; `None` if that is in no row.
+pub(super) fn secrets(
+    bytes: &[u8],
+    at: usize,
+    window: &mut Window,
+) -> Option<Vec<(usize, Beginning)>> {
     let end = at + AccessKeyId::LEN;
     AccessKeyId::parse(bytes.get(at..end)?)?;
     if window.failures >= MAX_FAILURES || end <= window.text {
@@ -51,13 +55,13 @@ pub(super) fn secrets(bytes: &[u8], at: usize, window: &mut Window) -> Option<Ve
         return None;
     }
     let columns = sqlite_columns(bytes, at, 1, window);
+    let columns = columns.map(|columns| {
+        let columns = columns.into_iter().filter(|at| secret::is_at(bytes, *at));
+        columns.map(|at| (at, Beginning::Column)).collect()
+    });
     let columns = columns.or_else(|| next_columns(bytes, at));
-    let Some(mut columns) = columns else {
-        window.failures += 1;
-        return None;
-    };
-    columns.retain(|at| secret::is_at(bytes, *at));
-    Some(columns)
+    window.failures += u32::from(columns.is_none());
+    columns
 }
 
 /// The ID in UTF-16 whose first low byte is at `at`, if it is in a row of SQLite,
@@ -89,7 +93,7 @@ pub(super) fn in_utf16(
         let value = text(bytes, start + low, secret::LEN)?;
         secret::is_at(&value, 0).then(|| SecretSighting {
             place: place(start + low),
-            ..secret::in_row(&value, 0)
+            ..secret::in_row(&value, 0, Beginning::Column)
         })
     };
     let found = access_key::read(&id, 0, true)?;
@@ -110,8 +114,16 @@ fn text(bytes: &[u8], at: usize, len: usize) -> Option<Zeroizing<Vec<u8>>> {
 /// Where a secret begins that is the column behind the ID, as `PostgreSQL`,
 /// `InnoDB` and Avro write it, and in Avro the one before it, too: both may be
 /// there, and of one of them the ID is another one.
-fn next_columns(bytes: &[u8], at: usize) -> Option<Vec<usize>> {
+fn next_columns(bytes: &[u8], at: usize) -> Option<Vec<(usize, Beginning)>> {
     let end = at + AccessKeyId::LEN;
+    // A column before an ID may end as one begins.
+    let is_id = |at: usize| {
+        let id = bytes.get(at..at + AccessKeyId::LEN);
+        id.is_some_and(|id| AccessKeyId::parse(id).is_some())
+    };
+    if (at + 1..end).any(is_id) {
+        return None;
+    }
     // PostgreSQL has the length of a short text before it, itself included,
     // twice and one more: 43 is `+`, 83 is `S`. Avro has it twice: `(` and `P`.
     let marks = (bytes[..at].last(), bytes.get(end));
@@ -119,8 +131,29 @@ fn next_columns(bytes: &[u8], at: usize) -> Option<Vec<usize>> {
     let behind = [is_counted.then_some(end + 1), Some(end)];
     let mut behind = behind.into_iter().flatten();
     let behind = behind.find(|start| secret::is_at(bytes, *start));
-    let columns: Vec<_> = before(&bytes[..at]).into_iter().chain(behind).collect();
+    let beginning = if is_counted || ends_in_field(&bytes[..at]) {
+        Beginning::Field
+    } else {
+        Beginning::Guessed
+    };
+    let before = before(&bytes[..at]).map(|start| (start, Beginning::Field));
+    let behind = behind.map(|start| (start, beginning));
+    let columns: Vec<_> = before.into_iter().chain(behind).collect();
     (!columns.is_empty()).then_some(columns)
+}
+
+/// Whether what no text has stands last. A NUL ends the text before, and a symbol
+/// behind the ID may be a separator then.
+fn ends_in_field(before: &[u8]) -> bool {
+    let is_character = |len: usize| {
+        let start = before.len().checked_sub(len);
+        start.is_some_and(|start| std::str::from_utf8(&before[start..]).is_ok())
+    };
+    match before.last() {
+        None | Some(0) => false,
+        Some(0x80..) => !(2..=4).any(is_character),
+        Some(byte) => glyph::is_mark(*byte),
+    }
 }
 
 /// Where a secret of Avro begins that ends before the length of what follows.
@@ -172,7 +205,8 @@ fn heads(bytes: &[u8], start: usize, at: usize) -> [Option<usize>; 2] {
 }
 
 /// Those of the record whose head begins at `head`, if it is one and has a
-/// column at `at` that is as long as an ID.
+/// column at `at` that is as long as an ID, or as an ID, a separator of the
+/// alphabet and a secret: then that secret is one of them.
 fn columns_of(bytes: &[u8], head: usize, at: usize, width: usize) -> Option<Vec<usize>> {
     // A head longer than this has more columns than tables have.
     const LONGEST: usize = 0x7f;
@@ -181,6 +215,10 @@ fn columns_of(bytes: &[u8], head: usize, at: usize, width: usize) -> Option<Vec<
     if !(2..=LONGEST).contains(&len) || body > at {
         return None;
     }
+    let separator = at + AccessKeyId::LEN * width;
+    let separator = bytes.get(separator..separator + width);
+    let is_separated = separator.is_some_and(|text| text.iter().any(|byte| b"/+".contains(byte)));
+    let both = (AccessKeyId::LEN + 1 + secret::LEN) * width;
     let mut types = &bytes[head + 1..body];
     let (mut start, mut has_id, mut columns) = (body, false, Vec::new());
     while !types.is_empty() {
@@ -188,6 +226,10 @@ fn columns_of(bytes: &[u8], head: usize, at: usize, width: usize) -> Option<Vec<
         types = rest;
         let size = size(kind)?;
         has_id |= start == at && kind >= 12 && size == AccessKeyId::LEN * width;
+        if start == at && kind >= 12 && size == both && is_separated {
+            has_id = true;
+            columns.push(at + both - secret::LEN * width);
+        }
         // What takes no room, as NULL does, may stand at the same place.
         if !has_id && start + usize::from(size > 0) > at {
             return None;
@@ -316,7 +358,10 @@ mod tests {
                 bytes.extend(b"and the next cell");
                 let find = |text: &str| memchr::memmem::find(&bytes, text.as_bytes());
                 let at = find(&id).unwrap();
-                let expected: Vec<usize> = find(&secret).into_iter().collect();
+                let column = |at| (at, Beginning::Column);
+                let expected: Vec<_> = find(&secret).into_iter().map(column).collect();
+                let last = &bytes[..bytes.len() - b"and the next cell".len()];
+                assert_eq!(found(last, at).as_ref(), Some(&expected), "{columns:?}");
                 assert_eq!(found(&bytes, at), Some(expected), "{columns:?}");
                 // Neither where the length does not fit nor in text.
                 let mut other = bytes.clone();

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::GeneralPurpose;
 use super::encoding::{self, Encoding};
 pub use super::run::LEN;
 use super::run::{MAX_ENCODED, Run, SMTP_LEN};
-use super::sighting::{Named, Place, SecretSighting, Sightings};
+use super::sighting::{Beginning, Named, Place, SecretSighting, Sightings};
 use super::{cbor, entropy, glyph, name, placeholder};
 use crate::finding::AccessKeyId;
 use crate::secret::Secret;
@@ -71,11 +71,12 @@ pub(super) fn is_at(bytes: &[u8], at: usize) -> bool {
 }
 
 /// The secret that is a column of a row, from `at` on.
-pub(super) fn in_row(bytes: &[u8], at: usize) -> SecretSighting {
+pub(super) fn in_row(bytes: &[u8], at: usize, beginning: Beginning) -> SecretSighting {
     SecretSighting {
         place: Place::in_text(bytes, at),
         value: Secret::new(&bytes[at..at + LEN]),
         named: Named::No,
+        beginning,
         smtp: false,
         foreign: false,
         // It is known to belong there, and may be far from its ID.
@@ -115,6 +116,7 @@ impl Run<'_> {
             },
             value: Secret::new(value),
             named,
+            beginning: Beginning::Bounded,
             smtp: false,
             foreign: false,
             in_binary: false,
@@ -187,6 +189,7 @@ impl Run<'_> {
             },
             value: Secret::new(value),
             named: Named::No,
+            beginning: Beginning::Bounded,
             smtp: true,
             foreign: false,
             in_binary: false,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::encoding::{Allowance, Encoding};
 use super::owner::Owner;
 use super::pair::BESIDE;
+use super::secret;
 use crate::finding::{AccessKeyId, Mention, Rule};
 use crate::secret::Secret;
 
@@ -116,17 +117,43 @@ pub(super) enum Named {
     Exactly,
 }
 
+/// What tells where a secret without a name begins, the weakest first: of those
+/// that overlap only one can be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Beginning {
+    /// It stands right behind an ID, as a column may.
+    Guessed,
+    /// What is beside it is not of the alphabet, or a separator.
+    Bounded,
+    /// It stands right behind an ID that a binary field or a length is before.
+    Field,
+    /// It is a column of a row whose lengths are known.
+    Column,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct SecretSighting {
     pub(super) place: Place,
     pub(super) value: Secret,
     pub(super) named: Named,
+    pub(super) beginning: Beginning,
     /// The shape of an SES SMTP password rather than of a secret access key.
     pub(super) smtp: bool,
     /// Its name says that it is a secret of something else.
     pub(super) foreign: bool,
     /// Among bytes that are no text, where random-looking runs are common.
     pub(super) in_binary: bool,
+}
+
+impl SecretSighting {
+    /// Whether the two are readings of the same characters without a name.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let (from, to) = (self.place.offset, other.place.offset);
+        self.named == Named::No
+            && other.named == Named::No
+            && from.abs_diff(to) < secret::LEN as u64
+            && self.place.encoding == other.place.encoding
+    }
 }
 
 /// A credential that needs no partner.
