@@ -1,10 +1,11 @@
 //! Commits in the order in which they were made: those that nothing comes
 //! before first. A history may have 100,000s, so little is kept of each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use gix_hash::ObjectId;
+use hashbrown::HashTable;
 
 use super::seen::short;
 use super::text::Commit;
@@ -24,18 +25,25 @@ pub(super) struct Same(u64);
 
 /// Commits and all that they come from.
 pub(super) struct Ancestry {
-    ids: Vec<ObjectId>,
-    /// Places in `ids`.
+    ids: Ids,
     closed: Vec<u32>,
     cut: Vec<u32>,
+}
+
+/// Ids by their number, one behind the other: all have the length of the first.
+#[derive(Default)]
+struct Ids {
+    length: usize,
+    bytes: Vec<u8>,
 }
 
 /// The walk to them.
 #[derive(Default)]
 struct Walk {
     /// Commits by their number, which is the order in which they are told of.
-    ids: Vec<ObjectId>,
-    numbers: HashMap<u64, u32, BuildHasherDefault<Same>>,
+    ids: Ids,
+    /// By the start of their ids.
+    numbers: HashTable<u32>,
     /// When each was committed, or its latest parent, if that was later: what
     /// a wrong clock dates, and what is committed in one second, is then still
     /// in order.
@@ -51,7 +59,7 @@ struct Walk {
 struct Open {
     number: u32,
     /// Where its parents begin.
-    parents: usize,
+    parents: u32,
     latest: i64,
 }
 
@@ -69,7 +77,9 @@ impl Ancestry {
     ) -> Self {
         let mut walk = Walk::default();
         while let Some(number) = walk.next(&mut tips) {
-            let id = walk.ids[number as usize];
+            let Some(id) = walk.ids.get(number) else {
+                continue;
+            };
             if reached.contains(&short(&id)) {
                 walk.came_by(walk.times[number as usize]);
                 continue;
@@ -89,14 +99,16 @@ impl Ancestry {
 
     /// Parents come before their children, and among others the oldest.
     pub(super) fn commits(&self) -> impl Iterator<Item = ObjectId> {
-        self.closed.iter().map(|number| self.ids[*number as usize])
+        self.closed
+            .iter()
+            .filter_map(|number| self.ids.get(*number))
     }
 
     /// Those whose parents were not all gone to, the oldest first: what is in
     /// them may have been in others before.
     pub(super) fn cut(&self) -> impl Iterator<Item = ObjectId> {
         let cut = self.cut.iter().rev();
-        cut.map(|number| self.ids[*number as usize])
+        cut.filter_map(|number| self.ids.get(*number))
     }
 
     pub(super) const fn is_whole(&self) -> bool {
@@ -108,7 +120,7 @@ impl Walk {
     /// The commit to go to, once what has no parents left is closed.
     fn next(&mut self, tips: &mut Vec<ObjectId>) -> Option<u32> {
         while let Some(open) = self.path.last() {
-            if self.parents.len() > open.parents {
+            if self.parents.len() > open.parents as usize {
                 return self.parents.pop();
             }
             let Open { number, latest, .. } = *open;
@@ -117,8 +129,8 @@ impl Walk {
             self.closed.push(number);
             self.came_by(latest);
         }
-        let tip = tips.pop()?;
-        Some(self.number(tip))
+        let tip = std::iter::from_fn(|| tips.pop());
+        tip.into_iter().find_map(|tip| self.number(tip))
     }
 
     /// The commit on top of the path has a parent of that time.
@@ -129,23 +141,32 @@ impl Walk {
     }
 
     fn open(&mut self, number: u32, commit: &Commit) {
-        let open = Open::new(number, self.parents.len(), commit.committed);
+        // Bounded, as they all are.
+        let before = u32::try_from(self.parents.len()).unwrap_or(u32::MAX);
         // The first is gone to first.
         for parent in commit.parents.iter().rev() {
             let parent = self.number(*parent);
-            self.parents.push(parent);
+            self.parents.extend(parent);
         }
-        self.path.push(open);
+        self.path.push(Open::new(number, before, commit.committed));
     }
 
-    fn number(&mut self, id: ObjectId) -> u32 {
-        let next = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
-        let number = *self.numbers.entry(short(&id)).or_insert(next);
-        if number == next {
-            self.ids.push(id);
-            self.times.push(UNKNOWN);
+    /// `None` for an id of another length than the first one has.
+    fn number(&mut self, id: ObjectId) -> Option<u32> {
+        let Self { ids, numbers, .. } = self;
+        let start = |number: &u32| ids.get(*number).map_or(0, |id| short(&id));
+        let wanted = short(&id);
+        if let Some(number) = numbers.find(wanted, |number| start(number) == wanted) {
+            return Some(*number);
         }
-        number
+        let number = u32::try_from(self.times.len()).ok()?;
+        numbers.reserve(1, start);
+        if !ids.push(id) {
+            return None;
+        }
+        numbers.insert_unique(wanted, number, |_| wanted);
+        self.times.push(UNKNOWN);
+        Some(number)
     }
 
     fn finish(self) -> Ancestry {
@@ -167,8 +188,28 @@ impl Walk {
     }
 }
 
+impl Ids {
+    fn get(&self, number: u32) -> Option<ObjectId> {
+        let start = self.length * number as usize;
+        let bytes = self.bytes.get(start..start + self.length)?;
+        ObjectId::try_from(bytes).ok()
+    }
+
+    fn push(&mut self, id: ObjectId) -> bool {
+        let bytes = id.as_bytes();
+        if self.bytes.is_empty() {
+            self.length = bytes.len();
+        }
+        let fits = bytes.len() == self.length;
+        if fits {
+            self.bytes.extend_from_slice(bytes);
+        }
+        fits
+    }
+}
+
 impl Open {
-    const fn new(number: u32, parents: usize, latest: i64) -> Self {
+    const fn new(number: u32, parents: u32, latest: i64) -> Self {
         Self {
             number,
             parents,
