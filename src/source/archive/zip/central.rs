@@ -26,9 +26,6 @@ const TAIL: usize = END_LEN + 65535 + LOCATOR_LEN + END_64_LEN;
 /// Bytes at the end that hold the record where a signature or padding follows.
 pub(super) const FAR: usize = 2 * TAIL;
 
-/// Records that are looked at: programs have their mark in them, too.
-const MAX_ENDS: usize = 64;
-
 /// Where the directory is.
 struct Directory {
     start: u64,
@@ -175,7 +172,7 @@ fn find(section: &Section<'_>, len: usize) -> io::Result<Option<Directory>> {
     let first = end_record(&tail).unwrap_or(*last);
     let records = std::iter::once(first).chain(places.iter().rev().copied());
     let mut empty = None;
-    for at in records.take(MAX_ENDS) {
+    for at in records {
         match directory(section, &tail, at)? {
             Some(directory) if !directory.is_empty() => return Ok(Some(directory)),
             directory => empty = empty.or(directory),
