@@ -56,11 +56,22 @@ pub(super) fn is_of_secret(bytes: &[u8], at: usize) -> bool {
     classify(bytes, (start, at, end)) != Named::No
 }
 
-/// Whether this is the name of a secret access key and of nothing more.
+/// Whether this is the name of a secret access key, and not of something about it.
 pub(super) fn is_secrets_own(name: &[u8]) -> bool {
+    const ABOUT: [&[u8]; 8] = [
+        b"arn",
+        b"checksum",
+        b"hash",
+        b"manager",
+        b"name",
+        b"path",
+        b"sha",
+        b"token",
+    ];
     let lower = name.to_ascii_lowercase();
+    let is_about = |words: &&[u8]| memchr::memmem::find(&lower, words).is_some();
     let mut literals = memchr::memmem::find_iter(&lower, b"ecret");
-    literals.any(|at| is_of_secret(name, at))
+    !ABOUT.iter().any(is_about) && literals.any(|at| is_of_secret(name, at))
 }
 
 /// The secret whose name contains the literal at `at`.

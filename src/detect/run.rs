@@ -84,9 +84,13 @@ pub(super) fn next_long_run(bytes: &[u8], from: usize, to: usize) -> Option<Run<
     None
 }
 
-/// Whether a value has the length and the characters of a secret access key.
+/// Whether a value has the length and the characters of a secret access key, as it
+/// is or in base64.
 pub(super) fn has_shape(value: &[u8]) -> bool {
-    value.len() == LEN && value.iter().all(|byte| glyph::is_base64(*byte))
+    const ENCODED: usize = (LEN * 4).div_ceil(3);
+    let unpadded = value.strip_suffix(b"==").unwrap_or(value);
+    let is_long = value.len() == LEN || unpadded.len() == ENCODED;
+    is_long && unpadded.iter().all(|byte| glyph::is_base64(*byte))
 }
 
 /// The run that begins at `at`, whatever stands before it.

@@ -161,9 +161,14 @@ impl<'d> Scanner<'d> {
     /// its own name can tell what it is: daemontools, Kubernetes and docker give
     /// each setting a file.
     pub fn holds_lone_value(&self) -> bool {
-        const LONGEST: usize = 64;
-        let value = self.buffer[..self.len.min(LONGEST + 1)].trim_ascii();
-        self.base == 0 && self.len <= LONGEST && run::has_shape(value)
+        const LONGEST: usize = 80;
+        let value = &self.buffer[..self.len.min(LONGEST)];
+        let value = value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value);
+        let value = value.trim_ascii();
+        let quoted = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        self.base == 0 && self.len <= LONGEST && run::has_shape(quoted.unwrap_or(value))
     }
 
     /// As [`finish`](Self::finish), for a blob that is the value of a setting of
