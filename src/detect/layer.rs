@@ -172,7 +172,12 @@ impl Detector {
             out.undecoded += u64::from(is_worth_it);
             return;
         }
-        let mut inner = self.sight(&decoded.bytes, depth + 1, out.allowance);
+        // A row in UTF-16 is read as it stands, where its lengths are.
+        let rows = match decoded.encoding {
+            Encoding::Utf16Le | Encoding::Utf16Be => row::Window::without_rows(),
+            _ => row::Window::default(),
+        };
+        let mut inner = self.sight(&decoded.bytes, depth + 1, out.allowance, rows);
         if !is_part {
             conclude(&mut inner);
         }
@@ -213,7 +218,13 @@ impl Detector {
     }
 
     /// All that a text in memory holds.
-    fn sight(&self, bytes: &[u8], depth: usize, allowance: Allowance) -> Sightings {
+    fn sight(
+        &self,
+        bytes: &[u8],
+        depth: usize,
+        allowance: Allowance,
+        rows: row::Window,
+    ) -> Sightings {
         let mut out = Sightings {
             allowance,
             ..Sightings::default()
@@ -222,7 +233,8 @@ impl Detector {
             let (inflated, cut) = encoding::inflate(bytes, &mut out.allowance);
             out.undecoded += u64::from(cut);
             if depth < self.max_depth {
-                let mut inner = self.sight(&inflated, depth + 1, out.allowance);
+                let rows = row::Window::default();
+                let mut inner = self.sight(&inflated, depth + 1, out.allowance, rows);
                 conclude(&mut inner);
                 out.absorb(inner, Encoding::Gzip, |_| 0);
             } else {
@@ -235,7 +247,10 @@ impl Detector {
         self.prefilter.search(bytes, 0, &mut hits);
         prefilter::probe(bytes, 0, bytes.len(), 0, &mut hits);
         hits.sort_by_key(|hit| hit.at);
-        let mut marks = Marks::default();
+        let mut marks = Marks {
+            rows,
+            ..Marks::default()
+        };
         for hit in hits {
             self.follow(hit, bytes, 0, depth, &mut marks, &mut out);
         }

@@ -27,14 +27,30 @@ const MAX_FAILURES: u32 = 4096;
 /// The same for those whose row was looked for far away.
 const MAX_FAR_FAILURES: u32 = 256;
 
+/// The same for IDs in UTF-16: every text in it looks like a row at first.
+const MAX_WIDE_FAILURES: u32 = 16;
+
 /// What was learned of one window.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     failures: u32,
     far_failures: u32,
+    wide_failures: u32,
     /// Up to here there was nothing but text around IDs: of a list of them no
     /// byte is looked at for each.
     text: usize,
+}
+
+impl Window {
+    /// Of bytes in which no row is to be looked for.
+    pub(super) const fn without_rows() -> Self {
+        Self {
+            failures: MAX_FAILURES,
+            far_failures: 0,
+            wide_failures: MAX_WIDE_FAILURES,
+            text: 0,
+        }
+    }
 }
 
 /// Where the secrets begin that stand in the row of the ID at `at`, and what
@@ -73,7 +89,7 @@ pub(super) fn in_utf16(
 ) -> Option<(IdSighting, Vec<SecretSighting>)> {
     let id = text(bytes, at, AccessKeyId::LEN)?;
     AccessKeyId::parse(&id)?;
-    if window.failures >= MAX_FAILURES {
+    if window.wide_failures >= MAX_WIDE_FAILURES {
         return None;
     }
     let orders = [(Encoding::Utf16Le, 0), (Encoding::Utf16Be, 1)];
@@ -82,7 +98,7 @@ pub(super) fn in_utf16(
         Some((encoding, low, columns))
     });
     let Some((encoding, low, columns)) = found else {
-        window.failures += 1;
+        window.wide_failures += 1;
         return None;
     };
     let place = |at: usize| Place {
