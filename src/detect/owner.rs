@@ -96,6 +96,8 @@ fn words(name: &[u8]) -> impl Iterator<Item = Range<usize>> {
 fn name(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let from = at.saturating_sub(REACH);
     let quoted = matches!(bytes[from..at], [.., b'"' | b'\'' | b'`']);
+    let of_all: [&[u8]; 3] = [b"value", b"string", b"default"];
+    let is_of_all = |word: &[u8]| of_all.iter().any(|all| word.eq_ignore_ascii_case(all));
     let mut end = at;
     for count in 0..MAX_WORDS {
         let is_sign = |byte: &u8| match byte {
@@ -112,9 +114,13 @@ fn name(bytes: &[u8], at: usize) -> Option<&[u8]> {
         if signs == 0 || start == end {
             return None;
         }
+        // An item of a list begins here, and its name may stand below.
+        let is_item = bytes[from..start].trim_ascii_end().ends_with(b"-")
+            && bytes[from..start].ends_with(b" ");
+        if is_item && count == 0 && is_of_all(&bytes[start..end]) {
+            return None;
+        }
         let is_tag_end = bytes[from..start].ends_with(b"</");
-        let of_all: [&[u8]; 3] = [b"value", b"string", b"default"];
-        let is_of_all = |word: &[u8]| of_all.iter().any(|all| word.eq_ignore_ascii_case(all));
         if is_tag_end || is_of_all(&bytes[start..end]) {
             end = start;
             continue;
@@ -204,7 +210,10 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", "NAME", "NAME,", "NAME\n", "NAME:\n", "NAME;"] {
+        let other_item = "- name: NAME\n- value: ";
+        for text in [
+            "", "NAME", "NAME,", "NAME\n", "NAME:\n", "NAME;", other_item,
+        ] {
             assert_eq!(name(text.as_bytes(), text.len()), None, "{text}");
         }
     }

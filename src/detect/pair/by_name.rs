@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::match_in_order;
 use crate::detect::owner::Owner;
-use crate::detect::sighting::{IdSighting, SecretSighting};
+use crate::detect::sighting::{IdSighting, Place, SecretSighting};
 
 /// The owners whom the names in one text tell.
 pub(super) struct Owners {
@@ -95,28 +95,56 @@ pub(super) fn settle(
 }
 
 /// The owners of pairs whose two names tell different ones, and who are named
-/// beside another ID or secret, too.
+/// beside another ID or secret, too: one that has no partner of that name yet,
+/// and is not set off from the pair.
 fn contested(
     ids: &[IdSighting],
     secrets: &[SecretSighting],
     matched: &[(usize, usize)],
 ) -> BTreeSet<Owner> {
+    let is_settled =
+        |(id, secret): &&(usize, usize)| ids[*id].place.owner == secrets[*secret].place.owner;
+    let settled = matched.iter().filter(is_settled).copied();
+    let (settled_ids, settled_secrets): (HashSet<_>, HashSet<_>) = settled.unzip();
     let mut contested = BTreeSet::new();
     for (id, secret) in matched {
         let (id, secret) = (&ids[*id], &secrets[*secret]);
         let Some((of_id, of_secret)) = different(id, secret) else {
             continue;
         };
-        let other_id =
-            |other: &IdSighting| other.place.owner == Some(of_secret) && other.id != id.id;
-        let other_secret = |other: &SecretSighting| {
-            other.place.owner == Some(of_id) && other.value != secret.value
+        let is_free =
+            |other: &Place, owner| other.owner == Some(owner) && !sets_off(id, secret, other);
+        let other_id = |at: &usize| {
+            let other = &ids[*at];
+            !settled_ids.contains(at) && other.id != id.id && is_free(&other.place, of_secret)
         };
-        if ids.iter().any(other_id) || secrets.iter().any(other_secret) {
+        let other_secret = |at: &usize| {
+            let other = &secrets[*at];
+            !settled_secrets.contains(at)
+                && other.value != secret.value
+                && is_free(&other.place, of_id)
+        };
+        if (0..ids.len()).any(|at| other_id(&at)) || (0..secrets.len()).any(|at| other_secret(&at))
+        {
             contested.extend([of_id, of_secret]);
         }
     }
     contested
+}
+
+/// Whether the two stand in one record, such as a section, and `other` in another.
+fn sets_off(id: &IdSighting, secret: &SecretSighting, other: &Place) -> bool {
+    let (mut first, mut last) = (&id.place, &secret.place);
+    if first.offset > last.offset {
+        std::mem::swap(&mut first, &mut last);
+    }
+    let is_one = last.record <= first.offset;
+    is_one
+        && if other.offset > last.offset {
+            other.record > last.offset
+        } else {
+            first.record > other.offset
+        }
 }
 
 fn such(indices: &[usize], is_such: impl Fn(usize) -> bool) -> Vec<usize> {

@@ -305,3 +305,24 @@ fn where_no_other_name_competes_position_tells() {
     let blocks = block(["a", "b"], ["A", "B"]) + &"\n".repeat(500) + &block(["c", "b"], ["C", "B"]);
     assert_eq!(letters(&blocks), ["aA", "bB", "cC"]);
 }
+
+#[test]
+fn names_do_not_part_what_stands_together_and_is_set_off() {
+    for text in [
+        // A section, an object or a paragraph each.
+        "[default]\ns3_access_key = <a>\nsecret_key = <A>\n[s3]\naccess_key = <b>\n\
+         s3_secret_key = <B>\n",
+        "source:\n  source_access_key_id: <a>\n  secret_access_key: <A>\ndestination:\n  \
+         access_key_id: <b>\n  source_secret_access_key: <B>\n",
+        "s3_access_key=<a>\nsecret_key=<A>\n\naccess_key=<b>\ns3_secret_key=<B>\n",
+        // An ID of a name that no secret has, beside a key with its own.
+        "LOGS_PUBLIC_KEY=<a>\nLOGS_SECRET_ACCESS_KEY=<A>\nLOGS_ACCESS_KEY_ID=<b>\n\
+         LOGS_SECRET_ACCESS_KEY=<B>\n",
+        // Items with their name below the value.
+        "env:\n- value: <a>\n  name: BACKUP_AWS_ACCESS_KEY_ID\n- value: <A>\n  name: \
+         BACKUP_AWS_SECRET_ACCESS_KEY\n- value: <b>\n  name: AWS_ACCESS_KEY_ID\n- value: \
+         <B>\n  name: AWS_SECRET_ACCESS_KEY\n",
+    ] {
+        assert_eq!(letters(text), ["aA", "bB"], "{text}");
+    }
+}
