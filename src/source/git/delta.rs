@@ -175,8 +175,8 @@ fn each_piece(
                 length,
                 is_new: false,
             },
-            Step::Insert { bytes, length } => Piece {
-                bytes,
+            Step::Insert { behind, length } => Piece {
+                bytes: behind,
                 length,
                 is_new: true,
             },
@@ -189,8 +189,8 @@ fn each_piece(
 pub(super) enum Step<'a> {
     /// So many bytes of the base.
     Copy { from: usize, length: usize },
-    /// The first of these bytes.
-    Insert { bytes: &'a [u8], length: usize },
+    /// The first of the bytes behind.
+    Insert { behind: &'a [u8], length: usize },
 }
 
 /// Gives `take` what `delta` says to make an object of `size` bytes from a base
@@ -215,8 +215,8 @@ pub(super) fn each_step<'d>(
                 return Err(early());
             }
             rest = &tail[length..];
-            let bytes = tail;
-            (Step::Insert { bytes, length }, length)
+            let behind = tail;
+            (Step::Insert { behind, length }, length)
         } else {
             let (from, length, tail) = copied(command, tail).ok_or_else(early)?;
             let length = if length == 0 { 0x1_0000 } else { length };

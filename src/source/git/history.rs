@@ -107,8 +107,10 @@ impl<'a> History<'a> {
             history.checked_out(number, repository);
             let tips = history.tips(repository, &mut reached);
             let commits = history.ancestry(tips, &mut reached);
+            // Commits upon those of a walk that was cut may not be the first either.
+            let state = Some(GitState::InHistoryOnly);
+            history.look_into(&commits, !is_cut, Some(number), state);
             is_cut |= !commits.is_whole();
-            history.look_into(&commits, Some(number), Some(GitState::InHistoryOnly));
         }
         // What the walk did not come to may be referred to.
         let has_commit = |place: &Place| place.commit.is_some();
@@ -116,7 +118,7 @@ impl<'a> History<'a> {
             let state = history.complete.then_some(GitState::Unreachable);
             let left = history.unreachable(&reached);
             let commits = history.ancestry(left, &mut reached);
-            history.look_into(&commits, None, state);
+            history.look_into(&commits, true, None, state);
         }
         for place in history.places.values_mut() {
             place.state = match place.state {
@@ -290,11 +292,12 @@ impl<'a> History<'a> {
     }
 
     /// Looks into commits, the oldest first, until every object has one. Where
-    /// the walk to them was cut, the first that has an object is not known, but
-    /// its path is.
+    /// the walk to them was cut, and where they may have others before them that
+    /// have an object (not `are_first`), its commit is not known, but its path is.
     fn look_into(
         &mut self,
         commits: &Ancestry,
+        are_first: bool,
         repository: Option<usize>,
         state: Option<GitState>,
     ) {
@@ -305,7 +308,7 @@ impl<'a> History<'a> {
             if missing == 0 {
                 return;
             }
-            missing = missing.saturating_sub(self.look_into_one(id, true, repository, state));
+            missing = missing.saturating_sub(self.look_into_one(id, are_first, repository, state));
         }
         let mut missing = self.count(unplaced);
         for id in commits.cut() {

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use gix_object::Kind;
 
 use super::inflate::bounded;
-use super::pack::sized;
 use super::pieces::Pieces;
 use super::traverse::{MAX_HELD, Traversal};
 use super::worker::Worker;
@@ -15,11 +14,9 @@ use super::worker::Worker;
 /// read through to their end each, which costs more than to look at what changed.
 pub(super) const LARGE: usize = 8 * 1024 * 1024;
 
-/// Bytes of a whole object and of the pieces of all its versions.
-const MAX_WITH_PIECES: usize = MAX_HELD + 4 * 1024 * 1024;
-
-/// The longest delta.
-const MAX_DELTA: usize = 4 * 1024 * 1024;
+/// Bytes of a whole object and of the pieces of all its versions: one of 30 MiB
+/// and a delta of nearly half of it fit, which is the most that git makes.
+const MAX_WITH_PIECES: usize = MAX_HELD + 14 * 1024 * 1024;
 
 impl Traversal<'_> {
     /// Makes what hangs below `whole`, which is the entry `node`.
@@ -70,12 +67,9 @@ impl Traversal<'_> {
         most: usize,
     ) -> io::Result<Pieces> {
         let entry = self.entry(worker, node)?;
-        let size = bounded(entry.decompressed_size, MAX_DELTA)?;
-        let mut delta = std::mem::take(&mut worker.buffers.delta);
-        let instructions = sized(&mut delta, size);
-        self.inflate(worker, node, &entry, instructions)?;
-        let version = base.apply(instructions, MAX_HELD, most)?;
-        worker.buffers.delta = delta;
+        let mut delta = vec![0; bounded(entry.decompressed_size, most)?];
+        self.inflate(worker, node, &entry, &mut delta)?;
+        let version = base.apply(delta, MAX_HELD, most)?;
         if !self.forest.is_known(node) {
             let again = || Ok(version.reader());
             let size = version.len() as u64;

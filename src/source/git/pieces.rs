@@ -11,7 +11,10 @@ use super::inflate::{bounded, too_large};
 /// One version.
 pub(super) struct Pieces {
     whole: Rc<Vec<u8>>,
-    inserted: Vec<u8>,
+    /// The delta that made it.
+    delta: Vec<u8>,
+    /// What other deltas inserted before.
+    carried: Vec<u8>,
     /// In order.
     parts: Vec<Piece>,
     length: usize,
@@ -23,7 +26,15 @@ struct Piece {
     start: u32,
     /// Where it is from.
     from: u32,
-    is_inserted: bool,
+    of: Of,
+}
+
+/// What a piece is a piece of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Whole,
+    Delta,
+    Carried,
 }
 
 impl Pieces {
@@ -32,11 +43,12 @@ impl Pieces {
         Self {
             length: whole.len(),
             whole: Rc::new(whole),
-            inserted: Vec::new(),
+            delta: Vec::new(),
+            carried: Vec::new(),
             parts: vec![Piece {
                 start: 0,
                 from: 0,
-                is_inserted: false,
+                of: Of::Whole,
             }],
         }
     }
@@ -47,28 +59,32 @@ impl Pieces {
 
     /// Bytes that it takes besides the whole object.
     pub(super) const fn size(&self) -> usize {
-        self.inserted.capacity() + self.parts.capacity() * size_of::<Piece>()
+        self.delta.capacity() + self.carried.capacity() + self.parts.capacity() * size_of::<Piece>()
     }
 
     /// The version that `delta` makes of this one. It is refused if it has more
     /// than `longest` bytes, or takes more than `most`.
-    pub(super) fn apply(&self, delta: &[u8], longest: usize, most: usize) -> io::Result<Self> {
-        let (_, made, _) = delta::sizes(delta)?;
+    pub(super) fn apply(&self, delta: Vec<u8>, longest: usize, most: usize) -> io::Result<Self> {
+        let (_, made, _) = delta::sizes(&delta)?;
         // Places in it fit into 32 bits.
         let length = bounded(made, longest.min(u32::MAX as usize))?;
         let mut made = Self {
             whole: Rc::clone(&self.whole),
-            inserted: Vec::new(),
+            delta: Vec::new(),
+            carried: Vec::new(),
             parts: Vec::new(),
             length,
         };
+        let most = most.checked_sub(delta.capacity()).ok_or_else(too_large)?;
         let mut is_too_large = false;
-        delta::each_step(self.length, delta, length, |start, step| {
+        delta::each_step(self.length, &delta, length, |start, step| {
             if is_too_large {
                 return;
             }
             match step {
-                Step::Insert { bytes, length } => made.insert(start, &bytes[..length]),
+                Step::Insert { behind, .. } => {
+                    made.add(start, delta.len() - behind.len(), Of::Delta);
+                }
                 Step::Copy { from, length } => made.copy(start, self, from, length),
             }
             is_too_large = made.size() > most;
@@ -76,7 +92,8 @@ impl Pieces {
         if is_too_large {
             return Err(too_large());
         }
-        made.inserted.shrink_to_fit();
+        made.delta = delta;
+        made.carried.shrink_to_fit();
         made.parts.shrink_to_fit();
         Ok(made)
     }
@@ -89,11 +106,6 @@ impl Pieces {
         }
     }
 
-    fn insert(&mut self, start: usize, bytes: &[u8]) {
-        self.add(start, self.inserted.len(), true);
-        self.inserted.extend_from_slice(bytes);
-    }
-
     /// Takes over what `base` has in those places.
     fn copy(&mut self, start: usize, base: &Self, from: usize, length: usize) {
         let (mut at, end) = (from, from + length);
@@ -102,30 +114,28 @@ impl Pieces {
             let (bytes, in_whole) = base.piece(number, at);
             let bytes = &bytes[..bytes.len().min(end - at)];
             let start = start + (at - from);
-            match in_whole {
-                Some(in_whole) => self.add(start, in_whole, false),
-                None => self.insert(start, bytes),
+            if let Some(in_whole) = in_whole {
+                self.add(start, in_whole, Of::Whole);
+            } else {
+                self.add(start, self.carried.len(), Of::Carried);
+                self.carried.extend_from_slice(bytes);
             }
             at += bytes.len();
             number += 1;
         }
     }
 
-    fn add(&mut self, start: usize, from: usize, is_inserted: bool) {
+    fn add(&mut self, start: usize, from: usize, of: Of) {
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let (start, from) = (place(start), place(from));
         // Most begin where the one before ends.
         if let Some(last) = self.parts.last()
-            && last.is_inserted == is_inserted
+            && last.of == of
             && from.checked_sub(last.from) == Some(start - last.start)
         {
             return;
         }
-        self.parts.push(Piece {
-            start,
-            from,
-            is_inserted,
-        });
+        self.parts.push(Piece { start, from, of });
     }
 
     /// Which piece a place is in.
@@ -141,13 +151,13 @@ impl Pieces {
         let next = self.parts.get(number + 1);
         let end = next.map_or(self.length, |next| next.start as usize);
         let from = piece.from as usize + (at - piece.start as usize);
-        let bytes = if piece.is_inserted {
-            &self.inserted
-        } else {
-            &*self.whole
+        let bytes = match piece.of {
+            Of::Whole => &*self.whole,
+            Of::Delta => &self.delta,
+            Of::Carried => &self.carried,
         };
         let bytes = &bytes[from..from + (end - at)];
-        (bytes, (!piece.is_inserted).then_some(from))
+        (bytes, (piece.of == Of::Whole).then_some(from))
     }
 }
 
@@ -217,7 +227,9 @@ mod tests {
             let mut version = Pieces::of(whole.clone());
             for _ in 0..8 {
                 let delta = random_delta(&mut random, whole.len());
-                version = version.apply(&delta, 1 << 20, 1 << 20).expect("a delta");
+                version = version
+                    .apply(delta.clone(), 1 << 20, 1 << 20)
+                    .expect("a delta");
                 let mut made = vec![0; version.len()];
                 delta::apply(&whole, &delta, &mut made).expect("a delta");
                 assert_eq!(read(&version), made);
@@ -231,17 +243,14 @@ mod tests {
         let whole = Pieces::of(vec![7; 1000]);
         let inserts = [&size(1000)[..], &size(100), &[100], &[8; 100]].concat();
         let refused = |longest, most| {
-            let made = whole.apply(&inserts, longest, most);
+            let made = whole.apply(inserts.clone(), longest, most);
             made.err().map(|error| error.kind())
         };
         assert_eq!(refused(100, 4096), None);
         assert_eq!(refused(99, 4096), Some(io::ErrorKind::FileTooLarge));
         assert_eq!(refused(100, 99), Some(io::ErrorKind::FileTooLarge));
         let lie = [&size(999)[..], &size(1), b"\x01a"].concat();
-        let lie = whole
-            .apply(&lie, 4096, 4096)
-            .err()
-            .map(|error| error.kind());
+        let lie = whole.apply(lie, 4096, 4096).err().map(|error| error.kind());
         assert_eq!(lie, Some(io::ErrorKind::InvalidData));
     }
 }

@@ -54,3 +54,26 @@ fn keys_in_versions_of_a_large_file_are_found_each_in_its_own() {
     assert_eq!(found.objects(), 12 - 4);
     assert_eq!(found.status, 1);
 }
+
+#[test]
+fn a_version_of_which_nearly_half_is_new_is_read() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let mut lines = lines();
+    let keys = [Key::new(), Key::new()];
+    lines[90_000] = keys[0].text();
+    repository.commit("dump.sql", &lines.join("\n"));
+    // Numbers that nothing before has: a delta of more than 4 MiB.
+    let mut random = fastrand::Rng::with_seed(4);
+    for line in &mut lines[..40_000] {
+        *line = (0..7).map(|_| format!("{:016x}", random.u64(..))).collect();
+    }
+    lines[20_000] = keys[1].text();
+    repository.commit("dump.sql", &lines.join("\n"));
+    repository.git(&["repack", "-adfq"]);
+    let found = scan(&repository.path.join(".git"));
+    for key in &keys {
+        assert_eq!(found.told(key).len(), 1);
+    }
+    assert_eq!(found.skipped("git-limit"), 0);
+}
