@@ -27,8 +27,9 @@ const MAX_FAILURES: u32 = 4096;
 /// The same for those whose row was looked for far away.
 const MAX_FAR_FAILURES: u32 = 256;
 
-/// The same for IDs in UTF-16: every text in it looks like a row at first.
-const MAX_WIDE_FAILURES: u32 = 16;
+/// The same for IDs in UTF-16, one after another: every text in it looks like a
+/// row at first.
+const MAX_WIDE_FAILURES: u32 = 64;
 
 /// What was learned of one window.
 #[derive(Debug, Default)]
@@ -101,6 +102,8 @@ pub(super) fn in_utf16(
         window.wide_failures += 1;
         return None;
     };
+    // Where there are rows, more of them come.
+    window.wide_failures = 0;
     let place = |at: usize| Place {
         encoding: vec![encoding],
         ..Place::at(at as u64)
