@@ -234,9 +234,10 @@ fn columns_of(bytes: &[u8], head: usize, at: usize, width: usize) -> Option<Vec<
     if !(2..=LONGEST).contains(&len) || body > at {
         return None;
     }
-    let separator = at + AccessKeyId::LEN * width;
-    let separator = bytes.get(separator..separator + width);
-    let is_separated = separator.is_some_and(|text| text.iter().any(|byte| b"/+".contains(byte)));
+    let is_separated = || {
+        let separator = bytes[at + AccessKeyId::LEN * width..].get(..width);
+        separator.is_some_and(|text| text.iter().any(|byte| b"/+".contains(byte)))
+    };
     let both = (AccessKeyId::LEN + 1 + secret::LEN) * width;
     let mut types = &bytes[head + 1..body];
     let (mut start, mut has_id, mut columns) = (body, false, Vec::new());
@@ -245,7 +246,7 @@ fn columns_of(bytes: &[u8], head: usize, at: usize, width: usize) -> Option<Vec<
         types = rest;
         let size = size(kind)?;
         has_id |= start == at && kind >= 12 && size == AccessKeyId::LEN * width;
-        if start == at && kind >= 12 && size == both && is_separated {
+        if start == at && kind >= 12 && size == both && is_separated() {
             has_id = true;
             columns.push(at + both - secret::LEN * width);
         }

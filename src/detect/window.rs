@@ -119,14 +119,18 @@ impl<'d> Scanner<'d> {
     pub fn advance(&mut self, count: usize) {
         self.len += count;
         self.sightings.allowance.earn(count);
-        self.searched =
-            self.detector
-                .prefilter
-                .search(&self.buffer[..self.len], self.searched, &mut self.hits);
+        self.search_on();
         if self.len == WINDOW {
             self.follow_hits_in_window(WINDOW - AHEAD);
             self.slide();
         }
+    }
+
+    /// Finds the literals in what was read.
+    fn search_on(&mut self) {
+        let read = &self.buffer[..self.len];
+        let prefilter = &self.detector.prefilter;
+        self.searched = prefilter.search(read, self.searched, &mut self.hits);
     }
 
     /// Finds the literals of a stretch while it is in the processor's cache.
@@ -184,10 +188,8 @@ impl<'d> Scanner<'d> {
         self.buffer[name.len()] = b'\n';
         self.len += before;
         self.hits.clear();
-        self.searched = self
-            .detector
-            .prefilter
-            .search(&self.buffer[..self.len], 0, &mut self.hits);
+        self.searched = 0;
+        self.search_on();
         let mut detection = self.finish();
         for found in &mut detection.matches {
             found.line = found.line.map(|line| line.saturating_sub(1).max(1));

@@ -1,13 +1,10 @@
 //! Commits in the order in which they were made: those that nothing comes
 //! before first. A history may have 100,000s, so little is kept of each.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use gix_hash::ObjectId;
 use hashbrown::HashTable;
 
-use super::seen::short;
+use super::seen::{ShortIds, short};
 use super::text::Commit;
 
 /// Commits of one repository that are looked at.
@@ -15,13 +12,6 @@ const MAX_COMMITS: usize = 200_000;
 
 /// Parents that wait to be gone to.
 const MAX_PARENTS: usize = 2 * MAX_COMMITS;
-
-/// The first 64 bits of ids, which are as good as random: hashing them again
-/// would gain nothing.
-pub(super) type ShortIds = HashSet<u64, BuildHasherDefault<Same>>;
-
-#[derive(Default)]
-pub(super) struct Same(u64);
 
 /// Commits and all that they come from.
 pub(super) struct Ancestry {
@@ -215,22 +205,6 @@ impl Open {
             parents,
             latest,
         }
-    }
-}
-
-impl Hasher for Same {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

@@ -8,11 +8,11 @@ use std::path::Path;
 use gix_hash::{ObjectId, oid};
 use gix_object::Kind;
 
-use super::ancestry::{Ancestry, ShortIds};
+use super::ancestry::Ancestry;
 use super::commits::Commits;
 use super::odb::Odb;
 use super::refs::GitDir;
-use super::seen::short;
+use super::seen::{ShortIds, short};
 use super::staging;
 use super::text::{self, Commit};
 use super::tree::{self, Entry};
@@ -30,9 +30,6 @@ const MAX_UNREACHABLE: usize = 200_000;
 
 /// Bytes of the paths of one index that are looked for in the working tree.
 const MAX_STAGED: usize = 1024 * 1024;
-
-/// Entries of an index between two questions whether the run is over.
-const ASKED_EVERY: u64 = 4096;
 
 /// Folders within folders.
 const MAX_DEPTH: usize = 256;
@@ -187,21 +184,19 @@ impl<'a> History<'a> {
         let Some(hash) = self.places.keys().next().map(ObjectId::kind) else {
             return found;
         };
-        let (mut left, mut seen) = (MAX_STAGED, 0_u64);
+        let mut left = MAX_STAGED;
         let mut take = |id: &oid, path: &[u8]| {
-            seen += 1;
             let is_wanted = self.filter[first_bits(id)] && self.places.contains_key(id);
             if is_wanted && !path.is_empty() && path.len() <= left {
                 left -= path.len();
                 found.push((id.to_owned(), path.to_owned()));
             }
-            !seen.is_multiple_of(ASKED_EVERY) || !(self.is_over)()
         };
         if let Ok(Some((file, state))) = open_regular(index) {
             let file = Sparing::new(&file, state.size);
             let reader = BufReader::with_capacity(64 * 1024, file.reader(0));
             // What is damaged says nothing more, not even what is in no index.
-            self.complete &= staging::entries(reader, hash, &mut take).is_ok();
+            self.complete &= staging::entries(reader, hash, self.is_over, &mut take).is_ok();
         }
         found
     }

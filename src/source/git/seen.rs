@@ -1,6 +1,9 @@
 //! Objects that were read already, so that each is read once although a
 //! repository may hold it loose and in several packs.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+
 use gix_hash::oid;
 
 /// Objects remembered; what comes on top is read again.
@@ -11,6 +14,13 @@ const MAX: usize = 2_000_000;
 /// thousands of small packs cost no more than a large one.
 #[derive(Debug, Default)]
 pub(super) struct Seen(Vec<Vec<u64>>);
+
+/// The first 64 bits of ids, which are as good as random: hashing them again
+/// would gain nothing.
+pub(super) type ShortIds = HashSet<u64, BuildHasherDefault<Same>>;
+
+#[derive(Default)]
+pub(super) struct Same(u64);
 
 impl Seen {
     pub(super) fn contains(&self, id: &oid) -> bool {
@@ -44,6 +54,22 @@ impl Seen {
 pub(super) fn short(id: &oid) -> u64 {
     let start = id.as_bytes().first_chunk();
     start.map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+impl Hasher for Same {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::sparing::Sparing;
 const MAX_LENGTH: usize = 1024 * 1024;
 
 /// Entries between two questions whether the run is over.
-const ASKED_EVERY: u64 = 4096;
+const ASKED_EVERY: u32 = 4096;
 
 /// Times, device, inode, mode, owner and size of the file.
 const STAT: usize = 40;
@@ -26,12 +26,13 @@ const STAT: usize = 40;
 /// The flag that says that two bytes more of them follow.
 const IS_EXTENDED: u16 = 0x4000;
 
-/// Calls `take` with each entry for as long as it says so, up to what makes no
-/// sense. One whose path stands in the shared part of a split index has none.
+/// Calls `take` with each entry until the run is over, up to what makes no sense.
+/// One whose path stands in the shared part of a split index has none.
 pub(super) fn entries(
     mut index: impl BufRead,
     hash: Kind,
-    take: &mut dyn FnMut(&oid, &[u8]) -> bool,
+    is_over: &dyn Fn() -> bool,
+    take: &mut dyn FnMut(&oid, &[u8]),
 ) -> io::Result<()> {
     let mut head = [0; 12];
     index.read_exact(&mut head)?;
@@ -39,7 +40,7 @@ pub(super) fn entries(
         return Err(invalid("no index"));
     };
     let mut path = Vec::new();
-    for _ in 0..u32::from_be_bytes(count) {
+    for number in 1..=u32::from_be_bytes(count) {
         let mut fixed = [0; STAT + 32 + 2];
         let fixed = &mut fixed[..STAT + hash.len_in_bytes() + 2];
         index.read_exact(fixed)?;
@@ -49,7 +50,7 @@ pub(super) fn entries(
             index.read_exact(&mut [0; 2])?;
         }
         let kept = match version {
-            4 => path.len().checked_sub(number(&mut index)?),
+            4 => path.len().checked_sub(unshared(&mut index)?),
             _ => Some(0),
         };
         path.truncate(kept.ok_or_else(|| invalid("a path longer than the one before"))?);
@@ -63,7 +64,8 @@ pub(super) fn entries(
             let read = fixed.len() + 2 + 2 * usize::from(is_extended) + path.len() + 1;
             index.read_exact(&mut [0; 8][..read.next_multiple_of(8) - read])?;
         }
-        if !take(oid::from_bytes_unchecked(&fixed[STAT..]), &path) {
+        take(oid::from_bytes_unchecked(&fixed[STAT..]), &path);
+        if number.is_multiple_of(ASKED_EVERY) && is_over() {
             break;
         }
     }
@@ -87,12 +89,7 @@ pub(super) fn shared(index: &Path, is_over: &dyn Fn() -> bool) -> Option<PathBuf
     let (file, state) = open_regular(index).ok()??;
     let file = Sparing::new(&file, state.size);
     let mut reader = BufReader::with_capacity(64 * 1024, file.reader(0));
-    let mut seen = 0_u64;
-    let mut go_on = |_: &oid, _: &[u8]| {
-        seen += 1;
-        !seen.is_multiple_of(ASKED_EVERY) || !is_over()
-    };
-    entries(&mut reader, hash, &mut go_on).ok()?;
+    entries(&mut reader, hash, is_over, &mut |_, _| ()).ok()?;
     let id = linked(reader, hash).ok()??;
     Some(folder.join(format!("{SHARED}{id}")))
 }
@@ -119,7 +116,7 @@ fn linked(mut behind: impl BufRead, hash: Kind) -> io::Result<Option<ObjectId>> 
 }
 
 /// How many bytes of the path before are not those of this one.
-fn number(index: &mut impl BufRead) -> io::Result<usize> {
+fn unshared(index: &mut impl BufRead) -> io::Result<usize> {
     let mut number: usize = 0;
     loop {
         let mut byte = [0];

@@ -1,5 +1,7 @@
 //! Databases as the real SQLite writes them: columns stand side by side there.
 
+use std::path::Path;
+
 use rolecall::finding::secret_fingerprint;
 use rolecall::secret::Secret;
 use rusqlite::Connection;
@@ -31,7 +33,15 @@ const ROWS: [&[&str]; 19] = [
     &["KEY", "LONG", "ID", "x"],
 ];
 
-const ENCODINGS: [&str; 3] = ["UTF-8", "UTF-16le", "UTF-16be"];
+pub(super) const ENCODINGS: [&str; 3] = ["UTF-8", "UTF-16le", "UTF-16be"];
+
+/// An empty database with texts in this encoding.
+pub(super) fn create(path: &Path, encoding: &str) -> Connection {
+    let database = Connection::open(path).expect("a database");
+    let pragma = format!("pragma encoding = '{encoding}'");
+    database.execute_batch(&pragma).expect("SQL");
+    database
+}
 
 #[test]
 fn a_key_in_a_row_of_sqlite_is_found_whatever_columns_are_beside_it() {
@@ -43,9 +53,7 @@ fn a_key_in_a_row_of_sqlite_is_found_whatever_columns_are_beside_it() {
 fn assert_found(encoding: &str) {
     let host = Host::new();
     let path = host.path("keys.db");
-    let database = Connection::open(&path).expect("a database");
-    let pragma = format!("pragma encoding = '{encoding}'");
-    database.execute_batch(&pragma).expect("SQL");
+    let database = create(&path, encoding);
     let mut expected = Vec::new();
     let mut random = fastrand::Rng::with_seed(5);
     for (number, columns) in ROWS.iter().enumerate() {

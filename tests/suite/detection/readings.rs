@@ -6,8 +6,8 @@ use std::fs;
 use rolecall::detect::Detector;
 use rolecall::finding::AccessKeyId;
 use rolecall::secret::Secret;
-use rusqlite::Connection;
 
+use super::database;
 use crate::support::host::{Host, KeyPair};
 
 /// What secrets begin with.
@@ -51,7 +51,7 @@ fn told(bytes: &[u8]) -> Vec<(String, String)> {
 
 #[test]
 fn in_rows_of_sqlite_a_secret_is_its_column_whatever_it_begins_with() {
-    for encoding in ["UTF-8", "UTF-16le", "UTF-16be"] {
+    for encoding in database::ENCODINGS {
         // Both in one column only as text that is read as it is.
         let separators: &[&str] = match encoding {
             "UTF-8" => &["','", "/", "+"],
@@ -59,9 +59,7 @@ fn in_rows_of_sqlite_a_secret_is_its_column_whatever_it_begins_with() {
         };
         let host = Host::new();
         let path = host.path("keys.db");
-        let database = Connection::open(&path).expect("a database");
-        let pragma = format!("pragma encoding = '{encoding}'");
-        database.execute_batch(&pragma).expect("SQL");
+        let database = database::create(&path, encoding);
         let mut expected = Vec::new();
         for first in FIRST {
             for (before, behind) in BEFORE.iter().flat_map(|before| {
