@@ -185,6 +185,35 @@ fn a_scan_takes_no_more_memory_for_many_objects_or_many_names_of_one() {
     assert!(peak <= MOST, "{peak} kB");
 }
 
+/// Versions of a large text with a key: as loose objects, as a bundle, which has
+/// no index, and as a pack of a repository.
+fn large_text_in_git(host: &Host) {
+    const LINES: usize = 300_000;
+    let mut random = fastrand::Rng::with_seed(2);
+    let row = |number| format!("{number:06} {:010x}{:>85}\n", random.u64(..1 << 40), "row");
+    let text: String = (0..LINES).map(row).collect();
+    host.write("text", text + &host.key_pair().env());
+    let script = "git init -q -b main l && cd l
+        for n in 1 2 3 4; do
+            sed \"s/^00$n/$n$n$n/\" ../text >text && git add text && git commit -qm $n
+        done
+        git bundle create -q ../l.bundle --all
+        rm text ../text && cp -r . ../packed && git -C ../packed repack -adq";
+    git(host, script);
+}
+
+#[test]
+fn a_scan_takes_no_more_memory_for_versions_of_a_large_text() {
+    give_way();
+    let host = Host::new();
+    large_text_in_git(&host);
+    for place in ["l", "l.bundle", "packed"] {
+        let (status, peak) = measured(&host.path(place));
+        assert_eq!(status, "1", "the key in {place} is found");
+        assert!(peak <= MOST, "{place}: {peak} kB");
+    }
+}
+
 #[test]
 fn a_directory_takes_no_more_memory_for_the_files_in_it() {
     /// Kilobytes that may come on top; the paths alone would take 18,000.

@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
+use gix_hash::ObjectId;
 use gix_object::Kind;
 
 use super::inflate::bounded;
@@ -19,18 +20,18 @@ pub(super) const LARGE: usize = 8 * 1024 * 1024;
 const MAX_WITH_PIECES: usize = MAX_HELD + 14 * 1024 * 1024;
 
 impl Traversal<'_> {
-    /// Makes what hangs below `whole`, which is the entry `node`.
+    /// Makes what hangs below `whole`: its deltas are `children`.
     pub(super) fn below_large(
         &self,
         worker: &mut Worker<'_>,
         kind: Kind,
-        node: u32,
+        children: Vec<u32>,
         whole: Vec<u8>,
     ) {
         let most = MAX_WITH_PIECES.saturating_sub(whole.len());
         let whole = Pieces::of(whole);
         let mut held = whole.size();
-        let mut stack: Vec<_> = self.versions(node, whole).collect();
+        let mut stack: Vec<_> = self.versions(children, whole).collect();
         while let Some((node, base)) = stack.pop() {
             if self.is_over(worker) {
                 return;
@@ -40,24 +41,30 @@ impl Traversal<'_> {
                 held -= base.size();
             }
             match version {
-                Ok(version) if self.forest.has_children(node) => {
-                    held += version.size();
-                    stack.extend(self.versions(node, version));
+                Ok((version, id)) => {
+                    let children = self.children(node, || id);
+                    if !children.is_empty() {
+                        held += version.size();
+                        stack.extend(self.versions(children, version));
+                    }
                 }
-                Ok(_) => {}
                 Err(error) => self.lose(&error, node),
             }
         }
     }
 
     /// Those to be made of this one, the last of them first.
-    fn versions(&self, node: u32, base: Pieces) -> impl Iterator<Item = (u32, Rc<Pieces>)> {
+    fn versions(
+        &self,
+        children: Vec<u32>,
+        base: Pieces,
+    ) -> impl Iterator<Item = (u32, Rc<Pieces>)> {
         let base = Rc::new(base);
-        let children = self.in_order(self.forest.children(node).collect());
-        children.map(move |child| (child, Rc::clone(&base)))
+        self.in_order(children)
+            .map(move |child| (child, Rc::clone(&base)))
     }
 
-    /// Makes a version and looks into it.
+    /// Makes a version and looks into it; its id, unless it was read before.
     fn version(
         &self,
         worker: &mut Worker<'_>,
@@ -65,16 +72,17 @@ impl Traversal<'_> {
         kind: Kind,
         base: &Pieces,
         most: usize,
-    ) -> io::Result<Pieces> {
+    ) -> io::Result<(Pieces, Option<ObjectId>)> {
         let entry = self.entry(worker, node)?;
         let mut delta = vec![0; bounded(entry.decompressed_size, most)?];
         self.inflate(worker, node, &entry, &mut delta)?;
         let version = base.apply(delta, MAX_HELD, most)?;
+        let mut id = None;
         if !self.forest.is_known(node) {
             let again = || Ok(version.reader());
             let size = version.len() as u64;
-            worker.stream(kind, size, version.reader(), self.pack.hash, again)?;
+            id = worker.stream(kind, size, version.reader(), self.pack.hash, again)?;
         }
-        Ok(version)
+        Ok((version, id))
     }
 }

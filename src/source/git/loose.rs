@@ -11,7 +11,7 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 
 use super::inflate::{Inflating, invalid};
-use super::traverse::{MAX_HELD, MAX_STREAMED};
+use super::traverse::{ALONE, MAX_HELD, MAX_STREAMED};
 use super::worker::Worker;
 use super::{seen, stored};
 use crate::finding::SkipReason;
@@ -39,6 +39,8 @@ pub(super) struct Store<'a> {
     pub(super) packs: Mutex<Vec<PathBuf>>,
     /// Whether something was gone when it was come to.
     pub(super) is_changing: AtomicBool,
+    /// Held while a large object is in memory.
+    large: Mutex<()>,
 }
 
 impl<'a> Store<'a> {
@@ -80,6 +82,7 @@ impl<'a> Store<'a> {
             next: AtomicUsize::new(0),
             packs: Mutex::default(),
             is_changing: AtomicBool::new(false),
+            large: Mutex::default(),
         }
     }
 
@@ -144,7 +147,7 @@ impl<'a> Store<'a> {
             && zlib(first, second)
         {
             let content = || head.chain(sparing.reader(count as u64));
-            let outcome = object(worker, content, size, named);
+            let outcome = object(worker, content, size, named, &self.large);
             let store = self.folders.first().map(PathBuf::as_path);
             worker.stored_in(|| stored::facts(self.files, &file, store));
             match outcome {
@@ -203,6 +206,7 @@ fn object<R: Read>(
     file: impl Fn() -> R,
     length: u64,
     named: Option<ObjectId>,
+    large: &Mutex<()>,
 ) -> io::Result<()> {
     let hash = named.map_or(gix_hash::Kind::Sha1, |id| id.kind());
     let state = worker.buffers.stream.take().unwrap_or_default();
@@ -219,6 +223,7 @@ fn object<R: Read>(
             Ok(stream.take(size + 1))
         })?;
     } else {
+        let _alone = (size > ALONE as u64).then(|| lock(large));
         // Grows with what comes, not with what the head claims.
         let mut bytes = std::mem::take(&mut worker.buffers.object);
         bytes.clear();

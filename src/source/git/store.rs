@@ -53,7 +53,6 @@ pub(super) struct Group<'a, 'v> {
     /// Whether all of them are still open.
     is_whole: bool,
     seen: Seen,
-    large: Mutex<()>,
 }
 
 impl<'a, 'v> Group<'a, 'v> {
@@ -76,7 +75,6 @@ impl<'a, 'v> Group<'a, 'v> {
             packs: Vec::new(),
             is_whole: true,
             seen: Seen::default(),
-            large: Mutex::new(()),
         }
     }
 
@@ -289,7 +287,7 @@ impl<'a, 'v> Group<'a, 'v> {
         let ids = Mutex::new(Vec::new());
         let losses = Losses::default();
         losses.corrupt.store(forest.bad, Ordering::Relaxed);
-        let large = std::mem::take(&mut self.large);
+        let large = Mutex::new(());
         let number = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
         let traversal = Traversal::new(
             pack,

@@ -31,7 +31,7 @@ use crate::source::{Changed, Content, Known, MAX_SPOTS};
 pub(super) const MAX_HELD: usize = 32 * 1024 * 1024;
 
 /// From this size on, objects are held by one thread at a time.
-const LARGE: usize = 1024 * 1024;
+pub(super) const ALONE: usize = 1024 * 1024;
 
 /// The largest object read as a stream.
 pub(super) const MAX_STREAMED: u64 = 16 * 1024 * 1024 * 1024;
@@ -76,7 +76,7 @@ pub(super) struct Traversal<'a> {
     pub(super) number: u32,
     pub(super) forest: &'a Forest,
     pub(super) losses: &'a Losses,
-    /// Held while a large object is in memory; by all traversals alike.
+    /// Held while a large object is in memory.
     pub(super) large: &'a Mutex<()>,
     pub(super) ids: Ids<'a>,
     /// Deltas that wait for an object of that id.
@@ -194,22 +194,25 @@ impl<'a> Traversal<'a> {
             return self.stream(worker, node, kind, &entry);
         }
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
-        let _alone = (size > LARGE).then(|| lock(self.large));
+        let _alone = (size > ALONE).then(|| lock(self.large));
         let mut object = worker.buffers.take(size);
         let whole = self.inflate(worker, node, &entry, sized(&mut object, size));
         let mut known = None;
         if whole.is_ok() {
             known = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
         }
-        if whole.is_ok() && self.has_deltas(node, kind, &object[..size]) {
+        let mut children = Vec::new();
+        if whole.is_ok() {
             object.truncate(size);
-            if self.is_large(kind, &object) {
-                self.below_large(worker, kind, node, object);
-            } else {
-                self.below(worker, kind, self.steps(node, kind, object, known.as_ref()));
-            }
-        } else {
+            children = self.children(node, || self.id(kind, &object));
+        }
+        if children.is_empty() {
             worker.buffers.recycle(object);
+        } else if is_large(kind, &object) {
+            self.below_large(worker, kind, children, object);
+        } else {
+            let steps = self.steps(node, children, object, known.as_ref());
+            self.below(worker, kind, steps);
         }
         worker.buffers.shrink();
         whole
@@ -259,17 +262,18 @@ impl<'a> Traversal<'a> {
             };
             let known = self.visit(worker, node, kind, content);
             (worker.buffers.changes, worker.buffers.spots) = (changes, spots);
-            if !self.has_deltas(node, kind, &object) {
+            let children = self.children(node, || self.id(kind, &object));
+            if children.is_empty() {
                 worker.buffers.recycle(object);
                 continue;
             }
-            if self.is_large(kind, &object) {
-                self.below_large(worker, kind, node, object);
+            if is_large(kind, &object) {
+                self.below_large(worker, kind, children, object);
                 continue;
             }
             held += object.capacity() + spots_size(known.as_ref());
             let kept = stack.len();
-            stack.extend(self.steps(node, kind, object, known.as_ref()));
+            stack.extend(self.steps(node, children, object, known.as_ref()));
             // Those needed last are near the whole object: few deltas make
             // them again.
             for step in &mut stack[..kept] {
@@ -481,27 +485,31 @@ impl<'a> Traversal<'a> {
         worker.object(kind, content, self.pack.hash, indexed)
     }
 
-    /// Whether anything is made from this object. Where ids are not known
-    /// from an index, this is when they are.
-    fn has_deltas(&self, node: u32, kind: Kind, bytes: &[u8]) -> bool {
-        let Ids::Made(ids) = self.ids else {
-            return self.forest.has_children(node);
-        };
-        let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, bytes) else {
-            return false;
-        };
-        lock(ids).push((id, self.forest.offset(node)));
-        self.forest.has_children(node) || lock(self.waiting).contains_key(&id)
+    /// The deltas of an object that was read. Where no index tells its `id`, this
+    /// is when it is known.
+    pub(super) fn children(&self, node: u32, id: impl FnOnce() -> Option<ObjectId>) -> Vec<u32> {
+        let mut children: Vec<u32> = self.forest.children(node).collect();
+        if let Ids::Made(ids) = self.ids
+            && let Some(id) = id()
+        {
+            lock(ids).push((id, self.forest.offset(node)));
+            children.extend(lock(self.waiting).remove(&id).unwrap_or_default());
+        }
+        children
+    }
+
+    fn id(&self, kind: Kind, bytes: &[u8]) -> Option<ObjectId> {
+        gix_object::compute_hash(self.pack.hash, kind, bytes).ok()
     }
 
     /// What is to be made from an object, the last of it first.
-    fn steps(&self, node: u32, kind: Kind, base: Vec<u8>, known: Option<&Known>) -> Vec<Step> {
-        let mut children: Vec<u32> = self.forest.children(node).collect();
-        if self.ids.are_made()
-            && let Ok(id) = gix_object::compute_hash(self.pack.hash, kind, &base)
-        {
-            children.extend(lock(self.waiting).remove(&id).unwrap_or_default());
-        }
+    fn steps(
+        &self,
+        node: u32,
+        children: Vec<u32>,
+        base: Vec<u8>,
+        known: Option<&Known>,
+    ) -> Vec<Step> {
         let base = Rc::new(base);
         let step = |child| Step {
             node: child,
@@ -519,12 +527,6 @@ impl<'a> Traversal<'a> {
             children[costliest..].rotate_left(1);
         }
         children.into_iter().rev()
-    }
-
-    /// Whether what hangs below an object is told as pieces of it. Its id is
-    /// asked for where the index has none.
-    fn is_large(&self, kind: Kind, object: &[u8]) -> bool {
-        kind == Kind::Blob && object.len() > large::LARGE && !self.ids.are_made()
     }
 
     pub(super) fn is_over(&self, worker: &Worker<'_>) -> bool {
@@ -546,4 +548,9 @@ impl<'a> Traversal<'a> {
         };
         count.fetch_add(self.forest.size(node), Ordering::Relaxed);
     }
+}
+
+/// Whether what hangs below an object is told as pieces of it.
+fn is_large(kind: Kind, object: &[u8]) -> bool {
+    kind == Kind::Blob && object.len() > large::LARGE
 }

@@ -249,8 +249,8 @@ impl<'v> Worker<'v> {
         Ok(!is_archive(bytes) && self.visitor.passes(changed, &mut self.coverage))
     }
 
-    /// Looks into an object that is too large to be held. `again` opens it
-    /// anew, for an archive that has to be read as it is as well.
+    /// Looks into an object that is too large to be held, and tells its id.
+    /// `again` opens it anew, for an archive that has to be read as it is as well.
     pub(super) fn stream<R: Read>(
         &mut self,
         kind: Kind,
@@ -258,7 +258,7 @@ impl<'v> Worker<'v> {
         content: impl Read,
         hash: gix_hash::Kind,
         again: impl FnOnce() -> io::Result<R>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<ObjectId>> {
         let mut content = Hashing::new(content, kind, size, hash);
         let mut held = Vec::new();
         let mut start = Vec::new();
@@ -295,9 +295,10 @@ impl<'v> Worker<'v> {
             look.outcome
         };
         let rest = outcome.and_then(|()| io::copy(&mut content, &mut io::sink()));
+        let id = content.hasher.try_finalize().ok();
         if !held.is_empty() {
             self.hits.push(Hit {
-                id: content.hasher.try_finalize().ok(),
+                id,
                 kind,
                 held,
                 tag: None,
@@ -308,7 +309,7 @@ impl<'v> Worker<'v> {
         if content.count != size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(())
+        Ok(id)
     }
 
     /// What it counted since the last call.

@@ -43,16 +43,42 @@ fn keys_in_versions_of_a_large_file_are_found_each_in_its_own() {
             && size.parse::<u64>().is_ok_and(|size| size > 9 << 20)
     };
     assert_eq!(deltas.lines().filter(is_large_delta).count(), 3);
-    let found = scan(&repository.path.join(".git"));
-    for (number, key) in keys.iter().enumerate() {
-        let told = found.told(key);
-        assert_eq!(told.len(), 1, "{number}: {told:?}");
-        assert_eq!(told[0].0, Some("dump.sql"), "{number}");
+    repository.git(&["bundle", "create", "--quiet", "../bundle", "--all"]);
+    // A bundle has no index.
+    for stored in [repository.path.join(".git"), place.path("bundle")] {
+        let found = scan(&stored);
+        for (number, key) in keys.iter().enumerate() {
+            let told = found.told(key);
+            assert_eq!(told.len(), 1, "{number}: {told:?}");
+            assert_eq!(told[0].0, Some("dump.sql"), "{number}");
+        }
+        assert_eq!(found.told(&keys[0])[0].1, Some(commits[0].as_str()));
+        assert_eq!(found.told(&keys[1])[0].1, Some(commits[1].as_str()));
+        assert_eq!(found.objects(), 12 - 4);
+        assert_eq!(found.status, 1);
     }
-    assert_eq!(found.told(&keys[0])[0].1, Some(commits[0].as_str()));
-    assert_eq!(found.told(&keys[1])[0].1, Some(commits[1].as_str()));
-    assert_eq!(found.objects(), 12 - 4);
-    assert_eq!(found.status, 1);
+}
+
+/// A delta that names its base by its id, as thin packs have them.
+#[test]
+fn a_version_of_a_large_file_is_read_whose_base_is_told_by_its_id() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let mut lines = lines();
+    repository.commit("dump.sql", &lines.join("\n"));
+    let key = Key::new();
+    lines[50_000] = key.text();
+    repository.commit("dump.sql", &lines.join("\n"));
+    repository.git(&["config", "repack.useDeltaBaseOffset", "false"]);
+    repository.git(&["repack", "-adfq"]);
+    let pack = repository.pack();
+    let lone = place.path("lone.pack");
+    std::fs::copy(&pack, &lone).expect("a copy");
+    for stored in [&pack, &lone] {
+        let found = scan(stored);
+        assert_eq!(found.told(&key).len(), 1, "{}", stored.display());
+        assert_eq!(found.skipped("git-corrupt"), 0, "{}", stored.display());
+    }
 }
 
 #[test]
