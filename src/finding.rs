@@ -83,6 +83,27 @@ impl Finding {
         )
     }
 
+    /// Adds one of the same credential in a later version of the same file. This
+    /// one stays the one that is described, but where the repository has it, and
+    /// how bad that is, is told of both together.
+    pub fn add_version(&mut self, later: Self) {
+        self.occurrences += later.occurrences;
+        let state = later.location.git_state;
+        let is_at_hand = self.location.git_state != state
+            && GitState::of_either(self.location.git_state, state) == state;
+        if is_at_hand {
+            self.location.git_state = state;
+        }
+        if is_at_hand || later.severity > self.severity {
+            self.title = later.title;
+            self.remediation = later.remediation;
+        }
+        if later.severity > self.severity {
+            self.severity = later.severity;
+            self.confidence = later.confidence;
+        }
+    }
+
     /// The finding as it may be shown where access key IDs are to be masked.
     #[must_use]
     pub fn redacted(mut self) -> Self {

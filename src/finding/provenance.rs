@@ -45,6 +45,19 @@ pub enum GitState {
 }
 
 impl GitState {
+    /// Where the repository has one of two versions of a file that hold the same;
+    /// `None` where it is not known of one, which may be more at hand.
+    pub fn of_either(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let at_hand = |state| match state {
+            Some(Self::InWorkingTree) => 4,
+            Some(Self::InHistoryOnly) => 3,
+            None => 2,
+            Some(Self::InIndexOnly) => 1,
+            Some(Self::Unreachable) => 0,
+        };
+        std::cmp::max_by_key(one, other, |state| at_hand(*state))
+    }
+
     /// As it is said in a sentence.
     pub const fn phrase(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use super::crew::Member;
 use super::finding::{finding, pair};
 use super::{Progress, Scan, Settings, key_in_file, version_key};
 use crate::detect::{Detection, Known, Match, Scanner};
-use crate::finding::{Coverage, SkipReason, SourceKind};
+use crate::finding::{Coverage, Finding, SkipReason, SourceKind};
 use crate::source::files::lock;
 use crate::source::{self, Blob, Changed, Content, Held, Holder, Look, Origin, Visitor};
 
@@ -264,6 +264,14 @@ impl Examiner<'_> {
                 self.settings,
                 &mut results.titles,
             );
+            let is_redacted = self.settings.redact;
+            let shown = |finding: Finding| {
+                if is_redacted {
+                    finding.redacted()
+                } else {
+                    finding
+                }
+            };
             if matches!(location.source, SourceKind::Git | SourceKind::Archive) {
                 // Versions of one file in git are one place, told once, and so
                 // are members of one name, such as `tar --append` leaves.
@@ -273,7 +281,7 @@ impl Examiner<'_> {
                 let key = version_key(&finding);
                 if let Some(version) = results.versions.get(&key).copied() {
                     if let Some(known) = results.findings.get_mut(version as usize) {
-                        known.occurrences += finding.occurrences;
+                        known.add_version(shown(finding));
                     }
                     continue;
                 }
@@ -294,11 +302,7 @@ impl Examiner<'_> {
                 results.untold(&finding);
                 continue;
             }
-            let finding = if self.settings.redact {
-                finding.redacted()
-            } else {
-                finding
-            };
+            let finding = shown(finding);
             let limit = match location.source {
                 SourceKind::Process | SourceKind::UserData => MAX_FINDINGS,
                 _ => MAX_FINDINGS - KEPT_FREE,

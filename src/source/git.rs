@@ -10,6 +10,7 @@
 
 mod alternates;
 mod ancestry;
+mod bases;
 mod blocks;
 mod bundle;
 mod commits;

@@ -291,7 +291,7 @@ fn versions_of_one_file_are_one_place() {
     let found = scan(&repository.path);
     assert_eq!(
         found.told(&key),
-        [(Some("big.ini"), Some(repository.head().as_str()), TREE)]
+        [(Some("big.ini"), Some(repository.first().as_str()), TREE)]
     );
     assert_eq!(found.in_git(&key).next().expect("one")["occurrences"], 12);
 }
@@ -413,7 +413,7 @@ fn submodules_and_linked_working_trees_belong_to_their_repository() {
     let inner = scan(&outer.path);
     assert_eq!(
         inner.told(&key),
-        [(Some("big.ini"), Some(repository.head().as_str()), TREE)]
+        [(Some("big.ini"), Some(repository.first().as_str()), TREE)]
     );
     let path = inner.in_git(&key).next().expect("one")["location"]["path"].clone();
     assert_eq!(

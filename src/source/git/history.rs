@@ -45,9 +45,18 @@ pub(super) struct Place {
     pub(super) repository: Option<usize>,
     /// As the tree spells it.
     pub(super) path: Option<Vec<u8>>,
-    /// The first commit that has it, and when that was authored.
-    pub(super) commit: Option<(ObjectId, Option<i64>)>,
+    /// The first commit that has it.
+    pub(super) commit: Option<First>,
     pub(super) state: Option<GitState>,
+}
+
+/// A commit that has an object, and no other one before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct First {
+    /// Its place among the commits of the walk: what it comes from is before it.
+    pub(super) order: usize,
+    pub(super) id: ObjectId,
+    pub(super) authored: Option<i64>,
 }
 
 /// Wanted objects that were come across, each with the first of its paths.
@@ -64,6 +73,8 @@ pub(super) struct History<'a> {
     /// Whether all that is referred to was walked: only what was not come
     /// across then is referred to from nowhere.
     complete: bool,
+    /// Commits that were looked into.
+    commits_seen: usize,
     /// Trees that were looked into.
     trees: ShortIds,
     /// A bit for the first 16 bits of each wanted id: nearly all entries of
@@ -96,6 +107,7 @@ impl<'a> History<'a> {
             is_over,
             places,
             complete,
+            commits_seen: 0,
             trees: ShortIds::default(),
             filter,
         };
@@ -333,6 +345,12 @@ impl<'a> History<'a> {
         let Some(Commit { tree, authored, .. }) = self.commit(commit) else {
             return 0;
         };
+        self.commits_seen += 1;
+        let first = First {
+            order: self.commits_seen,
+            id: commit,
+            authored,
+        };
         let mut below = Found::new();
         self.tree(tree, &mut Vec::new(), 0, &mut below);
         let below = below.into_iter().map(|(id, path)| (id, Some(path)));
@@ -347,7 +365,7 @@ impl<'a> History<'a> {
             }
             count += 1;
             if is_known {
-                place.commit = Some((commit, authored));
+                place.commit = Some(first);
             }
             place.path = place.path.take().or(path);
             place.repository = place.repository.or(repository);
@@ -379,7 +397,12 @@ impl<'a> History<'a> {
             .and_then(|c| c.authored);
         if let Some(place) = self.places.get_mut(&id) {
             place.state = Some(GitState::InHistoryOnly);
-            place.commit = place.commit.or(target.map(|id| (id, authored)));
+            let first = |id| First {
+                order: 0,
+                id,
+                authored,
+            };
+            place.commit = place.commit.or(target.map(first));
         }
     }
 

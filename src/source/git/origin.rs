@@ -20,9 +20,9 @@ pub(super) fn location(repository: &Arc<str>, hit: &Hit, place: &Place) -> Locat
             id.map(|id| format!("blob {id}"))
         }
     };
-    let date = place.commit.and_then(|(_, authored)| authored);
+    let date = place.commit.and_then(|first| first.authored);
     let date = date.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    let commit = place.commit.map(|(id, _)| id);
+    let commit = place.commit.map(|first| first.id);
     let commit = commit.or_else(|| hit.id.filter(|_| hit.kind == Kind::Commit));
     Location {
         path: Some(repository.clone()),

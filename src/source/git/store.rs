@@ -25,7 +25,7 @@ use super::stored;
 use super::traverse::{Ids, Losses, Traversal};
 use super::worker::{Buffers, Hit, Worker};
 use super::worktree::Worktrees;
-use crate::finding::{GitState, SkipReason};
+use crate::finding::SkipReason;
 use crate::source::files::{Files, lock, open_regular, reason, show};
 use crate::source::repositories::is_git_dir;
 
@@ -431,16 +431,10 @@ impl<'a, 'v> Group<'a, 'v> {
             let coverage = &mut self.workers[0].coverage;
             coverage.skip(SkipReason::TimeLimit, shown.unwrap_or_default());
         }
-        // Of several versions of a file the one that is still there comes
-        // first, then the oldest: the first is the one that is described.
-        told.sort_by_cached_key(|(_, _, place)| {
-            let commit = place.commit;
-            (
-                place.state != Some(GitState::InWorkingTree),
-                place.state == Some(GitState::Unreachable),
-                commit.and_then(|(_, authored)| authored),
-                commit.map(|(id, _)| id),
-            )
+        // Of several versions of a file the first is the one that is described.
+        told.sort_by_key(|(_, _, place)| {
+            let order = place.commit.map(|first| first.order);
+            (order.is_none(), order)
         });
         let shown: Vec<Arc<str>> = repositories
             .iter()

@@ -105,6 +105,11 @@ impl Repository {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// The commit that all others come from.
+    pub(super) fn first(&self) -> String {
+        self.git(&["rev-list", "--max-parents=0", "HEAD"])
+    }
+
     /// The only pack.
     pub(super) fn pack(&self) -> PathBuf {
         let objects = self.git(&["rev-parse", "--git-path", "objects/pack"]);

@@ -189,3 +189,24 @@ fn what_is_staged_behind_a_path_that_no_file_can_have_is_told() {
     let told = found.told(&key);
     assert_eq!((told[0].0, told[0].2), (Some("z.ini"), STAGED));
 }
+
+#[test]
+fn what_was_committed_is_not_told_as_staged_alone() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let key = Key::new();
+    let commit = repository.commit("slip.ini", &key.text());
+    repository.write("slip.ini", &format!("{}region = x\n", key.text()));
+    repository.git(&["add", "--all"]);
+    let told = |state| [(Some("slip.ini"), Some(commit.as_str()), state)];
+    assert_eq!(scan(&repository.path).told(&key), told(TREE));
+    repository.write("slip.ini", "region = x\n");
+    let found = scan(&repository.path);
+    assert_eq!(found.told(&key), told(HISTORY));
+    let finding = found.in_git(&key).next().expect("one");
+    assert_eq!(finding["occurrences"], 2);
+    let title = finding["title"].as_str().expect("a text");
+    assert!(title.ends_with("in git history only"), "{title}");
+    let remediation = finding["remediation"].as_str().expect("a text");
+    assert!(!remediation.contains("index"), "{remediation}");
+}
