@@ -49,9 +49,14 @@ use super::files::{Files, Walked, lock, show};
 use super::repositories::Repositories;
 use super::{Holder, Visitor};
 use crate::finding::{Coverage, SkipReason, SourceKind};
+use crate::heap;
 use alternates::Stores;
 use store::Group;
 use worker::Worker;
+
+/// Bytes of objects after which the heap is looked through for what is not used:
+/// what was found in between keeps it from shrinking on its own.
+const LARGE: u64 = 16 * 1024 * 1024;
 
 /// All that git stores, repository by repository. Any number of threads may read
 /// it; one that is stuck with one of them leaves the others to the next thread.
@@ -185,6 +190,9 @@ impl Objects {
                 },
             );
             let counted: Vec<_> = workers.iter_mut().map(Worker::counted).collect();
+            if counted.iter().any(|(objects, _)| objects.bytes > LARGE) {
+                heap::give_back();
+            }
             self.add(&*workers[0].visitor, |read| {
                 read.objects.merge(coverage);
                 for (objects, walked) in counted {

@@ -26,6 +26,7 @@ use super::traverse::{Ids, Losses, Traversal};
 use super::worker::{Buffers, Hit, Worker};
 use super::worktree::Worktrees;
 use crate::finding::SkipReason;
+use crate::heap;
 use crate::source::files::{Files, lock, open_regular, reason, show};
 use crate::source::repositories::is_git_dir;
 
@@ -409,6 +410,8 @@ impl<'a, 'v> Group<'a, 'v> {
         hits.dedup_by(|(_, hit), (_, before)| hit.id.is_some() && hit.id == before.id);
         self.tell_unsound();
         drop(self.seen);
+        // The walk through a history takes as much as the way through its packs.
+        heap::give_back();
         let mut odb = Odb::new(self.packs, self.stores);
         odb.is_whole = self.is_whole;
         let is_over = || self.workers[0].visitor.is_over();
