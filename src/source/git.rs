@@ -30,6 +30,7 @@ mod pack;
 mod passes;
 mod pieces;
 mod refs;
+mod remains;
 mod seen;
 mod staging;
 mod state;

@@ -12,6 +12,7 @@ mod references;
 mod repository;
 mod rewriting;
 mod staging;
+mod unfinished;
 
 use std::fs;
 use std::process::Command;

@@ -107,16 +107,16 @@ impl<R: Read> Read for Inflating<R> {
             }
             let State { zlib, input } = &mut self.state;
             let (taken, made) = (zlib.total_in(), zlib.total_out());
-            let status = zlib
-                .decompress(&input[self.from..self.to], output, FlushDecompress::None)
-                .map_err(|error| invalid(error.to_string()))?;
+            let status = zlib.decompress(&input[self.from..self.to], output, FlushDecompress::None);
             let taken = usize::try_from(zlib.total_in() - taken).unwrap_or(usize::MAX);
             let made = usize::try_from(zlib.total_out() - made).unwrap_or(usize::MAX);
             self.from += taken;
-            self.ended = status == Status::StreamEnd;
+            self.ended = matches!(status, Ok(Status::StreamEnd));
+            // What came before the damage comes first. That is met again then.
             if made > 0 {
                 return Ok(made);
             }
+            status.map_err(|error| invalid(error.to_string()))?;
             if taken == 0 && !self.ended {
                 return Err(invalid("the stream does not go on"));
             }

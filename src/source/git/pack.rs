@@ -12,6 +12,7 @@ use gix_pack::data::Entry;
 
 use super::blocks::Blocks;
 use super::inflate::{Inflater, Inflating, invalid};
+use crate::finding::SkipReason;
 
 /// A pack begins with its magic number, version and object count.
 const HEADER: u64 = 12;
@@ -32,8 +33,11 @@ pub(super) struct Pack {
     file: File,
     /// Where the pack begins in its file; behind the head of a bundle.
     start: u64,
-    /// Where the entries end, counted from `start`.
+    /// Where the file ends, counted from `start`.
     end: u64,
+    /// Where the hash of all of it begins, before which every entry does. One that
+    /// git left unfinished has none, and its entries go on up to the end.
+    trailer: u64,
     /// As the pack itself says.
     pub(super) count: u32,
     pub(super) hash: gix_hash::Kind,
@@ -51,14 +55,15 @@ impl Pack {
         file.read_exact_at(&mut head, start)?;
         let (_, count) =
             gix_pack::data::header::decode(&head).map_err(|error| invalid(error.to_string()))?;
-        let size = file.metadata()?.len().saturating_sub(start);
-        let end = size.saturating_sub(hash.len_in_bytes() as u64);
+        let end = file.metadata()?.len().saturating_sub(start);
+        let trailer = end.saturating_sub(hash.len_in_bytes() as u64);
         Ok(Self {
             number: COUNT.fetch_add(1, Ordering::Relaxed),
             path,
             file,
             start,
             end,
+            trailer,
             count,
             hash,
         })
@@ -68,7 +73,7 @@ impl Pack {
     pub(super) fn trailer(&self) -> io::Result<Vec<u8>> {
         let mut trailer = vec![0; self.hash.len_in_bytes()];
         self.file
-            .read_exact_at(&mut trailer, self.start + self.end)?;
+            .read_exact_at(&mut trailer, self.start + self.trailer)?;
         Ok(trailer)
     }
 
@@ -82,7 +87,7 @@ impl Pack {
 
     /// The head of the entry at `offset`.
     pub(super) fn entry(&self, offset: u64, blocks: &mut Blocks) -> io::Result<Entry> {
-        if !(HEADER..self.end).contains(&offset) {
+        if !(HEADER..self.trailer).contains(&offset) {
             return Err(invalid("an offset outside of the pack"));
         }
         let head = blocks.get(self, offset..offset + ENTRY_HEAD)?;
@@ -135,35 +140,54 @@ impl Pack {
         })
     }
 
-    /// Where the entries begin, found by inflating one after another; all that
-    /// are whole, and whether that is all.
-    pub(super) fn offsets_by_reading(
-        &self,
-        is_over: &dyn Fn() -> bool,
-    ) -> (Vec<u64>, io::Result<()>) {
+    /// Where the entries begin, up to `most` of them, found by inflating one after
+    /// another. They go on for as long as there are some: git counts them last.
+    pub(super) fn offsets_by_reading(&self, most: usize, is_over: &dyn Fn() -> bool) -> ByReading {
         let mut offsets = Vec::new();
         let mut offset = HEADER;
         let mut blocks = Blocks::new();
-        for _ in 0..self.count {
-            let entry = self.entry(offset, &mut blocks);
-            let next = entry.and_then(|entry| {
-                let mut stream = self.stream(&entry);
-                let made = stream.drain(entry.decompressed_size)?;
-                if made != entry.decompressed_size {
-                    return Err(invalid("the object is shorter than it says"));
+        let mut ended = None;
+        let mut is_last_damaged = false;
+        while offset < self.trailer && ended.is_none() {
+            if is_over() {
+                ended = Some(SkipReason::TimeLimit);
+            } else if offsets.len() == most {
+                ended = Some(SkipReason::GitLimit);
+            } else if let Ok(entry) = self.entry(offset, &mut blocks) {
+                offsets.push(offset);
+                if let Ok(next) = self.behind(&entry) {
+                    offset = next;
+                } else {
+                    ended = Some(SkipReason::GitCorrupt);
+                    is_last_damaged = true;
                 }
-                Ok(entry.data_offset + stream.consumed())
-            });
-            match next {
-                _ if is_over() => return (offsets, Err(io::ErrorKind::TimedOut.into())),
-                Ok(next) => offsets.push(std::mem::replace(&mut offset, next)),
-                Err(error) => return (offsets, Err(error)),
+            } else {
+                ended = Some(SkipReason::GitCorrupt);
             }
         }
-        (offsets, Ok(()))
+        let (counted, read) = (u64::from(self.count), offsets.len() as u64);
+        if counted != read {
+            ended = ended.or(Some(SkipReason::GitCorrupt));
+        }
+        let least = u64::from(!is_last_damaged);
+        let left = counted.saturating_sub(read).max(least);
+        ByReading {
+            offsets,
+            lost: ended.map(|reason| (reason, left)),
+        }
     }
 
-    /// Reads up to the end of the entries.
+    /// Where the next entry begins.
+    fn behind(&self, entry: &Entry) -> io::Result<u64> {
+        let mut stream = self.stream(entry);
+        let made = stream.drain(entry.decompressed_size)?;
+        if made != entry.decompressed_size {
+            return Err(invalid("the object is shorter than it says"));
+        }
+        Ok(entry.data_offset + stream.consumed())
+    }
+
+    /// Reads up to the end of the file.
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
@@ -179,6 +203,16 @@ impl Pack {
         }
         Ok(done)
     }
+}
+
+/// What was found of a pack by reading it from its start.
+pub(super) struct ByReading {
+    /// Where the entries begin. The last of them may be damaged, which is seen
+    /// when it is read.
+    pub(super) offsets: Vec<u64>,
+    /// Why those are not as many as there should be, and how many others are lost:
+    /// none where only the last of them is damaged.
+    pub(super) lost: Option<(SkipReason, u64)>,
 }
 
 /// A pack from an offset on.
@@ -211,4 +245,69 @@ pub(super) fn sized(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
         buffer.resize(length, 0);
     }
     &mut buffer[..length]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+
+    use super::*;
+
+    const BLOB: &[u8] = b"what is in it";
+
+    /// A pack of equal blobs that says that it has `count`, without its hash, and
+    /// how long each of them is.
+    fn blobs(number: usize, count: u32) -> (Vec<u8>, usize) {
+        let mut stream = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        stream.write_all(BLOB).expect("memory");
+        let head = 0x30 | u8::try_from(BLOB.len()).expect("small");
+        let blob = [&[head], &stream.finish().expect("memory")[..]].concat();
+        let head = [b"PACK\0\0\0\x02", &count.to_be_bytes()[..]].concat();
+        ([head, blob.repeat(number)].concat(), blob.len())
+    }
+
+    fn read(bytes: &[u8], most: usize) -> ByReading {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("pack");
+        fs::write(&path, bytes).expect("a pack");
+        let file = File::open(&path).expect("a pack");
+        let pack = Pack::open(path, file, 0, gix_hash::Kind::Sha1).expect("a pack");
+        pack.offsets_by_reading(most, &|| false)
+    }
+
+    #[test]
+    fn entries_are_found_whatever_their_count_is_said_to_be() {
+        let hash = [0x77; 20];
+        let corrupt = |left| Some((SkipReason::GitCorrupt, left));
+        for (count, lost) in [(5, None), (3, corrupt(1)), (0, corrupt(1)), (7, corrupt(2))] {
+            let (bytes, length) = blobs(5, count);
+            let found = read(&[&bytes[..], &hash].concat(), 10);
+            let each = (0..5).map(|at| HEADER + (at * length) as u64);
+            assert_eq!(found.offsets, each.collect::<Vec<_>>());
+            assert_eq!(found.lost, lost, "{count}");
+        }
+    }
+
+    #[test]
+    fn the_last_entry_may_be_damaged_and_reach_to_the_end() {
+        for (count, left) in [(5, 0), (0, 0), (8, 3)] {
+            let (bytes, length) = blobs(5, count);
+            let found = read(&bytes, 10);
+            assert_eq!(found.offsets.len(), 5);
+            let whole = (count != 5).then_some((SkipReason::GitCorrupt, left.max(1)));
+            assert_eq!(found.lost, whole, "{count}");
+            let cut = read(&bytes[..bytes.len() - length + 21], 10);
+            assert_eq!(cut.offsets.len(), 5);
+            assert_eq!(cut.lost, Some((SkipReason::GitCorrupt, left)), "{count}");
+        }
+    }
+
+    #[test]
+    fn no_more_entries_are_read_than_there_may_be() {
+        let (bytes, _) = blobs(9, 0);
+        let found = read(&[&bytes[..], &[0; 20]].concat(), 4);
+        assert_eq!(found.offsets.len(), 4);
+        assert_eq!(found.lost, Some((SkipReason::GitLimit, 1)));
+    }
 }

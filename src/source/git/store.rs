@@ -210,15 +210,11 @@ impl<'a, 'v> Group<'a, 'v> {
 
     fn offsets_by_reading(&mut self, pack: &Pack) -> Vec<u64> {
         let is_over = || self.workers[0].visitor.is_over();
-        let (offsets, outcome) = pack.offsets_by_reading(&is_over);
-        if let Err(error) = outcome {
-            let left = u64::from(pack.count) - offsets.len() as u64;
-            match error.kind() {
-                io::ErrorKind::TimedOut => self.skip(SkipReason::TimeLimit, left, &pack.path),
-                _ => self.skip(SkipReason::GitCorrupt, left, &pack.path),
-            }
+        let read = pack.offsets_by_reading(MAX_UNINDEXED as usize, &is_over);
+        if let Some((reason, left)) = read.lost.filter(|(_, left)| *left > 0) {
+            self.skip(reason, left, &pack.path);
         }
-        offsets
+        read.offsets
     }
 
     fn objects(&mut self, pack: Pack, index: Option<Index>, offsets: Vec<u64>) {
@@ -316,13 +312,15 @@ impl<'a, 'v> Group<'a, 'v> {
     /// Goes through a pack without its index, if the pack itself is whole.
     fn pass_again(&mut self, pack: &Pack, before: &[Before]) -> Option<Passed> {
         let is_over = || self.workers[0].visitor.is_over();
-        let (offsets, outcome) = pack.offsets_by_reading(&is_over);
-        outcome.ok()?;
+        let read = pack.offsets_by_reading(MAX_UNINDEXED as usize, &is_over);
+        if read.lost.is_some() {
+            return None;
+        }
         for (worker, before) in self.workers.iter_mut().zip(before) {
             before.forget(worker);
         }
         self.skip(SkipReason::GitCorrupt, 1, &pack.path.with_extension("idx"));
-        self.pass(pack, None, offsets)
+        self.pass(pack, None, read.offsets)
     }
 
     /// Gives what was found in the pack of this index its ids.

@@ -164,44 +164,25 @@ impl<'a> Traversal<'a> {
         self.below(worker, kind, steps.collect());
     }
 
-    /// Looks at what deltas add whose base is nowhere, and those made from them.
-    pub(super) fn work_without_base(&self, worker: &mut Worker<'_>, of: &[u32]) {
-        let mut left = of.to_vec();
-        while let Some(node) = left.pop() {
-            if self.is_over(worker) {
-                return;
-            }
-            left.extend(self.forest.children(node));
-            let added = self.entry(worker, node).and_then(|entry| {
-                let size = bounded(entry.decompressed_size, MAX_HELD)?;
-                let mut instructions = vec![0; size];
-                self.inflate(worker, node, &entry, &mut instructions)?;
-                delta::added(&instructions)
-            });
-            if let Ok(added) = added {
-                worker.part(&added);
-            }
-        }
-    }
-
     fn root(&self, worker: &mut Worker<'_>, node: u32, kind: Kind) -> io::Result<()> {
         let entry = self.entry(worker, node)?;
         if entry.decompressed_size > MAX_HELD as u64 {
             return self.stream(worker, node, kind, &entry);
         }
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
-        let _alone = (size > ALONE).then(|| lock(self.large));
+        let alone = (size > ALONE).then(|| lock(self.large));
         let mut object = worker.buffers.take(size);
         let whole = self.inflate(worker, node, &entry, sized(&mut object, size));
-        let mut known = None;
-        if whole.is_ok() {
-            known = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
+        if whole.is_err() {
+            worker.buffers.recycle(object);
+            worker.buffers.shrink();
+            drop(alone);
+            self.beginning(worker, node, kind, &entry);
+            return whole;
         }
-        let mut children = Vec::new();
-        if whole.is_ok() {
-            object.truncate(size);
-            children = self.children(node, || self.id(kind, &object));
-        }
+        let known = self.visit(worker, node, kind, Content::Bytes(&object[..size]));
+        object.truncate(size);
+        let children = self.children(node, || self.id(kind, &object));
         if children.is_empty() {
             worker.buffers.recycle(object);
         } else if is_large(kind, &object) {
@@ -211,7 +192,7 @@ impl<'a> Traversal<'a> {
             self.below(worker, kind, steps);
         }
         worker.buffers.shrink();
-        whole
+        Ok(())
     }
 
     /// Makes the deltas on the stack, and those of them.

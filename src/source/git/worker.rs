@@ -249,8 +249,9 @@ impl<'v> Worker<'v> {
         Ok(!is_archive(bytes) && self.visitor.passes(changed, &mut self.coverage))
     }
 
-    /// Looks into an object that is too large to be held, and tells its id.
-    /// `again` opens it anew, for an archive that has to be read as it is as well.
+    /// Looks into an object that is too large to be held, and tells its id; also
+    /// into what there is of one that was cut short, which has none. `again` opens
+    /// it anew, for an archive that has to be read as it is as well.
     pub(super) fn stream<R: Read>(
         &mut self,
         kind: Kind,
@@ -262,9 +263,9 @@ impl<'v> Worker<'v> {
         let mut content = Hashing::new(content, kind, size, hash);
         let mut held = Vec::new();
         let mut start = Vec::new();
-        (&mut content)
+        let begun = (&mut content)
             .take(archive::HEAD as u64)
-            .read_to_end(&mut start)?;
+            .read_to_end(&mut start);
         // Its end is out of sight.
         let is_archive = kind == Kind::Blob
             && (archive::at_start(&start)
@@ -294,8 +295,11 @@ impl<'v> Worker<'v> {
             held.extend(look.held.map(|found| (None, found)));
             look.outcome
         };
-        let rest = outcome.and_then(|()| io::copy(&mut content, &mut io::sink()));
-        let id = content.hasher.try_finalize().ok();
+        let rest = begun.and(outcome);
+        let rest = rest.and_then(|()| io::copy(&mut content, &mut io::sink()));
+        let is_whole = rest.is_ok() && content.count == size;
+        let id = is_whole.then(|| content.hasher.try_finalize().ok());
+        let id = id.flatten();
         if !held.is_empty() {
             self.hits.push(Hit {
                 id,
@@ -306,7 +310,7 @@ impl<'v> Worker<'v> {
             });
         }
         rest?;
-        if content.count != size {
+        if !is_whole {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(id)
