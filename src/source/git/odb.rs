@@ -169,6 +169,10 @@ impl Odb {
     /// old are let go.
     fn keep(&mut self, pack: usize, offset: u64, kind: Kind, bytes: Vec<u8>) -> Object {
         let bytes = Rc::new(bytes);
+        // Far larger than commits and trees: the base of a delta in another pack.
+        if bytes.len() > MAX_KEPT {
+            return (kind, bytes);
+        }
         self.kept += bytes.len();
         if self.kept > MAX_KEPT {
             self.old = std::mem::take(&mut self.young);

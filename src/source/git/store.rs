@@ -1,9 +1,10 @@
 //! The stores that share objects, read as one: loose objects first, then pack
 //! after pack, and at the end the places of what was found.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -106,7 +107,9 @@ impl<'a, 'v> Group<'a, 'v> {
         let hash = tips.next().map_or(gix_hash::Kind::Sha1, ObjectId::kind);
         let mut read = HashSet::new();
         for _ in 0..MAX_ROUNDS {
-            packs.sort_unstable();
+            // The bases of deltas that are not in their own pack have to be read
+            // before: git makes no index of such a pack.
+            packs.sort_by_cached_key(|path| (!path.with_extension("idx").exists(), path.clone()));
             is_changing |= self.read_packs(&packs, hash);
             read.extend(packs.drain(..));
             // Git writes a new pack before it takes away what that has.
@@ -343,22 +346,26 @@ impl<'a, 'v> Group<'a, 'v> {
     /// Reads the deltas whose base is not in their own pack; how many have none
     /// elsewhere either.
     fn below_other_packs(&mut self, traversal: &Traversal<'_>) -> u64 {
-        let waiting: HashMap<ObjectId, Vec<u32>> = std::mem::take(&mut *lock(traversal.waiting));
+        let bases: Vec<ObjectId> = lock(traversal.waiting).keys().copied().collect();
         let mut missing = 0;
-        if waiting.is_empty() {
+        if bases.is_empty() {
             return missing;
         }
         let mut odb = Odb::new(std::mem::take(&mut self.packs), self.stores.clone());
-        for (base, nodes) in waiting {
+        for base in bases {
             if let Some((kind, bytes)) = odb.find(&base) {
-                traversal.work_below(&mut self.workers[0], kind, &bytes, &nodes);
-            } else {
-                traversal.work_without_base(&mut self.workers[0], &nodes);
-                let sizes = nodes.iter().map(|node| traversal.forest.size(*node));
-                missing += sizes.sum::<u64>();
+                // What waits for one that is made here is read with that.
+                let nodes = lock(traversal.waiting).remove(&base).unwrap_or_default();
+                let bytes = Rc::unwrap_or_clone(bytes);
+                traversal.work_below(&mut self.workers[0], kind, bytes, nodes);
             }
         }
         self.packs = odb.packs;
+        for nodes in std::mem::take(&mut *lock(traversal.waiting)).into_values() {
+            traversal.work_without_base(&mut self.workers[0], &nodes);
+            let sizes = nodes.iter().map(|node| traversal.forest.size(*node));
+            missing += sizes.sum::<u64>();
+        }
         missing
     }
 

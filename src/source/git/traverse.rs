@@ -153,8 +153,18 @@ impl<'a> Traversal<'a> {
     }
 
     /// Reads deltas whose base is in another pack.
-    pub(super) fn work_below(&self, worker: &mut Worker<'_>, kind: Kind, base: &[u8], of: &[u32]) {
-        let base = Rc::new(base.to_vec());
+    pub(super) fn work_below(
+        &self,
+        worker: &mut Worker<'_>,
+        kind: Kind,
+        base: Vec<u8>,
+        of: Vec<u32>,
+    ) {
+        if is_large(kind, &base) {
+            self.below_large(worker, kind, of, base);
+            return;
+        }
+        let base = Rc::new(base);
         let steps = of.iter().map(|node| Step {
             node: *node,
             parent: NONE,

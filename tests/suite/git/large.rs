@@ -1,6 +1,8 @@
 //! Versions of a file that is too large to be in memory twice.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
 
 use super::repository::{Key, Place, scan};
 
@@ -73,11 +75,46 @@ fn a_version_of_a_large_file_is_read_whose_base_is_told_by_its_id() {
     repository.git(&["repack", "-adfq"]);
     let pack = repository.pack();
     let lone = place.path("lone.pack");
-    std::fs::copy(&pack, &lone).expect("a copy");
+    fs::copy(&pack, &lone).expect("a copy");
     for stored in [&pack, &lone] {
         let found = scan(stored);
         assert_eq!(found.told(&key).len(), 1, "{}", stored.display());
         assert_eq!(found.skipped("git-corrupt"), 0, "{}", stored.display());
+    }
+}
+
+#[test]
+fn versions_are_read_of_a_large_file_that_is_in_another_pack() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let mut lines = lines();
+    repository.commit("dump.sql", &lines.join("\n"));
+    repository.git(&["repack", "-adfq"]);
+    let keys = [(); 3].map(|()| Key::new());
+    let commits = keys.each_ref().map(|key| {
+        lines[50_000] = key.text();
+        lines.remove(70_000);
+        repository.commit("dump.sql", &lines.join("\n"))
+    });
+    let script = "printf 'main\n^main~3\n' |
+        git pack-objects -q --revs --thin --stdout >pack/tmp_pack_a1B2c3 && rm -r ??";
+    let objects = repository.path.join(".git/objects");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).current_dir(&objects);
+    assert!(shell.status().expect("a shell").success());
+    // One of these names comes behind that of the other pack, one before it.
+    let names = ["tmp_pack_a1B2c3", "pack-.pack"].map(|name| objects.join("pack").join(name));
+    for name in &names {
+        fs::rename(&names[0], name).expect("renamed");
+        let found = scan(&repository.path.join(".git"));
+        for (key, commit) in keys.iter().zip(&commits) {
+            let told = found.told(key);
+            assert_eq!(told.len(), 1, "{}: {told:?}", name.display());
+            assert_eq!(told[0].1, Some(commit.as_str()));
+        }
+        for reason in ["git-corrupt", "git-limit"] {
+            assert_eq!(found.skipped(reason), 0, "{}", name.display());
+        }
     }
 }
 
