@@ -202,6 +202,9 @@ impl Refs<'_> {
     ) -> Option<Head> {
         let commit = self.head(folder);
         self.tips.extend(commit);
+        // The tree of a merge that waits for somebody to solve its conflicts.
+        let merged = read(&folder.join("AUTO_MERGE")).unwrap_or_default();
+        self.tips.extend(ObjectId::from_hex(merged.trim_ascii()));
         let worktree = match worktree {
             Worktree::At(path) => Some(path),
             Worktree::Unknown => None,

@@ -69,6 +69,21 @@ fn a_packed_tag_that_was_moved_keeps_nothing() {
 }
 
 #[test]
+fn what_a_merge_with_conflicts_made_is_referred_to() {
+    let place = Place::new();
+    let repository = place.init("r", &[]);
+    let key = Key::new();
+    repository.commit("readme", "hello\n");
+    repository.write("k.ini", &key.text());
+    repository.git(&["add", "--all"]);
+    let tree = repository.git(&["write-tree"]);
+    repository.git(&["rm", "--quiet", "--force", "k.ini"]);
+    assert_eq!(state(&repository, &key), NOWHERE);
+    fs::write(repository.path.join(".git/AUTO_MERGE"), tree + "\n").expect("a file");
+    assert_eq!(state(&repository, &key), HISTORY);
+}
+
+#[test]
 fn what_a_clone_no_longer_has_of_its_origin_is_unreachable() {
     let place = Place::new();
     let repository = place.init("r", &[]);
