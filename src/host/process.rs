@@ -59,8 +59,12 @@ pub struct Credentials {
 ///
 /// # Errors
 ///
-/// Those of reading the directory.
+/// Those of reading the directory. A link is as good as absent: an image that
+/// has one has no processes, and what it leads to from here are ours.
 pub fn list(proc: &Path) -> io::Result<Vec<Process>> {
+    if fs::symlink_metadata(proc)?.is_symlink() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     let mut processes: Vec<Process> = fs::read_dir(proc)?
         .flatten()
         .filter_map(|entry| {

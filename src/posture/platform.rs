@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::host::{from_here, resolve};
 use crate::sanitize;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +20,13 @@ pub(super) enum Platform {
 }
 
 pub(super) fn read_platform(root: &Path) -> Platform {
-    let dmi = |name: &str| read_word(&root.join("sys/class/dmi/id").join(name));
+    let dmi = |name: &str| read_word(root, &Path::new("/sys/class/dmi/id").join(name));
     let vendor = dmi("sys_vendor");
     let bios_vendor = dmi("bios_vendor");
     let bios_version = dmi("bios_version");
     let product_uuid = dmi("product_uuid");
     let asset_tag = dmi("board_asset_tag");
-    let xen_uuid = read_word(&root.join("sys/hypervisor/uuid"));
+    let xen_uuid = read_word(root, Path::new("/sys/hypervisor/uuid"));
 
     let amazon = |text: &Option<String>| {
         text.as_deref()
@@ -69,9 +70,11 @@ fn is_instance_id(tag: &str) -> bool {
 
 /// One short line of a sysfs file; `None` where it is missing, unreadable or
 /// blank.
-fn read_word(path: &Path) -> Option<String> {
+fn read_word(root: &Path, path: &Path) -> Option<String> {
+    // A link in an image must not lead to what this machine says.
+    let path = resolve(root, path, &mut |_| None).ok()?;
     let mut raw = Vec::new();
-    File::open(path)
+    File::open(from_here(root, &path))
         .ok()?
         .take(256)
         .read_to_end(&mut raw)
@@ -92,6 +95,17 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         read_platform(root.path())
+    }
+
+    #[test]
+    fn a_link_in_an_image_does_not_lead_to_this_machine() {
+        let outside = tempfile::tempdir().unwrap();
+        let vendor = outside.path().join("class/dmi/id/sys_vendor");
+        std::fs::create_dir_all(vendor.parent().unwrap()).unwrap();
+        std::fs::write(vendor, "Amazon EC2\n").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path(), root.path().join("sys")).unwrap();
+        assert_ne!(read_platform(root.path()), Platform::Ec2);
     }
 
     #[test]

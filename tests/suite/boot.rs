@@ -91,11 +91,14 @@ fn of_type(logs: &LogsDouble, event: &str) -> Vec<Value> {
 #[test]
 fn an_instance_with_the_package_boots_reports_and_is_followed_through_its_life() {
     give_way();
-    let (Some(image), Some(network)) = (Image::of_container(), Network::new()) else {
+    let (Some(image), Some(network), Some(host)) = (
+        Image::of_container(),
+        Network::new(),
+        Host::with_processes(),
+    ) else {
         return;
     };
     let (imds, logs) = doubles(&network, healthy());
-    let host = Host::with_processes();
     let mut keys: Vec<KeyPair> = Vec::new();
 
     // Baked: installed where no systemd runs, with what a bake leaves behind.

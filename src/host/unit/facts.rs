@@ -4,7 +4,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::host::{Omitted, Root, environment_file, from_here, open_regular};
+use crate::host::{Omitted, Root, environment_file, from_here, open_regular, resolve};
 
 /// The name that the host has now, and the one that it boots with.
 const HOSTNAME_NOW: &str = "/proc/sys/kernel/hostname";
@@ -87,7 +87,8 @@ impl Facts {
 
 /// What the kernel says; in an image anything may stand there.
 fn hostname_now(root: &Path) -> Option<Vec<u8>> {
-    let file = open_regular(&from_here(root, Path::new(HOSTNAME_NOW))).ok()?;
+    let path = resolve(root, Path::new(HOSTNAME_NOW), &mut |_| None).ok()?;
+    let file = open_regular(&from_here(root, &path)).ok()?;
     let mut name = Vec::new();
     file.take(MAX_NAME).read_to_end(&mut name).ok()?;
     Some(name)

@@ -47,15 +47,22 @@ impl Host {
         }
     }
 
-    /// A host of files with the processes of this machine, and keys that no
-    /// process of another test holds.
-    pub(crate) fn with_processes() -> Self {
+    /// A host of files with keys that no process of another test holds. It has
+    /// the processes of this machine where a run says so
+    /// ([`with_processes`](super::rolecall::Rolecall::with_processes)).
+    /// `None`, with the reason printed, where this user may not mount them.
+    #[expect(clippy::print_stderr, reason = "a skipped test says why")]
+    pub(crate) fn with_processes() -> Option<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(1);
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root to mount the processes of this machine");
+            return None;
+        }
         let host = Self::new();
-        std::os::unix::fs::symlink("/proc", host.path("proc")).unwrap();
+        fs::create_dir(host.path("proc")).unwrap();
         let own = COUNT.fetch_add(1, Ordering::SeqCst) << 16;
         host.seed.set(u64::from(std::process::id()) << 32 | own);
-        host
+        Some(host)
     }
 
     pub(crate) fn root(&self) -> PathBuf {

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::host::Host;
+
 /// One run of the binary. The environment is empty unless a test fills it.
 pub(crate) struct Rolecall(Command);
 
@@ -45,6 +47,15 @@ impl Rolecall {
         Self(command)
     }
 
+    /// The same run where the `/proc` of this machine is that of the host, too:
+    /// in a mount namespace, which takes root.
+    pub(crate) fn with_processes(self, host: &Host) -> Self {
+        let proc = host.path("proc");
+        let proc = proc.to_str().expect("a path of text");
+        let script = "mount --bind /proc \"$0\" && exec \"$@\"";
+        self.wrapped("unshare", &["--mount", "sh", "-c", script, proc])
+    }
+
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.0.arg(arg);
         self
@@ -67,10 +78,11 @@ impl Rolecall {
 
     /// As another user. The binary is copied to where everybody may run it.
     pub(crate) fn run_by(mut self, uid: u32, program: &Path) -> Self {
-        use std::os::unix::process::CommandExt as _;
-
-        let mut command = Command::new(program);
-        command.env_clear().stdin(Stdio::null()).uid(uid).gid(uid);
+        let mut command = Command::new("setpriv");
+        command.env_clear().stdin(Stdio::null());
+        command.arg(format!("--reuid={uid}"));
+        command.arg(format!("--regid={uid}"));
+        command.args(["--clear-groups", "--"]).arg(program);
         command.args(self.0.get_args());
         self.0 = command;
         self
