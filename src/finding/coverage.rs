@@ -16,6 +16,9 @@ const MAX_EXAMPLES: usize = 5;
 pub enum SkipReason {
     /// proc, sysfs, cgroup and their kin hold no files of their own.
     PseudoFilesystem,
+    /// A named root in one of these: reading there makes the kernel do things,
+    /// and may take what it reads away from others.
+    NamedPseudoFilesystem,
     /// nfs, cifs, efs, fuse and their kin, unless configured in.
     NetworkFilesystem,
     /// Of this host, and mounted beneath one of these: the way there leads
@@ -76,6 +79,7 @@ impl SkipReason {
             Self::PermissionDenied
                 | Self::HiddenBySandbox
                 | Self::BehindNetwork
+                | Self::NamedPseudoFilesystem
                 | Self::NotFound
                 | Self::IoError
                 | Self::FindingLimit
@@ -101,6 +105,10 @@ impl SkipReason {
                 "in its unit, set ProtectHome=read-only, PrivateTmp=no, DynamicUser=no, and no \
                  InaccessiblePaths= or TemporaryFileSystem=",
             ),
+            Self::NamedPseudoFilesystem => Some(
+                "leave it out: processes are scanned where no path is given and scan.processes \
+                 is on",
+            ),
             Self::BehindNetwork => Some("name it in scan.roots, or exclude it"),
             Self::Hung => Some("see why the disk, server or program behind it does not answer"),
             _ => None,
@@ -110,6 +118,7 @@ impl SkipReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::PseudoFilesystem => "pseudo-filesystem",
+            Self::NamedPseudoFilesystem => "named-pseudo-filesystem",
             Self::NetworkFilesystem => "network-filesystem",
             Self::BehindNetwork => "behind-network",
             Self::OverlayFilesystem => "overlay-filesystem",

@@ -99,7 +99,8 @@ impl Walked {
 impl Files<'_> {
     /// Puts a root, absolute on the host, into the queue. Links are resolved,
     /// since whoever names a root means what it leads to, but not out of
-    /// `self.root`.
+    /// `self.root`. In a file system that the kernel makes up nothing is read,
+    /// whoever names it: some files have no end, and some are empty once read.
     pub fn add_root(&self, root: &Path, queue: &Queue, total: &Mutex<Walked>) {
         let inside = root.strip_prefix("/").unwrap_or(root);
         let entry = self.root.join(inside).canonicalize().and_then(|path| {
@@ -110,7 +111,20 @@ impl Files<'_> {
             Ok(Entry::new(&path, kind))
         });
         match entry {
-            Ok(entry) => queue.extend(vec![entry]),
+            Ok(entry) => {
+                let path = entry.path();
+                let Some(mount) = self.mounts.made_up(&path) else {
+                    queue.extend(vec![entry]);
+                    return;
+                };
+                let beneath = self.mounts.beneath(mount);
+                let beneath = beneath.filter(|place| place.starts_with(&path));
+                let kind = |place: &Path| Some(place.symlink_metadata().ok()?.file_type());
+                let beneath = beneath.filter_map(|place| Some(Entry::new(place, kind(place)?)));
+                queue.extend(beneath.collect());
+                let files = &mut lock(total).files;
+                files.skip(SkipReason::NamedPseudoFilesystem, show(root));
+            }
             Err(error) => {
                 let reason = match reason(&error) {
                     SkipReason::Vanished => SkipReason::NotFound,

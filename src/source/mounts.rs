@@ -44,6 +44,10 @@ const PSEUDO: &[&str] = &[
     "tracefs",
 ];
 
+/// Of these, those that hold files all the same, or mount what does as soon as
+/// somebody goes there.
+const WITH_FILES: &[&str] = &["autofs", "devtmpfs", "hugetlbfs", "rootfs"];
+
 /// File systems whose files are on another machine, or behind a program that
 /// may hang.
 const NETWORK: &[&str] = &[
@@ -78,6 +82,8 @@ const NO_GROUP: u32 = u32::MAX;
 #[derive(Debug, Default, Clone)]
 pub struct Mounts {
     skipped: HashMap<PathBuf, SkipReason>,
+    /// Of them, those without files of their own.
+    made_up: HashSet<PathBuf>,
     /// The directories that these are in.
     around_skipped: HashSet<PathBuf>,
     may_hang: bool,
@@ -120,6 +126,7 @@ impl Mounts {
     /// Of the text of such a table.
     pub(super) fn parse(text: &[u8], network_filesystems: bool) -> procfs_core::ProcResult<Self> {
         let mut skipped = HashMap::new();
+        let mut made_up = HashSet::new();
         let mut may_hang = false;
         let mut tops = BTreeMap::new();
         let mut hidden_from_others = HashMap::new();
@@ -135,6 +142,11 @@ impl Mounts {
             if mount.fs_type == "overlay" {
                 overlays.push(overlay(&place, &mount.super_options));
             }
+            if PSEUDO.contains(&&*mount.fs_type) && !WITH_FILES.contains(&&*mount.fs_type) {
+                made_up.insert(place.clone());
+            } else {
+                made_up.remove(&place);
+            }
             tops.insert(place.clone(), (mount.mnt_id, mount.majmin, mount.root));
             match reason(&mount.fs_type, network_filesystems) {
                 Some(reason) => skipped.insert(place, reason),
@@ -145,6 +157,7 @@ impl Mounts {
         Ok(Self {
             around_skipped: around.map(Path::to_owned).collect(),
             skipped,
+            made_up,
             may_hang,
             tops,
             hidden_from_others,
@@ -236,6 +249,14 @@ impl Mounts {
     /// type.
     pub fn skip(&self, path: &Path) -> Option<SkipReason> {
         self.skipped.get(path).copied()
+    }
+
+    /// The mount point that `path` is on, if what is mounted there is made up by
+    /// the kernel and holds no files of its own.
+    pub fn made_up(&self, path: &Path) -> Option<&Path> {
+        let mut parts = path.ancestors();
+        let (mount, _) = parts.find_map(|part| self.tops.get_key_value(part))?;
+        self.made_up.get(mount).map(PathBuf::as_path)
     }
 
     /// The mount points below `place`, one that is skipped, at which a walk
@@ -384,6 +405,36 @@ mod tests {
 
     fn skip(path: &str, network: bool) -> Option<SkipReason> {
         Mounts::parse(TABLE, network).unwrap().skip(Path::new(path))
+    }
+
+    #[test]
+    fn what_the_kernel_makes_up_is_known_for_all_that_is_in_it() {
+        let table = b"\
+27 1 254:0 / / rw - rootfs rootfs rw
+22 27 0:21 / /proc rw - proc proc rw
+23 27 0:22 / /dev rw - devtmpfs dev rw
+24 27 0:23 / /sys rw - sysfs sysfs rw
+25 24 0:24 / /sys/fs/group rw - tmpfs tmpfs rw
+26 25 0:25 / /sys/fs/group/one rw - cgroup cgroup rw
+28 27 0:26 / /nfs rw - autofs auto rw
+";
+        let mounts = Mounts::parse(table, false).unwrap();
+        for (path, mount) in [
+            ("/proc/self/environ", Some("/proc")),
+            ("/proc", Some("/proc")),
+            ("/sys/fs", Some("/sys")),
+            ("/sys/fs/group", None),
+            ("/sys/fs/group/one/x", Some("/sys/fs/group/one")),
+            ("/procs", None),
+            ("/dev/key", None),
+            ("/nfs", None),
+        ] {
+            assert_eq!(
+                mounts.made_up(Path::new(path)),
+                mount.map(Path::new),
+                "{path}"
+            );
+        }
     }
 
     #[test]

@@ -237,15 +237,25 @@ fn a_root_that_is_not_there_is_no_clean_scan() {
 }
 
 #[test]
-fn a_file_without_a_size_is_read_to_its_end() {
+fn of_what_the_kernel_makes_up_nothing_is_read_though_it_is_named() {
     let host = Host::new();
     let pair = host.key_pair();
-    let ran = Rolecall::new(["scan", "--format", "json", "/proc/self/environ"])
-        .env("AWS_ACCESS_KEY_ID", &pair.id)
-        .env("AWS_SECRET_ACCESS_KEY", &pair.secret)
-        .run();
-    assert_eq!(ran.status, 1, "{}", ran.stdout);
-    assert_eq!(ran.of_type("finding")[0]["access_key_id"], pair.id.as_str());
+    std::os::unix::fs::symlink("/proc/self", host.path("link")).unwrap();
+    let linked = host.path("link/environ");
+    let linked = linked.to_str().unwrap();
+    for named in ["/proc/self/environ", "/proc/self", "/proc", "/sys", linked] {
+        let ran = Rolecall::new(["scan", "--format", "json", named])
+            .env("AWS_ACCESS_KEY_ID", &pair.id)
+            .env("AWS_SECRET_ACCESS_KEY", &pair.secret)
+            .run();
+        assert_eq!(ran.status, 2, "{named}: {}", ran.stdout);
+        assert_eq!(ran.of_type("finding"), [Value::Null; 0]);
+        let files = coverage(&ran, "file");
+        assert_eq!(files["scanned"], 0, "{named}: {files}");
+        let skip = files["skipped"].as_array().unwrap().iter();
+        let mut skip = skip.filter(|skip| skip["reason"] == "named-pseudo-filesystem");
+        assert_eq!(skip.next().unwrap()["examples"][0], named);
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::source::{archive, repositories};
 use crate::sparing::Sparing;
 
 /// A file up to the size that it had when it was opened, which saves the read
-/// that would only say so. A size of 0 says nothing: files in proc have it.
+/// that would only say so. A size of 0 says nothing: where a program makes the
+/// files up, they may have it.
 ///
 /// On the way it watches for archives and packs, in the reader's own buffer,
 /// so that an ordinary file costs neither a copy nor a system call for it. One
@@ -118,5 +119,23 @@ impl io::Read for Content<'_> {
             self.archive = Watch::Found;
         }
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_size_is_read_to_its_end() {
+        let mut file = tempfile::tempfile().unwrap();
+        let text = b"all of it\n".repeat(20_000);
+        file.write_all(&text).unwrap();
+        let mut read = Vec::new();
+        let mut content = Content::new(&file, 0, 0, true);
+        content.read_to_end(&mut read).unwrap();
+        assert!(read == text, "{} of {} bytes", read.len(), text.len());
     }
 }
