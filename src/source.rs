@@ -50,6 +50,12 @@ pub trait Origin {
         0
     }
 
+    /// How often the content left out some of the blob so far, none of it the end
+    /// of a line.
+    fn holes(&self) -> u64 {
+        0
+    }
+
     /// What the file system says, for blobs that are files.
     fn facts(&self) -> Option<FileFacts> {
         None

@@ -77,6 +77,9 @@ pub struct Scanner<'d> {
     is_text: bool,
     /// `None` in a binary blob, once the window has moved.
     lines_before: Option<Lines>,
+    /// Places in the blob at which bytes of it are left out, ascending: those in
+    /// the buffer and the last one before it.
+    holes: Vec<u64>,
     pub(super) hits: Vec<Hit>,
     marks: Marks,
     pub(super) sightings: Sightings,
@@ -103,6 +106,7 @@ impl<'d> Scanner<'d> {
             base: 0,
             is_text: true,
             lines_before: Some(Lines::default()),
+            holes: Vec::new(),
             hits: Vec::new(),
             marks: Marks::default(),
             sightings: Sightings::default(),
@@ -124,6 +128,12 @@ impl<'d> Scanner<'d> {
             self.follow_hits_in_window(WINDOW - AHEAD);
             self.slide();
         }
+    }
+
+    /// Bytes of the blob that come next, none of them the end of a line, are left
+    /// out: behind them nobody knows the column.
+    pub fn pass_hole(&mut self) {
+        self.holes.push(self.base + self.len as u64);
     }
 
     /// Finds the literals in what was read.
@@ -228,6 +238,7 @@ impl<'d> Scanner<'d> {
         self.collected = 0;
         self.base = 0;
         self.lines_before = Some(Lines::default());
+        self.holes.clear();
         self.hits.clear();
         self.marks = Marks::default();
     }
@@ -295,6 +306,12 @@ impl<'d> Scanner<'d> {
                 lines.pass(&bytes[between.clone()], self.base + between.start as u64);
             }
             continued = continuation_bytes(&bytes[between], continued);
+            let of_line = |lines: &Lines| lines.start..=place.offset;
+            let has_hole = |lines: &Lines| {
+                let mut holes = self.holes.iter();
+                holes.any(|hole| of_line(lines).contains(hole))
+            };
+            let lines = lines.filter(|lines| !has_hole(lines));
             let column = lines.map(|lines| place.offset - lines.start + 1);
             place.position = Some(Position {
                 line: lines.map(|lines| lines.count + 1),
@@ -318,6 +335,8 @@ impl<'d> Scanner<'d> {
         }
         self.buffer.copy_within(drop..self.len, 0);
         self.base += drop as u64;
+        let passed = self.holes.partition_point(|hole| *hole < self.base);
+        self.holes.drain(..passed.saturating_sub(1));
         self.len -= drop;
         self.searched -= drop;
         self.probed = self.probed.saturating_sub(drop);

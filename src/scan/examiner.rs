@@ -78,7 +78,7 @@ fn name_of(origin: &dyn Origin) -> Vec<u8> {
 
 impl Visitor for Examiner<'_> {
     fn visit(&mut self, blob: Blob<'_>, coverage: &mut Coverage) -> io::Result<()> {
-        let outcome = self.read(blob.content, coverage);
+        let outcome = self.read(blob.content, &|| blob.origin.holes(), coverage);
         // What was read before a failure counts.
         let detection = if outcome.is_ok() && self.scanner.holds_lone_value() {
             self.scanner.finish_named(&name_of(blob.origin))
@@ -131,7 +131,7 @@ impl Holder for Examiner<'_> {
             }
             Content::Changed(changed) => self.examine(changed, &mut look, coverage),
             Content::Stream(content) => {
-                look.outcome = self.read(content, coverage);
+                look.outcome = self.read(content, &|| 0, coverage);
                 self.scanner.finish()
             }
         };
@@ -220,7 +220,14 @@ impl Examiner<'_> {
         detection
     }
 
-    fn read(&mut self, content: &mut dyn io::Read, coverage: &mut Coverage) -> io::Result<()> {
+    /// `holes` tells how many the content passed over so far.
+    fn read(
+        &mut self,
+        content: &mut dyn io::Read,
+        holes: &dyn Fn() -> u64,
+        coverage: &mut Coverage,
+    ) -> io::Result<()> {
+        let mut passed = 0;
         loop {
             let count = match content.read(self.scanner.space()) {
                 Ok(0) => return Ok(()),
@@ -229,6 +236,11 @@ impl Examiner<'_> {
                 Err(error) => return Err(error),
             };
             self.scanner.advance(count);
+            let holes = holes();
+            if holes > passed {
+                passed = holes;
+                self.scanner.pass_hole();
+            }
             self.count_bytes(count, coverage);
             if self.is_over() {
                 return Err(io::ErrorKind::TimedOut.into());

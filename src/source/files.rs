@@ -9,6 +9,7 @@ mod growth;
 mod origin;
 mod walk;
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -175,14 +176,16 @@ impl Files<'_> {
         visitor: &mut dyn Visitor,
         coverage: &mut Coverage,
     ) -> io::Result<()> {
+        let holes = Cell::new(0);
         let origin = FileOrigin {
             files: self,
             path,
             file,
             lines_before: 0,
+            holes: Some(&holes),
         };
         let blob = Blob {
-            content: &mut Content::new(file, size, 0, false),
+            content: &mut Content::new(file, size, 0, false, &holes),
             origin: &origin,
         };
         visitor.visit(blob, coverage)
@@ -195,6 +198,7 @@ impl Files<'_> {
             path,
             file,
             lines_before: 0,
+            holes: None,
         }
     }
 
@@ -372,13 +376,15 @@ impl Worker<'_> {
         let size = state.size;
         let mut growth = files.tails.map(|tails| Growth::begin(tails, file, state));
         let (offset, lines_before) = growth.as_ref().map_or((0, 0), Growth::start);
+        let holes = Cell::new(0);
         let origin = FileOrigin {
             files,
             path,
             file,
             lines_before,
+            holes: Some(&holes),
         };
-        let mut content = Content::new(file, size, offset, files.archives.is_some());
+        let mut content = Content::new(file, size, offset, files.archives.is_some(), &holes);
         let blob = Blob {
             content: &mut Followed {
                 content: &mut content,
@@ -388,7 +394,9 @@ impl Worker<'_> {
         };
         self.visitor.visit(blob, &mut self.coverage)?;
         if let Some(growth) = growth {
-            growth.end(!content.is_archive() && !content.is_pack());
+            // It counts the bytes, and of a hole it sees none.
+            let may_grow = !content.is_archive() && !content.is_pack() && holes.get() == 0;
+            growth.end(may_grow);
         }
         let git = files.git.filter(|_| content.is_pack());
         if let Some(git) = git {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::host::Host;
+use crate::support::host::{Host, KeyPair};
 use crate::support::rolecall::{Ran, Rolecall};
 
 fn scan(path: &Path) -> Ran {
@@ -279,9 +279,34 @@ fn of_a_file_with_holes_its_data_are_read() {
     let mut expected = [keys[0].id.as_str(), keys[1].id.as_str()];
     expected.sort_unstable();
     assert_eq!(found, expected);
+    for finding in ran.of_type("finding") {
+        assert_eq!(finding["location"]["line"], Value::Null, "{finding}");
+        assert_eq!(finding["location"]["column"], Value::Null, "{finding}");
+    }
     let read = coverage(&ran, "file")["bytes"].as_u64().unwrap();
     assert!(read < 16 << 20, "{read} bytes were read");
     assert_eq!(ran.summary()["complete"], true);
+}
+
+#[test]
+fn behind_a_hole_the_next_line_has_its_number_again() {
+    let host = Host::new();
+    let file = fs::File::create(host.path("log")).unwrap();
+    let (in_line, next) = (host.key_pair(), host.key_pair());
+    let head = "a line\n".repeat(1000);
+    file.write_all_at(head.as_bytes(), 0).unwrap();
+    let text = format!("{}{}", in_line.env(), next.env());
+    file.write_all_at(text.as_bytes(), 1 << 30).unwrap();
+    let ran = scan(&host.root());
+    let line = |pair: &KeyPair| {
+        let findings = ran.of_type("finding");
+        let id = |one: &&Value| one["access_key_id"] == pair.id.as_str();
+        let found = findings.iter().find(id).expect("a finding");
+        let place = &found["location"];
+        (place["line"].as_u64(), place["column"].as_u64())
+    };
+    assert_eq!(line(&in_line), (None, None));
+    assert_eq!(line(&next), (Some(1003), Some(19)));
 }
 
 #[test]

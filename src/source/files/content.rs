@@ -1,5 +1,6 @@
 //! The bytes of one file, with an eye on what kind of file it is.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 
@@ -19,6 +20,8 @@ pub(super) struct Content<'a> {
     size: Option<u64>,
     archive: Watch,
     is_pack: bool,
+    /// How many were passed over.
+    holes: &'a Cell<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +34,13 @@ enum Watch {
 
 impl<'a> Content<'a> {
     /// `file`, which has `size` bytes, from `offset` on.
-    pub(super) fn new(file: &'a File, size: u64, offset: u64, archives: bool) -> Self {
+    pub(super) fn new(
+        file: &'a File,
+        size: u64,
+        offset: u64,
+        archives: bool,
+        holes: &'a Cell<u64>,
+    ) -> Self {
         Self {
             file: Sparing::new(file, size),
             offset,
@@ -42,6 +51,7 @@ impl<'a> Content<'a> {
                 Watch::Off
             },
             is_pack: false,
+            holes,
         }
     }
 
@@ -101,7 +111,10 @@ impl io::Read for Content<'_> {
         };
         // Some zeros stand for all of a hole.
         if chunk.iter().all(|byte| *byte == 0) {
-            self.offset = self.file.next_data(self.offset).min(size);
+            let data = self.file.next_data(self.offset).min(size);
+            self.holes
+                .update(|holes| holes + u64::from(data > self.offset));
+            self.offset = data;
         }
         if first {
             self.is_pack = repositories::begins_as_pack(chunk);
@@ -134,7 +147,8 @@ mod tests {
         let text = b"all of it\n".repeat(20_000);
         file.write_all(&text).unwrap();
         let mut read = Vec::new();
-        let mut content = Content::new(&file, 0, 0, true);
+        let holes = Cell::new(0);
+        let mut content = Content::new(&file, 0, 0, true, &holes);
         content.read_to_end(&mut read).unwrap();
         assert!(read == text, "{} of {} bytes", read.len(), text.len());
     }

@@ -1,5 +1,6 @@
 //! Where a file is, and what the file system says of it.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -17,6 +18,8 @@ pub(super) struct FileOrigin<'a> {
     pub(super) path: &'a Path,
     pub(super) file: &'a File,
     pub(super) lines_before: u64,
+    /// What its content counts.
+    pub(super) holes: Option<&'a Cell<u64>>,
 }
 
 impl Origin for FileOrigin<'_> {
@@ -29,6 +32,10 @@ impl Origin for FileOrigin<'_> {
 
     fn lines_before(&self) -> u64 {
         self.lines_before
+    }
+
+    fn holes(&self) -> u64 {
+        self.holes.map_or(0, Cell::get)
     }
 
     fn facts(&self) -> Option<FileFacts> {
