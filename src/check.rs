@@ -11,7 +11,7 @@ use crate::alarm;
 use crate::config::{Config, Loaded, ShipMode};
 use crate::deadline::Deadline;
 use crate::finding::{
-    AccessKeyId, Coverage, Finding, PostureCheck, Rule, Severity, Summary, Verdict,
+    AccessKeyId, Coverage, Finding, PostureCheck, RoleKey, Rule, Severity, Summary, Verdict,
 };
 use crate::outcome::Outcome;
 use crate::posture::{self, Posture};
@@ -52,7 +52,7 @@ pub struct Request<'a> {
 /// What the metadata service gives to scan with.
 #[derive(Default)]
 struct Imds {
-    role_key: Option<String>,
+    role_key: Option<RoleKey>,
     user_data: UserData,
 }
 
@@ -92,7 +92,7 @@ pub fn run(
         let posture = runtime.block_on(within(request.timeout, assess));
         role_usable = posture.role_usable;
         imds = Imds {
-            role_key: posture.role_access_key_id,
+            role_key: posture.role_key,
             user_data: settings::user_data(posture.user_data),
         };
         report.instance = posture.instance;
@@ -106,7 +106,7 @@ pub fn run(
     if request.scan {
         let mut settings = settings::scan(config, request.root, &report.instance, &allow);
         settings.user_data = config.scan.user_data.then_some(imds.user_data);
-        settings.role_access_key_id = imds.role_key;
+        settings.role_key = imds.role_key;
         settings.deadline = scan_deadline(request, started);
         settings.keep_pairs = request.verify;
         if !paths.is_empty() {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::aws::Network;
-use crate::finding::{Finding, Instance, PostureCheck, Rule, Verdict};
+use crate::finding::{Finding, Instance, PostureCheck, RoleKey, Rule, Verdict};
 use crate::imds::{Client, Error, HopLimit, Timeouts};
 use crate::secret::Secret;
 use caller::Hearing;
@@ -130,8 +130,8 @@ pub struct Posture {
     pub instance: Instance,
     /// Whether the role gives credentials that can sign right now.
     pub role_usable: bool,
-    /// The ID of the role's current credentials.
-    pub role_access_key_id: Option<String>,
+    /// The role's current credentials.
+    pub role_key: Option<RoleKey>,
     /// The partition, such as `aws` or `aws-cn`.
     pub partition: Option<String>,
     /// The lifecycle state that the Auto Scaling group means this instance to
@@ -177,7 +177,7 @@ impl Posture {
             findings_are_all: false,
             instance: Instance::default(),
             role_usable: false,
-            role_access_key_id: None,
+            role_key: None,
             partition: None,
             target_lifecycle_state: None,
             user_data: match verdict {
@@ -339,9 +339,7 @@ async fn assess_answering(
         findings_are_all,
         instance,
         role_usable,
-        role_access_key_id: role
-            .credentials()
-            .map(|credentials| credentials.access_key_id.clone()),
+        role_key: role.credentials().map(RoleKey::of),
         partition: facts.partition,
         target_lifecycle_state: facts.target_lifecycle_state,
         user_data,

@@ -21,7 +21,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::config::PathGlobs;
 use crate::deadline::Deadline;
-use crate::finding::{Coverage, Finding, Instance, Location, Pool, SourceKind, finding_id};
+use crate::finding::{
+    Coverage, Finding, Instance, Location, Pool, RoleKey, SourceKind, finding_id,
+};
 use crate::secret::Credentials;
 
 pub use crate::source::tail::Tails;
@@ -56,8 +58,8 @@ pub struct Settings {
     pub user_data: Option<UserData>,
     pub allow: Arc<AllowList>,
     pub instance: Instance,
-    /// The ID of the credentials that the instance's role gives out now.
-    pub role_access_key_id: Option<String>,
+    /// The credentials that the instance's role gives out now.
+    pub role_key: Option<RoleKey>,
     /// Keep the pairs that were found, for AWS to be asked about them.
     pub keep_pairs: bool,
     /// Mask the middle of access key IDs in what is told.

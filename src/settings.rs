@@ -59,7 +59,7 @@ pub fn scan(
         instance: instance.clone(),
         keep_pairs: false,
         redact: config.redact_access_key_ids,
-        role_access_key_id: None,
+        role_key: None,
         deadline: Deadline::default(),
         memory: None,
         tails: None,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::{presence, standing};
 use crate::config::{Config, Loaded};
 use crate::deadline::Deadline;
-use crate::finding::{Finding, Instance, SkipReason};
+use crate::finding::{Finding, Instance, RoleKey, SkipReason};
 use crate::host::from_here;
 use crate::scan::{self, AllowList, Progress, Recollection, Scan, Silences, Tails, UserData};
 use crate::settings;
@@ -49,7 +49,7 @@ pub(super) struct Order {
     pub(super) loaded: Arc<Loaded>,
     pub(super) root: PathBuf,
     pub(super) instance: Instance,
-    pub(super) role_access_key_id: Option<String>,
+    pub(super) role_key: Option<RoleKey>,
     pub(super) user_data: UserData,
     /// What the posture checks found, for the allow list to know.
     pub(super) shadows: Vec<Finding>,
@@ -90,7 +90,7 @@ pub(super) fn look(mut order: Order) -> Look {
     let config = &loaded.config;
     let allow = Arc::new(AllowList::new(&config.allow, started));
     let mut settings = settings::scan(config, &order.root, &order.instance, &allow);
-    settings.role_access_key_id = order.role_access_key_id;
+    settings.role_key = order.role_key;
     settings.user_data = config.scan.user_data.then_some(order.user_data);
     settings.deadline = Deadline::on(order.stop);
     settings.memory = Some(Arc::clone(&order.memory));

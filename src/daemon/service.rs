@@ -265,7 +265,7 @@ impl Service {
             loaded: Arc::clone(&self.loaded),
             root: self.root.clone(),
             instance: self.state.instance.clone(),
-            role_access_key_id: self.state.role_access_key_id.clone(),
+            role_key: self.state.role_key.clone(),
             user_data: self.state.user_data.clone(),
             shadows: self.state.shadows.clone(),
             tails: Arc::clone(&self.tails),

@@ -19,7 +19,7 @@ use super::telling::entry;
 use super::watch::Notice;
 use crate::config::{Config, ShipMode};
 use crate::finding::{
-    Coverage, Finding, Instance, PostureCheck, Rule, SourceKind, Summary, Verdict,
+    Coverage, Finding, Instance, PostureCheck, RoleKey, Rule, SourceKind, Summary, Verdict,
 };
 use crate::ledger::{Class, Entry, Limits, Queued};
 use crate::posture::Posture;
@@ -38,7 +38,7 @@ pub(super) struct State {
     pub(super) role_usable: bool,
     /// At one of the checks since the start.
     role_was_usable: bool,
-    pub(super) role_access_key_id: Option<String>,
+    pub(super) role_key: Option<RoleKey>,
     pub(super) user_data: UserData,
     /// What the posture checks found, what is allowed included.
     pub(super) shadows: Vec<Finding>,
@@ -90,7 +90,7 @@ impl State {
             instance: Instance::default(),
             role_usable: false,
             role_was_usable: false,
-            role_access_key_id: None,
+            role_key: None,
             user_data: UserData::default(),
             shadows: Vec::new(),
             status,
@@ -120,7 +120,7 @@ impl State {
     pub(super) fn record_posture(&mut self, posture: Posture) {
         self.role_usable = posture.role_usable;
         self.role_was_usable |= posture.role_usable;
-        self.role_access_key_id = posture.role_access_key_id;
+        self.role_key = posture.role_key;
         self.user_data = settings::user_data(posture.user_data);
         self.instance = posture
             .instance

@@ -34,7 +34,10 @@ pub(super) fn finding(
 ) -> Finding {
     let instance = &settings.instance;
     let id = found.access_key_id.as_ref().map(AccessKeyId::as_str);
-    let of_own_role = id.is_some() && id == settings.role_access_key_id.as_deref();
+    let of_own_role = settings.role_key.as_ref().is_some_and(|role| match id {
+        Some(id) => id == role.access_key_id,
+        None => found.secret.as_ref().is_some_and(|one| role.has_token(one)),
+    });
     let secret_fingerprint = found.secret.as_ref().map(secret_fingerprint);
     let in_process = location.source == SourceKind::Process;
     let same_account = found

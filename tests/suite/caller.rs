@@ -45,7 +45,7 @@ fn what_sts_knows_passes_and_is_named() {
         "{reason}"
     );
     assert!(posture.role_usable);
-    assert_eq!(sts.calls(), [posture.role_access_key_id.unwrap()]);
+    assert_eq!(sts.calls(), [posture.role_key.unwrap().access_key_id]);
 }
 
 #[test]

@@ -80,8 +80,8 @@ fn a_healthy_instance_passes_every_check_without_waiting() {
     assert_eq!(instance.role.as_deref(), Some("web"));
     assert_eq!(posture.partition.as_deref(), Some("aws"));
     assert_eq!(
-        posture.role_access_key_id.as_deref(),
-        Some(double.credentials().access_key_id.as_str())
+        posture.role_key.map(|key| key.access_key_id),
+        Some(double.credentials().access_key_id.clone())
     );
 }
 

@@ -666,6 +666,9 @@ fn the_roles_own_keys_and_rolecalls_own_environment_are_recognised() {
         ("AWS_SECRET_ACCESS_KEY", role.secret.as_str()),
         ("AWS_SESSION_TOKEN", token.as_str()),
     ]);
+    let other = Kind::Token.generate(&mut rng, None, None);
+    let with_token = |token: &str| Process::with([("AWS_SESSION_TOKEN", token)]);
+    let [without_key, of_another] = [&token, &other].map(|token| with_token(token));
     let imds = ImdsDouble::builder().credentials(key).role("web").start();
     let ran = Rolecall::new(["check", "--format", "json", "--ship", "never", "--root"])
         .arg(host.root())
@@ -679,6 +682,13 @@ fn the_roles_own_keys_and_rolecalls_own_environment_are_recognised() {
     assert_eq!(of_role.len(), 1, "{}", ran.stdout);
     assert_eq!(of_role[0]["location"]["pid"], sdk.pid());
     assert_eq!(of_role[0]["severity"], "info");
+    let severity = |process: &Process| {
+        let findings = ran.of_type("finding");
+        let pid = |one: &&Value| one["location"]["pid"] == process.pid();
+        findings.iter().find(pid).map(|one| one["severity"].clone())
+    };
+    assert_eq!(severity(&without_key), Some("info".into()));
+    assert_eq!(severity(&of_another), Some("high".into()));
     let own = of(&ran, &own, "process");
     assert_eq!(own.len(), 1);
     let title = own[0]["title"].as_str().unwrap();
