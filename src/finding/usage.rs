@@ -20,7 +20,7 @@ pub enum PlaceKind {
     EnvironmentFile,
     /// Named in a command of a systemd unit.
     UnitCommandFile,
-    /// Named in `LoadCredential=`.
+    /// Named in `LoadCredential=` or `ImportCredential=`.
     UnitCredential,
     /// Docker's or the OCI runtime's description of a container.
     ContainerConfiguration,

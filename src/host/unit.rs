@@ -21,6 +21,15 @@ pub use search::{Manager, Units};
 /// Drop-ins read for one unit.
 const MAX_DROP_INS: usize = 1000;
 
+/// Where a credential is looked for that has no path: systemd.exec(5). The
+/// encrypted ones beside them nobody reads without the host's key.
+const CREDENTIAL_STORES: [&str; 4] = [
+    "/etc/credstore",
+    "/run/credstore",
+    "/usr/local/lib/credstore",
+    "/usr/lib/credstore",
+];
+
 /// What stands between the words of a line for a shell, or between a path and
 /// what is said of it.
 const APART: &[u8] = b" \t\n;&|()<>\"'`=:,";
@@ -41,7 +50,9 @@ pub struct Unit {
     /// `EnvironmentFile=`, in the order in which they are read.
     pub environment_files: Vec<EnvironmentFile>,
     /// Files and directories that `LoadCredential=` names.
-    pub credentials: Vec<PathBuf>,
+    credentials: Vec<PathBuf>,
+    /// `ImportCredential=`: names, or a glob(7) of them.
+    imported_credentials: Vec<String>,
     /// `PassEnvironment=`: names taken over from the manager.
     pub pass_environment: Vec<String>,
     /// `WorkingDirectory=`, where it is a path.
@@ -87,6 +98,20 @@ impl Unit {
         keep_last(&mut environment);
         environment.retain(|assignment| !self.unsets(assignment));
         environment
+    }
+
+    /// The files and directories with its credentials that are there, without
+    /// links.
+    pub fn credentials(&self, root: Root<'_>, omitted: &mut Omitted) -> BTreeSet<PathBuf> {
+        let loaded = self.credentials.iter();
+        let loaded = loaded.filter_map(|path| root.resolve(path).ok());
+        let mut credentials: BTreeSet<PathBuf> = loaded.collect();
+        for name in &self.imported_credentials {
+            let stores = CREDENTIAL_STORES.iter();
+            let patterns = stores.map(|store| format!("{store}/{name}"));
+            credentials.extend(patterns.flat_map(|pattern| root.glob(&pattern, omitted)));
+        }
+        credentials
     }
 
     /// The files that its commands name and that are there, without links:

@@ -152,7 +152,7 @@ fn twelve_workers_are_one_credential_with_twelve_holders() {
 #[test]
 fn a_unit_that_does_not_run_is_named_all_the_same() {
     let host = Host::new();
-    let pairs: Vec<KeyPair> = (0..8).map(|_| host.key_pair()).collect();
+    let pairs: Vec<KeyPair> = (0..11).map(|_| host.key_pair()).collect();
     let environment = |pair: &KeyPair| {
         format!(
             "[Service]\nEnvironment=\"AWS_ACCESS_KEY_ID={}\" \"AWS_SECRET_ACCESS_KEY={}\"\n",
@@ -173,6 +173,14 @@ fn a_unit_that_does_not_run_is_named_all_the_same() {
         "[Service]\nLoadCredential=old:/opt/old.key\nLoadCredential=\n\
          LoadCredential=aws:/opt/%p.key\nLoadCredential=passed-on\n",
     );
+    host.write(
+        "etc/systemd/system/e.service",
+        "[Service]\nImportCredential=old.*\nImportCredential=\n\
+         ImportCredential=imp.*:as.\nImportCredential=one\nLoadCredential=\n",
+    );
+    host.write("etc/credstore/old.key", pairs[8].env());
+    host.write("etc/credstore/imp.key", pairs[9].env());
+    host.write("usr/lib/credstore/one", pairs[10].env());
     host.write("opt/c.key", pairs[5].env());
     host.write("run/credentials/d.service/key", pairs[7].env());
     host.write("opt/old.key", pairs[6].env());
@@ -205,13 +213,16 @@ fn a_unit_that_does_not_run_is_named_all_the_same() {
         told,
         [
             ("systemd-unit", "a.service", 1),
-            ("systemd-drop-in", "a.service", 3),
+            ("systemd-drop-in", "a.service", 4),
             ("unit-command-file", "b.service", 1),
             ("unit-command-file", "b.service", 1),
             ("systemd-unit", "mine.service", 1),
             ("unit-credential", "c.service", 1),
             ("", "", 0),
             ("unit-credential", "d.service", 1),
+            ("", "", 0),
+            ("unit-credential", "e.service", 1),
+            ("unit-credential", "e.service", 1),
         ]
     );
 }

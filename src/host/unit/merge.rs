@@ -5,20 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::syntax::{Setting, Specifiers, settings, words};
-use super::{EnvironmentFile, Unit};
+use super::{CREDENTIAL_STORES, EnvironmentFile, Unit};
 use crate::host::{Assignment, Omitted, Place, Root, assign, is_variable, keep_last};
 use crate::secret::Secret;
 
 /// Sections that say how processes are started.
 const SECTIONS: &[&[u8]] = &[b"Service", b"Socket", b"Mount", b"Swap"];
-
-/// Where a credential is looked for that has no path: systemd.exec(5).
-const CREDENTIAL_STORES: [&str; 4] = [
-    "/etc/credstore",
-    "/run/credstore",
-    "/usr/local/lib/credstore",
-    "/usr/lib/credstore",
-];
 
 /// Bytes of all files of one unit.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -38,6 +30,7 @@ pub(super) fn unit(
         environment: Vec::new(),
         environment_files: Vec::new(),
         credentials: Vec::new(),
+        imported_credentials: Vec::new(),
         pass_environment: Vec::new(),
         working_directory: None,
         arguments: BTreeMap::new(),
@@ -141,6 +134,15 @@ impl Unit {
                     let stores = CREDENTIAL_STORES.map(Path::new);
                     self.credentials
                         .extend(stores.map(|store| store.join(path)));
+                }
+            }
+            (b"ImportCredential", b"") => self.imported_credentials.clear(),
+            (b"ImportCredential", _) => {
+                // Before the name that the unit knows it by.
+                let value = expanded(value);
+                let pattern = value.split(':').next().unwrap_or_default();
+                if !pattern.is_empty() && !pattern.contains('/') {
+                    self.imported_credentials.push(pattern.to_owned());
                 }
             }
             (b"PassEnvironment", b"") => self.pass_environment.clear(),

@@ -303,8 +303,7 @@ impl Definitions {
                     self.add(&path, PlaceKind::EnvironmentFile, &user, places);
                 }
             }
-            let credentials = unit.credentials.iter();
-            for path in credentials.filter_map(|path| root.resolve(path).ok()) {
+            for path in unit.credentials(root, &mut self.omitted) {
                 self.add(&path, PlaceKind::UnitCredential, &user, places);
                 self.add_storage(path, PlaceKind::UnitCredential, &user);
             }
