@@ -154,6 +154,33 @@ fn what_no_process_of_the_unit_is_given_stays_alone() {
 }
 
 #[test]
+fn a_secret_that_overrides_the_one_beside_the_id_is_the_keys() {
+    let host = Host::new();
+    let (stale, pair) = (host.key_pair(), host.key_pair());
+    let files = "EnvironmentFile=/etc/app/key.env\n";
+    host.write(UNIT, format!("[Service]\n{files}{TAKES_FILE}"));
+    let id = format!("AWS_ACCESS_KEY_ID={}\n", pair.id);
+    host.write("etc/app/key.env", id + &secret(&stale));
+    host.write(FILE, secret(&pair));
+    let ran = scan(&host);
+    let (beside, whole) = (at(&ran, "etc/app/key.env"), at(&ran, FILE));
+    for told in [&beside, &whole] {
+        assert_eq!(told["rule"], "aws.access-key-pair", "{told}");
+        assert_eq!(told["access_key_id"], pair.id.as_str());
+    }
+    let fingerprint = |pair: &KeyPair| {
+        let secret = rolecall::secret::Secret::new(pair.secret.as_str());
+        Value::from(rolecall::finding::secret_fingerprint(&secret))
+    };
+    assert_eq!(beside["secret_fingerprint"], fingerprint(&stale));
+    assert_eq!(whole["secret_fingerprint"], fingerprint(&pair));
+
+    // In the other order what counts stands together.
+    host.write(UNIT, format!("[Service]\n{TAKES_FILE}{files}"));
+    assert_eq!(rule_at(&scan(&host), FILE), "aws.secret-access-key");
+}
+
+#[test]
 fn a_placeholder_makes_no_key_whole() {
     let mut pair = Host::new().key_pair();
     pair.secret.replace_range(30.., "EXAMPLEKEY");

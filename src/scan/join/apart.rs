@@ -96,16 +96,14 @@ impl Key {
         })
     }
 
-    /// Whether `found` is this half of the key, alone or with the other one,
-    /// and not half of another key.
+    /// Whether `found` is this half of the key, alone or with the other one. An
+    /// ID may have a secret beside it that the unit overrides; a secret that has
+    /// another ID is that one's.
     fn is_in(&self, found: &Match, half: Half) -> bool {
         let is_ours = |id: &AccessKeyId| *id == self.id;
         let (id, secret) = (&found.access_key_id, &found.secret);
         match half {
-            Half::Id => {
-                id.as_ref().is_some_and(is_ours)
-                    && secret.as_ref().is_none_or(|secret| *secret == self.secret)
-            }
+            Half::Id => id.as_ref().is_some_and(is_ours),
             Half::Secret => {
                 secret.as_ref() == Some(&self.secret) && id.as_ref().is_none_or(is_ours)
             }
@@ -355,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_a_half_only_where_it_goes_with_nothing_else() {
+    fn an_id_may_have_an_overridden_secret_beside_it_and_a_secret_no_other_id() {
         let [ours, theirs] = &keys("aA bB")[..] else {
             panic!("two keys");
         };
@@ -371,7 +369,7 @@ mod tests {
             (Some(ours), None, true, false),
             (None, Some(ours), false, true),
             (Some(ours), Some(ours), true, true),
-            (Some(ours), Some(theirs), false, false),
+            (Some(ours), Some(theirs), true, false),
             (Some(theirs), Some(ours), false, false),
             (None, Some(theirs), false, false),
         ] {
