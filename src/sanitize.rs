@@ -91,11 +91,12 @@ pub fn url(line: &str) -> String {
     let Some((before, rest)) = line.split_once("://") else {
         return String::new();
     };
-    let is_scheme = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_scheme = |c: char| c.is_ascii_alphanumeric();
     let scheme = before.rsplit(|c: char| !is_scheme(c)).next();
     let scheme = scheme
         .filter(|scheme| scheme.len() < LONGEST)
-        .unwrap_or_default();
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let host = host(rest);
     let from_host = split_query(rest).0.rsplit('@').next();
     let path = from_host.filter(|_| !host.is_empty());

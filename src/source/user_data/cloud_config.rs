@@ -293,6 +293,10 @@ mod tests {
             includes("\n#Include-Once https://host/a\n"),
             ["https://host/a"]
         );
+        assert_eq!(
+            includes("#include\nHTTPS://h4/a\nHttp://h5\n"),
+            ["https://h4/a", "http://h5"]
+        );
     }
 
     #[test]
