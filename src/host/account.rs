@@ -216,6 +216,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_regular_file_is_told_as_that() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("etc/passwd")).unwrap();
+        let root = Root {
+            path: dir.path(),
+            avoid: &|_| None,
+        };
+        let error = list(&root).unwrap_err();
+        assert_eq!(error.to_string(), "not a regular file");
+    }
+
+    #[test]
     fn a_host_without_accounts_has_none() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root {
