@@ -365,6 +365,10 @@ mod tests {
                 "f.toml:2:8: ship.mode: \"allways\" is not one of \"auto\", \"always\" and \"never\"; did you mean \"always\"?",
             ),
             (
+                "[ship]\nregion = '-5m'",
+                "f.toml:2:10: ship.region: \"-5m\" is not a region such as \"eu-west-1\"",
+            ),
+            (
                 "[ship]\nregion = 'Frankfurt'",
                 "f.toml:2:10: ship.region: \"Frankfurt\" is not a region such as \"eu-west-1\"",
             ),

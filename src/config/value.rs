@@ -270,8 +270,9 @@ pub(super) fn log_stream(raw: &Raw) -> Read<String> {
 pub(super) fn region(raw: &Raw) -> Read<String> {
     raw.read_text("a region's name", |text| {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
         // The name becomes part of a host name.
-        if text.len() <= 32 && text.bytes().all(allowed) && text.contains('-') {
+        if begins && text.len() <= 32 && text.bytes().all(allowed) && text.contains('-') {
             return Ok(text.to_owned());
         }
         let text = quote(text);
