@@ -54,6 +54,21 @@ impl Marks {
     }
 }
 
+/// A text within another one.
+struct Inner {
+    decoded: Decoded,
+    rows: row::Window,
+}
+
+impl From<Decoded> for Inner {
+    fn from(decoded: Decoded) -> Self {
+        Self {
+            decoded,
+            rows: row::Window::default(),
+        }
+    }
+}
+
 impl Detector {
     /// Looks closer at one hit in `bytes`, which stand at `base` in their blob.
     pub(super) fn follow(
@@ -68,15 +83,17 @@ impl Detector {
         let at = hit.at;
         match hit.anchor {
             Anchor::AccessKeyId => {
-                let row = row::secrets(bytes, at, &mut marks.rows);
+                let row = row::of_id(bytes, at, &mut marks.rows);
                 let in_row = row.is_some() || cbor::is_text(bytes, at, AccessKeyId::LEN);
-                if let Some(found) = access_key::read(bytes, at, in_row) {
+                let row = row.unwrap_or_default();
+                if let Some(mut found) = access_key::read(bytes, at, in_row) {
+                    found.place.owner = row.owner.or(found.place.owner);
                     out.push_id(IdSighting {
                         place: found.place.moved(base),
                         ..found
                     });
                 }
-                for (start, beginning) in row.into_iter().flatten() {
+                for (start, beginning) in row.secrets {
                     let found = secret::in_row(bytes, start, beginning);
                     out.push_secret(SecretSighting {
                         place: found.place.moved(base),
@@ -84,21 +101,12 @@ impl Detector {
                     });
                 }
             }
-            Anchor::SecretName => match name::read(bytes, at, &mut marks.barren) {
-                Value::Found(found) => out.push_secret(SecretSighting {
-                    place: found.place.moved(base),
-                    ..found
-                }),
-                // It may be spelled out, and its ID with it.
-                Value::Missing if depth < self.max_depth && at >= marks.spelled => {
-                    let from = marks.spelled;
-                    for decoded in encoding::spelled::decode(bytes, at, from) {
-                        self.descend(Some(decoded), bytes, base, depth, &mut marks.spelled, out);
-                    }
-                    marks.spelled = marks.spelled.max(at + encoding::spelled::AFTER);
+            Anchor::SecretName => {
+                let setting = row::of_setting(bytes, at, &mut marks.rows);
+                if !push_setting(setting, base, out) {
+                    self.read_name(at, bytes, base, depth, marks, out);
                 }
-                Value::Missing | Value::OfAnother => {}
-            },
+            }
             Anchor::SessionToken | Anchor::BedrockApiKey if at < marks.token => {}
             Anchor::SessionToken => {
                 push_standalone(token::read_session_token(bytes, at), base, marks, out);
@@ -131,10 +139,16 @@ impl Detector {
                 self.descend(Some(decoded), bytes, base, depth, &mut marks.hex, out);
             }
             Anchor::Utf16 => {
-                let is_told = push_row(bytes, at, base, marks, out);
+                let setting = row::of_setting_in_utf16(bytes, at, &mut marks.rows);
+                let is_told =
+                    push_setting(setting, base, out) || push_row(bytes, at, base, marks, out);
                 if !is_told && at >= marks.utf16 {
                     let decoded = encoding::decode_utf16(bytes, at, marks.utf16);
-                    self.descend(decoded, bytes, base, depth, &mut marks.utf16, out);
+                    let inner = decoded.map(|decoded| Inner {
+                        rows: marks.rows.within(bytes, &decoded),
+                        decoded,
+                    });
+                    self.descend(inner, bytes, base, depth, &mut marks.utf16, out);
                 }
             }
             Anchor::Escapes if at >= marks.escapes => {
@@ -146,22 +160,51 @@ impl Detector {
         }
     }
 
+    /// What follows the name of a secret at `at`.
+    fn read_name(
+        &self,
+        at: usize,
+        bytes: &[u8],
+        base: u64,
+        depth: usize,
+        marks: &mut Marks,
+        out: &mut Sightings,
+    ) {
+        match name::read(bytes, at, &mut marks.barren) {
+            Value::Found(found) => out.push_secret(SecretSighting {
+                place: found.place.moved(base),
+                ..found
+            }),
+            // It may be spelled out, and its ID with it.
+            Value::Missing if depth < self.max_depth && at >= marks.spelled => {
+                let from = marks.spelled;
+                for decoded in encoding::spelled::decode(bytes, at, from) {
+                    self.descend(Some(decoded), bytes, base, depth, &mut marks.spelled, out);
+                }
+                marks.spelled = marks.spelled.max(at + encoding::spelled::AFTER);
+            }
+            Value::Missing | Value::OfAnother => {}
+        }
+    }
+
     /// Scans a decoded text and takes over what it holds.
     fn descend(
         &self,
-        decoded: Option<Decoded>,
+        inner: Option<impl Into<Inner>>,
         bytes: &[u8],
         base: u64,
         depth: usize,
         mark: &mut usize,
         out: &mut Sightings,
     ) {
-        let Some(decoded) = decoded else { return };
+        let Some(inner) = inner else { return };
+        let Inner { decoded, rows } = inner.into();
         let goes_on = decoded.source.first().is_some_and(|start| {
             let start = usize::try_from(*start).unwrap_or(usize::MAX);
             start <= *mark && *mark > 0
         });
-        let is_part = goes_on || decoded.bytes.len() >= PART;
+        // Other values are in rows, and belong to those in this text.
+        let is_part = goes_on || decoded.bytes.len() >= PART || rows.has_settings();
         *mark = (*mark).max(decoded.done);
         if !out.allowance.spend(decoded.bytes.len()) {
             out.undecoded += 1;
@@ -172,11 +215,6 @@ impl Detector {
             out.undecoded += u64::from(is_worth_it);
             return;
         }
-        // A row in UTF-16 is read as it stands, where its lengths are.
-        let rows = match decoded.encoding {
-            Encoding::Utf16Le | Encoding::Utf16Be => row::Window::without_rows(),
-            _ => row::Window::default(),
-        };
         let mut inner = self.sight(&decoded.bytes, depth + 1, out.allowance, rows);
         if !is_part {
             conclude(&mut inner);
@@ -247,6 +285,7 @@ impl Detector {
         self.prefilter.search(bytes, 0, &mut hits);
         prefilter::probe(bytes, 0, bytes.len(), 0, &mut hits);
         hits.sort_by_key(|hit| hit.at);
+        hits.retain(|hit| !rows.is_setting(hit.at));
         let mut marks = Marks {
             rows,
             ..Marks::default()
@@ -266,6 +305,18 @@ fn conclude(sightings: &mut Sightings) {
     pair::pair(sightings);
     // A candidate without a name meant nothing but to the IDs here.
     sightings.secrets.retain(|secret| secret.named != Named::No);
+}
+
+/// Whether a name of a secret is the one of a setting in a database.
+fn push_setting(found: Option<Vec<SecretSighting>>, base: u64, out: &mut Sightings) -> bool {
+    let is_setting = found.is_some();
+    for secret in found.into_iter().flatten() {
+        out.push_secret(SecretSighting {
+            place: secret.place.moved(base),
+            ..secret
+        });
+    }
+    is_setting
 }
 
 /// Whether the ID in UTF-16 at `at` stands in a row of a database with a secret.

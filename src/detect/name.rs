@@ -52,8 +52,13 @@ pub(super) enum Value {
 
 /// Whether the literal at `at` is part of the name of a secret access key.
 pub(super) fn is_of_secret(bytes: &[u8], at: usize) -> bool {
+    named(bytes, at) != Named::No
+}
+
+/// How much the name says that the literal at `at` is part of.
+pub(super) fn named(bytes: &[u8], at: usize) -> Named {
     let (start, end) = extent(bytes, at);
-    classify(bytes, (start, at, end)) != Named::No
+    classify(bytes, (start, at, end))
 }
 
 /// Whether this is the name of a secret access key, and not of something about it.

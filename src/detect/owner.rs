@@ -33,7 +33,7 @@ impl Owner {
         Self::of_name(name(bytes, at)?)
     }
 
-    fn of_name(name: &[u8]) -> Option<Self> {
+    pub(super) fn of_name(name: &[u8]) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
         let (mut rest, mut says_what) = (Vec::new(), false);
         for word in words(name) {

@@ -2,9 +2,16 @@
 //! stands beside an ID may be the next column, and a secret has no beginning
 //! of its own.
 
+mod record;
+mod setting;
+
 use zeroize::Zeroizing;
 
-use super::encoding::Encoding;
+use record::{Column, Text, varint};
+pub(super) use setting::{secret as of_setting, secret_in_utf16 as of_setting_in_utf16};
+
+use super::encoding::Decoded;
+use super::owner::Owner;
 use super::sighting::{Beginning, IdSighting, Place, SecretSighting};
 use super::{access_key, glyph, secret};
 use crate::finding::AccessKeyId;
@@ -31,54 +38,100 @@ const MAX_FAR_FAILURES: u32 = 256;
 /// row at first.
 const MAX_WIDE_FAILURES: u32 = 64;
 
+/// The same for names of secrets that are in no row, more than those that are.
+const MAX_NAME_FAILURES: u32 = 256;
+
+/// A row in which an ID is a column.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Where the secrets in it begin, and what tells so.
+    pub(super) secrets: Vec<(usize, Beginning)>,
+    /// Whose the ID is, if another column says so.
+    pub(super) owner: Option<Owner>,
+}
+
 /// What was learned of one window.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     failures: u32,
     far_failures: u32,
     wide_failures: u32,
+    name_failures: u32,
+    /// Where literals are that were read where this text was decoded from.
+    settings: Vec<usize>,
     /// Up to here there was nothing but text around IDs: of a list of them no
     /// byte is looked at for each.
     text: usize,
 }
 
 impl Window {
-    /// Of bytes in which no row is to be looked for.
-    pub(super) const fn without_rows() -> Self {
+    /// Of a text decoded from `bytes`, in which no row is to be looked for: what
+    /// is in rows there is read as it stands, where its lengths are.
+    pub(super) fn within(&mut self, bytes: &[u8], decoded: &Decoded) -> Self {
         Self {
             failures: MAX_FAILURES,
-            far_failures: 0,
             wide_failures: MAX_WIDE_FAILURES,
-            text: 0,
+            name_failures: MAX_NAME_FAILURES,
+            settings: setting::names_in_utf16(bytes, decoded, self),
+            ..Self::default()
         }
+    }
+
+    /// Whether the literal at `at` is the name of a setting in a row.
+    pub(super) fn is_setting(&self, at: usize) -> bool {
+        self.settings.binary_search(&at).is_ok()
+    }
+
+    pub(super) fn has_settings(&self) -> bool {
+        !self.settings.is_empty()
+    }
+
+    /// Whether `at` is among other data than text.
+    fn is_binary(&mut self, bytes: &[u8], at: usize) -> bool {
+        let is_binary = secret::is_binary(bytes, at);
+        if !is_binary {
+            // What comes next is still near the text that was looked at.
+            self.text = at + SAME_TEXT;
+        }
+        is_binary
+    }
+
+    fn count_name(&mut self, is_found: bool) {
+        self.name_failures = if is_found {
+            self.name_failures.saturating_sub(1)
+        } else {
+            self.name_failures + 1
+        };
     }
 }
 
-/// Where the secrets begin that stand in the row of the ID at `at`, and what
-/// tells so; `None` if that is in no row.
-pub(super) fn secrets(
-    bytes: &[u8],
-    at: usize,
-    window: &mut Window,
-) -> Option<Vec<(usize, Beginning)>> {
+/// The row of the ID at `at`; `None` if that is in no row.
+pub(super) fn of_id(bytes: &[u8], at: usize, window: &mut Window) -> Option<Row> {
     let end = at + AccessKeyId::LEN;
     AccessKeyId::parse(bytes.get(at..end)?)?;
-    if window.failures >= MAX_FAILURES || end <= window.text {
+    if window.failures >= MAX_FAILURES || end <= window.text || !window.is_binary(bytes, at) {
         return None;
     }
-    if !secret::is_binary(bytes, at) {
-        // What comes next is still near the text that was looked at.
-        window.text = at + SAME_TEXT;
-        return None;
-    }
-    let columns = sqlite_columns(bytes, at, 1, window);
-    let columns = columns.map(|columns| {
-        let columns = columns.into_iter().filter(|at| secret::is_at(bytes, *at));
-        columns.map(|at| (at, Beginning::Column)).collect()
-    });
-    let columns = columns.or_else(|| next_columns(bytes, at));
-    window.failures += u32::from(columns.is_none());
-    columns
+    let row = sqlite_columns(bytes, at, Text::UTF8, window)
+        .map(|columns| {
+            let secrets = secrets(&columns, at, Text::UTF8);
+            let secrets = secrets.filter(|at| secret::is_at(bytes, *at));
+            let secrets: Vec<_> = secrets.map(|at| (at, Beginning::Column)).collect();
+            let owner = secrets.is_empty();
+            let owner = owner.then(|| setting::owner(bytes, &columns, at, Text::UTF8));
+            Row {
+                secrets,
+                owner: owner.flatten(),
+            }
+        })
+        .or_else(|| {
+            next_columns(bytes, at).map(|secrets| Row {
+                secrets,
+                owner: None,
+            })
+        });
+    window.failures += u32::from(row.is_none());
+    row
 }
 
 /// The ID in UTF-16 whose first low byte is at `at`, if it is in a row of SQLite,
@@ -93,34 +146,40 @@ pub(super) fn in_utf16(
     if window.wide_failures >= MAX_WIDE_FAILURES {
         return None;
     }
-    let orders = [(Encoding::Utf16Le, 0), (Encoding::Utf16Be, 1)];
-    let found = orders.into_iter().find_map(|(encoding, low)| {
-        let columns = sqlite_columns(bytes, at.checked_sub(low)?, 2, window)?;
-        Some((encoding, low, columns))
+    let found = Text::UTF16.into_iter().find_map(|text| {
+        let start = at.checked_sub(text.low)?;
+        let columns = sqlite_columns(bytes, start, text, window)?;
+        Some((text, start, columns))
     });
-    let Some((encoding, low, columns)) = found else {
+    let Some((order, start, columns)) = found else {
         window.wide_failures += 1;
         return None;
     };
     // Where there are rows, more of them come.
     window.wide_failures = 0;
     let place = |at: usize| Place {
-        encoding: vec![encoding],
+        encoding: order.encoding.into_iter().collect(),
         ..Place::at(at as u64)
     };
     let secret = |start: usize| {
-        let value = text(bytes, start + low, secret::LEN)?;
+        let value = text(bytes, start + order.low, secret::LEN)?;
         secret::is_at(&value, 0).then(|| SecretSighting {
-            place: place(start + low),
+            place: place(start + order.low),
             ..secret::in_row(&value, 0, Beginning::Column)
         })
     };
     let found = access_key::read(&id, 0, true)?;
+    let secrets: Vec<_> = secrets(&columns, start, order).filter_map(secret).collect();
+    let owner = secrets.is_empty();
+    let owner = owner.then(|| setting::owner(bytes, &columns, start, order));
     let id = IdSighting {
-        place: place(at),
+        place: Place {
+            owner: owner.flatten(),
+            ..place(at)
+        },
         ..found
     };
-    Some((id, columns.into_iter().filter_map(secret).collect()))
+    Some((id, secrets))
 }
 
 /// The characters of a text in UTF-16 whose first low byte is at `at`.
@@ -182,19 +241,17 @@ fn before(before: &[u8]) -> Option<usize> {
     (is_counted && secret::is_at(before, start)).then_some(start)
 }
 
-/// Where the columns as long as a secret begin in the record of SQLite in which
-/// the ID at `at` is a column: <https://www.sqlite.org/fileformat2.html>. Each
-/// character takes `width` bytes.
-fn sqlite_columns(
-    bytes: &[u8],
-    at: usize,
-    width: usize,
-    window: &mut Window,
-) -> Option<Vec<usize>> {
+/// The columns of the record of `SQLite` in which the ID at `at` is one, or an ID,
+/// a separator of the alphabet and a secret are.
+fn sqlite_columns(bytes: &[u8], at: usize, text: Text, window: &mut Window) -> Option<Vec<Column>> {
+    let has_id = |column: Column| {
+        let is_alone = column.len == AccessKeyId::LEN * text.width;
+        column.start == at && (is_alone || is_separated(bytes, column, text))
+    };
     let from = at.saturating_sub(REACH);
     let near = (from..at)
         .rev()
-        .find_map(|head| columns_of(bytes, head, at, width));
+        .find_map(|head| record::columns(bytes, head, at, has_id));
     if near.is_some() || window.far_failures >= MAX_FAR_FAILURES {
         return near;
     }
@@ -203,9 +260,29 @@ fn sqlite_columns(
         .filter(|start| bytes[*start] >= 0x80)
         .flat_map(|start| heads(bytes, start, at))
         .flatten()
-        .find_map(|head| columns_of(bytes, head, at, width));
+        .find_map(|head| record::columns(bytes, head, at, has_id));
     window.far_failures += u32::from(far.is_none());
     far
+}
+
+/// Whether a column is as long as an ID, a separator and a secret.
+fn is_separated(bytes: &[u8], column: Column, text: Text) -> bool {
+    let separator = column.start + AccessKeyId::LEN * text.width;
+    column.len == (AccessKeyId::LEN + 1 + secret::LEN) * text.width
+        && bytes[separator..]
+            .get(..text.width)
+            .is_some_and(|text| text.iter().any(|byte| b"/+".contains(byte)))
+}
+
+/// Where the columns as long as a secret begin, and the secret in that of the ID
+/// at `at`.
+fn secrets(columns: &[Column], at: usize, text: Text) -> impl Iterator<Item = usize> {
+    let len = secret::LEN * text.width;
+    let columns = columns.iter().filter(|column| column.is_text);
+    columns.filter_map(move |column| {
+        let is_own = column.start == at && column.len > len;
+        (is_own || column.len == len).then(|| column.start + column.len - len)
+    })
 }
 
 /// Where the head of a record would begin whose length is at `start`, with the
@@ -221,99 +298,6 @@ fn heads(bytes: &[u8], start: usize, at: usize) -> [Option<usize>; 2] {
     };
     let numbered = varint(rest).and_then(|(_, rest)| head(len, rest));
     [numbered, head(len, rest)]
-}
-
-/// Those of the record whose head begins at `head`, if it is one and has a
-/// column at `at` that is as long as an ID, or as an ID, a separator of the
-/// alphabet and a secret: then that secret is one of them.
-fn columns_of(bytes: &[u8], head: usize, at: usize, width: usize) -> Option<Vec<usize>> {
-    // A head longer than this has more columns than tables have.
-    const LONGEST: usize = 0x7f;
-    let len = usize::from(bytes[head]);
-    let body = head + len;
-    if !(2..=LONGEST).contains(&len) || body > at {
-        return None;
-    }
-    let is_separated = || {
-        let separator = bytes[at + AccessKeyId::LEN * width..].get(..width);
-        separator.is_some_and(|text| text.iter().any(|byte| b"/+".contains(byte)))
-    };
-    let both = (AccessKeyId::LEN + 1 + secret::LEN) * width;
-    let mut types = &bytes[head + 1..body];
-    let (mut start, mut has_id, mut columns) = (body, false, Vec::new());
-    while !types.is_empty() {
-        let (kind, rest) = varint(types)?;
-        types = rest;
-        let size = size(kind)?;
-        has_id |= start == at && kind >= 12 && size == AccessKeyId::LEN * width;
-        if start == at && kind >= 12 && size == both && is_separated() {
-            has_id = true;
-            columns.push(at + both - secret::LEN * width);
-        }
-        // What takes no room, as NULL does, may stand at the same place.
-        if !has_id && start + usize::from(size > 0) > at {
-            return None;
-        }
-        if kind >= 12 && size == secret::LEN * width {
-            columns.push(start);
-        }
-        start = start.checked_add(size)?;
-    }
-    (has_id && is_told(&bytes[..head], start - head)).then_some(columns)
-}
-
-/// Whether the length of a record stands before it, and between the two the
-/// number of its row, if it has one.
-fn is_told(before: &[u8], len: usize) -> bool {
-    const LONGEST_NUMBER: usize = 9;
-    (0..=LONGEST_NUMBER.min(before.len())).any(|count| {
-        let (before, number) = before.split_at(before.len() - count);
-        let is_number = varint(number).is_some_and(|(_, rest)| rest.is_empty());
-        (count == 0 || is_number) && ends_in(before, len)
-    })
-}
-
-/// Whether the bytes end in this number.
-fn ends_in(bytes: &[u8], number: usize) -> bool {
-    let mut left = number;
-    for (at, byte) in bytes.iter().rev().enumerate() {
-        let part = usize::from(byte & 0x7f);
-        if part != left & 0x7f || (byte & 0x80 != 0) != (at > 0) {
-            return false;
-        }
-        left >>= 7;
-        if left == 0 {
-            return true;
-        }
-    }
-    false
-}
-
-/// A number in groups of seven bits, the highest first, and what follows it.
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0;
-    for (at, byte) in bytes.iter().take(9).enumerate() {
-        if at == 8 {
-            return Some((number << 8 | u64::from(*byte), &bytes[at + 1..]));
-        }
-        number = number << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            return Some((number, &bytes[at + 1..]));
-        }
-    }
-    None
-}
-
-/// Bytes of a value of this type.
-fn size(kind: u64) -> Option<usize> {
-    match kind {
-        0 | 8 | 9 => Some(0),
-        1..=4 => usize::try_from(kind).ok(),
-        5 => Some(6),
-        6 | 7 => Some(8),
-        10 | 11 => None,
-        kind => usize::try_from((kind - 12) / 2).ok(),
-    }
 }
 
 #[cfg(test)]
@@ -352,7 +336,10 @@ mod tests {
             let pick = |_| char::from(alphabet[random.usize(..alphabet.len())]);
             (0..count).map(pick).collect()
         };
-        let found = |bytes: &[u8], at| secrets(bytes, at, &mut Window::default());
+        let found = |bytes: &[u8], at| {
+            let row = of_id(bytes, at, &mut Window::default());
+            row.map(|row| row.secrets)
+        };
         let alphabet: Vec<u8> = (b'a'..=b'z')
             .chain(b'A'..=b'Z')
             .chain(b'0'..=b'9')

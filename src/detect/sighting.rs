@@ -218,13 +218,12 @@ impl Sightings {
     }
 
     pub(super) fn push_id(&mut self, sighting: IdSighting) {
-        if self
-            .ids
-            .iter()
-            .rev()
-            .take(OVERLAP)
-            .any(|known| known.id == sighting.id && known.place.offset == sighting.place.offset)
-        {
+        let known = self.ids.iter_mut().rev().take(OVERLAP);
+        let is_same = |known: &&mut IdSighting| {
+            known.id == sighting.id && known.place.offset == sighting.place.offset
+        };
+        if let Some(known) = known.into_iter().find(is_same) {
+            known.place.owner = known.place.owner.or(sighting.place.owner);
             return;
         }
         let is_full = self.ids.len() >= MAX_IDS;
@@ -266,6 +265,8 @@ impl Sightings {
         if let Some(index) = known {
             let known = &mut self.secrets[recent + index];
             known.named = known.named.max(sighting.named);
+            known.beginning = known.beginning.max(sighting.beginning);
+            known.place.owner = known.place.owner.or(sighting.place.owner);
         } else if self.secrets.len() < MAX_SECRETS {
             self.secrets.push(sighting);
         } else if sighting.named != Named::No {

@@ -1,13 +1,14 @@
 //! Databases as the real SQLite writes them: columns stand side by side there.
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use rolecall::finding::secret_fingerprint;
 use rolecall::secret::Secret;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::support::host::Host;
+use crate::support::host::{Host, KeyPair};
 use crate::support::rolecall::Rolecall;
 
 /// Rows of text, each with an ID and its secret, or the ID alone.
@@ -113,4 +114,153 @@ fn assert_found(encoding: &str) {
     found.sort();
     expected.sort();
     assert_eq!(found, expected, "{encoding}");
+}
+
+/// Tables of settings, and what is in a row of each.
+const TABLES: [(&str, &[&str]); 5] = [
+    ("(name text, value text)", &["NAME", "VALUE"]),
+    (
+        "(id integer primary key, name text, value text)",
+        &["ROW", "NAME", "VALUE"],
+    ),
+    (
+        "(id integer primary key, name text, value text, type text)",
+        &["ROW", "NAME", "VALUE", "'string'"],
+    ),
+    (
+        "(id integer primary key, grp text, name text, value text)",
+        &["ROW", "'backup'", "NAME", "VALUE"],
+    ),
+    (
+        "(key text primary key, value text) without rowid",
+        &["NAME", "VALUE"],
+    ),
+];
+
+/// What settings of an ID and of its secret are called.
+const NAMES: [[&str; 2]; 7] = [
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+    ["aws_access_key_id", "aws_secret_access_key"],
+    ["s3_access_key", "s3_secret_key"],
+    ["accessKeyId", "secretAccessKey"],
+    ["fs.s3a.access.key", "fs.s3a.secret.key"],
+    ["storage.s3.key", "storage.s3.secret"],
+    ["AWS_ACCESS_KEY_ID_PROD", "AWS_SECRET_ACCESS_KEY_PROD"],
+];
+
+#[test]
+fn a_key_that_two_settings_of_a_table_hold_is_a_pair_whatever_they_are_called() {
+    let host = Host::new();
+    let mut random = fastrand::Rng::with_seed(8);
+    let mut expected = Vec::new();
+    for encoding in ENCODINGS {
+        for (number, table) in TABLES.iter().enumerate() {
+            for (named, [name_of_id, name_of_secret]) in NAMES.iter().enumerate() {
+                let path = host.path(&format!("db/{encoding}-{number}-{named}.db"));
+                let key = host.key_pair();
+                let mut own = [
+                    (*name_of_id, key.id.clone()),
+                    (*name_of_secret, key.secret.clone()),
+                ];
+                random.shuffle(&mut own);
+                write_settings(&path, encoding, *table, &own, &mut random);
+                expected.push((path, vec![key]));
+            }
+        }
+    }
+    assert_pairs(&host, expected);
+}
+
+#[test]
+fn names_of_settings_tell_whose_a_secret_is_in_any_order() {
+    let host = Host::new();
+    let mut random = fastrand::Rng::with_seed(9);
+    let mut expected = Vec::new();
+    for encoding in ENCODINGS {
+        for (number, table) in TABLES.iter().enumerate() {
+            for round in 0..4 {
+                let path = host.path(&format!("db/{encoding}-{number}-{round}.db"));
+                let keys = [host.key_pair(), host.key_pair()];
+                let mut own = Vec::new();
+                for (owner, key) in ["prod", "staging"].iter().zip(&keys) {
+                    own.push((format!("{owner}_aws_access_key_id"), key.id.clone()));
+                    own.push((format!("{owner}_aws_secret_access_key"), key.secret.clone()));
+                }
+                random.shuffle(&mut own);
+                write_settings(&path, encoding, *table, &own, &mut random);
+                expected.push((path, keys.to_vec()));
+            }
+        }
+    }
+    assert_pairs(&host, expected);
+}
+
+/// A table with these settings among ordinary ones.
+fn write_settings(
+    path: &Path,
+    encoding: &str,
+    (columns, row): (&str, &[&str]),
+    own: &[(impl AsRef<str>, String)],
+    random: &mut fastrand::Rng,
+) {
+    std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+    let database = create(path, encoding);
+    let mut settings = Vec::new();
+    for number in 0..60 {
+        let hex = |_| char::from_digit(random.u32(..16), 16).expect("a digit");
+        let value = match number % 4 {
+            0 => (0..40).map(hex).collect(),
+            1 => format!("https://www.example.org/{number}/path/of/a/page"),
+            2 => number.to_string(),
+            _ => "Some words of a title".to_owned(),
+        };
+        settings.push((format!("option_{number}"), value));
+    }
+    let at = random.usize(..settings.len());
+    let own = own.iter();
+    let own = own.map(|(name, value)| (name.as_ref().to_owned(), value.clone()));
+    settings.splice(at..at, own);
+    let mut sql = format!("create table settings {columns}; begin;");
+    for (number, (name, value)) in settings.iter().enumerate() {
+        let column = |column: &&str| match *column {
+            "ROW" => (number + 1).to_string(),
+            "NAME" => format!("'{name}'"),
+            "VALUE" => format!("'{value}'"),
+            other => other.to_owned(),
+        };
+        let values: Vec<String> = row.iter().map(column).collect();
+        write!(sql, "insert into settings values ({});", values.join(",")).expect("SQL");
+    }
+    sql += "commit";
+    database.execute_batch(&sql).expect("SQL");
+}
+
+/// That in each file these pairs are found, and nothing else.
+fn assert_pairs(host: &Host, expected: Vec<(PathBuf, Vec<KeyPair>)>) {
+    let scanned = Rolecall::new(["scan", "--format", "json"])
+        .arg(host.path("db"))
+        .run();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for (path, keys) in expected {
+        let here = |finding: &&Value| finding["location"]["path"] == path.to_str().expect("UTF-8");
+        let findings = scanned.of_type("finding");
+        let mut found: Vec<_> = findings
+            .iter()
+            .filter(here)
+            .map(|finding| {
+                [
+                    text(&finding["access_key_id"]),
+                    text(&finding["secret_fingerprint"]),
+                ]
+            })
+            .collect();
+        let fingerprint = |key: &KeyPair| secret_fingerprint(&Secret::new(key.secret.as_str()));
+        let mut expected: Vec<_> = keys
+            .iter()
+            .map(|key| [key.id.clone(), fingerprint(key)])
+            .collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{}", path.display());
+    }
 }
