@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use aho_corasick::packed;
 
-use super::run;
 use super::sighting::{Named, SecretSighting};
+use super::{glyph, run, secret};
 
 /// How far behind its name a value may start: `<name>…</name>`, a line end
 /// and `<value>` fit, a value of something else rarely does.
@@ -120,9 +120,35 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
 /// in a row of a database.
 fn right_behind(bytes: &[u8], at: usize) -> Option<usize> {
     const REST: &[u8] = b"_access_key";
-    let rest = bytes.get(at + LITERAL_LEN..)?.get(..REST.len())?;
-    rest.eq_ignore_ascii_case(REST)
-        .then_some(at + LITERAL_LEN + REST.len())
+    let behind = bytes.get(at + LITERAL_LEN..)?;
+    let starts_with = |rest: &[u8]| {
+        let start = behind.get(..rest.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(rest))
+    };
+    if starts_with(REST) {
+        return Some(at + LITERAL_LEN + REST.len());
+    }
+    // Other names are parts of longer ones, so that the value has to tell itself.
+    let rests: [&[u8]; 8] = [
+        b"accesskey",
+        b"-access-key",
+        b".access.key",
+        b"_key",
+        b"-key",
+        b".key",
+        b"key",
+        b"",
+    ];
+    let rests = rests.into_iter().filter(|rest| starts_with(rest));
+    rests
+        .map(|rest| at + LITERAL_LEN + rest.len())
+        .find(|start| is_closed_off(bytes, *start))
+}
+
+/// Whether a secret begins at `start` and ends where no text goes on.
+fn is_closed_off(bytes: &[u8], start: usize) -> bool {
+    let is_foreign = |byte: &u8| *byte >= 0x80 || glyph::is_mark(*byte);
+    bytes.get(start + run::LEN).is_some_and(is_foreign) && secret::is_at(bytes, start)
 }
 
 /// The identifier around `at`; dots, dashes, blanks between words included.
@@ -266,4 +292,38 @@ fn reach(bytes: &[u8], end: usize) -> usize {
     let window = &bytes[end..bytes.len().min(end + REACH)];
     let cut = memchr::memchr_iter(b'\n', window).nth(MAX_LINES - 1);
     end + cut.unwrap_or(window.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_right_behind_its_name_is_read_where_no_text_goes_on() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let value: String = (0..run::LEN).map(|_| random.alphanumeric()).collect();
+        let found = |text: &[u8]| {
+            let at = memchr::memmem::rfind(&text.to_ascii_lowercase(), b"ecret").unwrap();
+            match read(text, at, &mut Barren::default()) {
+                Value::Found(found) => found.value.expose() == value.as_bytes(),
+                Value::Missing | Value::OfAnother => false,
+            }
+        };
+        for name in [
+            "s3_secret_key",
+            "s3-secret-key",
+            "fs.s3a.secret.key",
+            "awsSecretKey",
+            "secretAccessKey",
+            "aws.secret.access.key",
+            "storage.s3.secret",
+        ] {
+            for behind in [&b"\0"[..], b"\x15option", b"\xff"] {
+                let text = [b"\x0b", name.as_bytes(), value.as_bytes(), behind].concat();
+                assert!(found(&text), "{name} {behind:?}");
+            }
+            let goes_on = [b"\x0b", name.as_bytes(), value.as_bytes(), b"x\0"].concat();
+            assert!(!found(&goes_on), "{name}");
+        }
+    }
 }
