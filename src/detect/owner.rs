@@ -2,14 +2,10 @@
 //! words for an ID and for a secret. `BACKUP_AWS_ACCESS_KEY_ID` and
 //! `backupSecretKey` are both of `backup`.
 
+mod beside;
+
 use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Range;
-
-/// Bytes before a value in which its name is looked for.
-const REACH: usize = 192;
-
-/// Words between a name and its value: tags, and what names every value.
-const MAX_WORDS: usize = 4;
 
 /// A word that all of these names may have.
 const AWS: &[u8] = b"aws";
@@ -19,6 +15,9 @@ const KINDS_AND_AWS: [&[u8]; 5] = [AWS, b"keyid", b"access", b"secret", b"key"];
 
 /// One more such word, unless it is the end of another one.
 const ID: &[u8] = b"id";
+
+/// Words that say it all by themselves.
+const SHORT: [&[u8]; 2] = [b"ak", b"sk"];
 
 /// A hash of the words that are left of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +29,7 @@ impl Owner {
 
     /// That of the value at `at`, if it has a name that says what it is.
     pub(super) fn of(bytes: &[u8], at: usize) -> Option<Self> {
-        Self::of_name(name(bytes, at)?)
+        Self::of_name(beside::name(bytes, at)?)
     }
 
     pub(super) fn of_name(name: &[u8]) -> Option<Self> {
@@ -39,7 +38,7 @@ impl Owner {
         for word in words(name) {
             let of_key = without(&lower[word], &[AWS]);
             let of_owner = match without(of_key, &KINDS_AND_AWS) {
-                ID => &[],
+                word if word == ID || SHORT.contains(&word) => &[],
                 word => word,
             };
             says_what |= of_owner.len() < of_key.len();
@@ -91,54 +90,6 @@ fn words(name: &[u8]) -> impl Iterator<Item = Range<usize>> {
         .filter(|word| name[word.start].is_ascii_alphanumeric())
 }
 
-/// The name before the value at `at`: `NAME=…`, `"name": "…"`, `NAME', '…`,
-/// `<name>…`, `name: NAME` and `value: …` below it.
-fn name(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let from = at.saturating_sub(REACH);
-    let quoted = matches!(bytes[from..at], [.., b'"' | b'\'' | b'`']);
-    let of_all: [&[u8]; 3] = [b"value", b"string", b"default"];
-    let is_of_all = |word: &[u8]| of_all.iter().any(|all| word.eq_ignore_ascii_case(all));
-    let mut end = at;
-    for count in 0..MAX_WORDS {
-        let is_sign = |byte: &u8| match byte {
-            b' ' | b'\t' | b'"' | b'\'' | b'`' | b'\\' => true,
-            b'=' | b':' | b'>' | b'?' | b'-' | b'(' | b'[' | b']' => true,
-            b',' => quoted || count > 0,
-            b'\r' | b'\n' | b'<' | b'/' | b'{' => count > 0,
-            _ => false,
-        };
-        let signs = last(&bytes[from..end], is_sign);
-        end -= signs;
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
-        let mut start = end - last(&bytes[from..end], is_part);
-        if signs == 0 || start == end {
-            return None;
-        }
-        // An item of a list begins here, and its name may stand below.
-        let is_item = bytes[from..start].trim_ascii_end().ends_with(b"-")
-            && bytes[from..start].ends_with(b" ");
-        if is_item && count == 0 && is_of_all(&bytes[start..end]) {
-            return None;
-        }
-        let is_tag_end = bytes[from..start].ends_with(b"</");
-        if is_tag_end || is_of_all(&bytes[start..end]) {
-            end = start;
-            continue;
-        }
-        // `\nNAME=…` in a string.
-        if bytes[from..start].ends_with(b"\\") && matches!(bytes[start], b'n' | b'r' | b't') {
-            start += 1;
-        }
-        return Some(&bytes[start..end]);
-    }
-    None
-}
-
-/// How many bytes at the end are such.
-fn last(bytes: &[u8], is_such: impl Fn(&u8) -> bool) -> usize {
-    bytes.iter().rev().take_while(|byte| is_such(byte)).count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +116,8 @@ mod tests {
             ["accessKeyIDBackup", "backup_secret"],
             ["backupaccesskeyid", "awssecretaccesskeybackup"],
             ["BACKUP_ID", "BACKUP_SECRET"],
+            ["AK_BACKUP", "SK_BACKUP"],
+            ["backupAk", "skBackup"],
             ["accesskeyidbackup", "backupkey"],
         ] {
             assert_eq!(names.map(owner), [owner("backup_key"); 2], "{names:?}");
@@ -175,46 +128,6 @@ mod tests {
         assert_eq!(owner("david_key"), owner("davidSecretKey"));
         for name in ["", "prod", "david", "AWS", "user"] {
             assert_eq!(owner(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_name_of_a_value_stands_before_it() {
-        for text in [
-            "NAME=",
-            "export NAME=\"",
-            "\0NAME=",
-            "-e NAME=",
-            "{\"NAME\": \"",
-            "{\\\"NAME\\\":\\\"",
-            "'NAME' => '",
-            "os.environ[\"NAME\"] = \"",
-            "setenv(\"NAME\", \"",
-            "NAME := \"",
-            "${NAME:-",
-            "--NAME ",
-            "<NAME>",
-            "<add key=\"NAME\" value=\"",
-            "<name>NAME</name>\n  <value>",
-            "<key>NAME</key>\n\t<string>",
-            "- name: NAME\n  value: ",
-            "{\"name\": \"NAME\", \"value\": \"",
-            "variable \"NAME\" {\n  default = \"",
-            "\"x\\nNAME=",
-        ] {
-            let name = name(text.as_bytes(), text.len());
-            let name = name.map(|name| std::str::from_utf8(name).unwrap());
-            assert_eq!(
-                name.map(|name| name.trim_matches('-')),
-                Some("NAME"),
-                "{text}"
-            );
-        }
-        let other_item = "- name: NAME\n- value: ";
-        for text in [
-            "", "NAME", "NAME,", "NAME\n", "NAME:\n", "NAME;", other_item,
-        ] {
-            assert_eq!(name(text.as_bytes(), text.len()), None, "{text}");
         }
     }
 }

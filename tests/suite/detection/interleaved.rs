@@ -14,7 +14,7 @@ use crate::support::host::{Host, KeyPair};
 /// names that the SDKs know.
 type Style = ([&'static str; 2], [&'static str; 3]);
 
-const STYLES: [Style; 13] = [
+const STYLES: [Style; 14] = [
     (
         ["@AWS_ACCESS_KEY_ID", "@AWS_SECRET_ACCESS_KEY"],
         ["PROD_", "BACKUP_", "CI_"],
@@ -52,6 +52,7 @@ const STYLES: [Style; 13] = [
     (["@_key_id", "@_secret"], ["prod", "backup", "ci"]),
     (["@accesskeyid", "@secretkey"], ["prod", "backup", "ci"]),
     (["AWS_KEY@", "AWS_SECRET@"], ["1", "2", "_3"]),
+    (["AK_@", "SK_@"], ["PROD", "BACKUP", "CI"]),
 ];
 
 /// Names with their values, in their order.
@@ -59,7 +60,7 @@ type Settings = Vec<(String, String)>;
 
 type Form = (&'static str, fn(&Settings) -> Vec<u8>);
 
-const FORMS: [Form; 10] = [
+const FORMS: [Form; 18] = [
     ("environment file", |settings| {
         each(settings, |name, value| format!("{name}={value}\n"))
     }),
@@ -102,6 +103,48 @@ const FORMS: [Form; 10] = [
     ("encoded file", |settings| {
         let file = each(settings, |name, value| format!("{name}={value}\n"));
         BASE64_STANDARD.encode(file).into_bytes()
+    }),
+    ("parameters of a template", |settings| {
+        each(settings, |name, value| {
+            format!("  {name}:\n    Type: String\n    NoEcho: true\n    Default: {value}\n")
+        })
+    }),
+    ("variables of a module", |settings| {
+        each(settings, |name, value| {
+            let told = "type = string\n  description = \"one of ours\"\n  sensitive = true";
+            format!("variable \"{name}\" {{\n  {told}\n  default = \"{value}\"\n}}\n")
+        })
+    }),
+    ("parameters of a store", |settings| {
+        each(settings, |name, value| {
+            format!("{{\"Name\":\"{name}\",\"Type\":\"SecureString\",\"Value\":\"{value}\"}},")
+        })
+    }),
+    ("values before their names", |settings| {
+        each(settings, |name, value| {
+            format!("  {{\n    \"value\": \"{value}\",\n    \"name\": \"{name}\"\n  }},\n")
+        })
+    }),
+    ("parameters of a job", |settings| {
+        each(settings, |name, value| {
+            let told = "<description>one of ours</description>";
+            format!("<p><name>{name}</name>{told}<defaultValue>{value}</defaultValue></p>\n")
+        })
+    }),
+    ("constants of a type", |settings| {
+        each(settings, |name, value| {
+            format!("pub const {name}: &str = \"{value}\";\n")
+        })
+    }),
+    ("defaults behind a word", |settings| {
+        each(settings, |name, value| {
+            format!("key = os.environ.get(\"{name}\") or \"{value}\"\n")
+        })
+    }),
+    ("defaults behind signs", |settings| {
+        each(settings, |name, value| {
+            format!("ENV['{name}'] ||= '{value}'\n")
+        })
     }),
 ];
 
