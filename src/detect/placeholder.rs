@@ -33,7 +33,19 @@ const MIN_TOKEN_ENTROPY: f64 = 4.0;
 
 /// Characters of an alphabet or a keyboard row in a row. A random ID holds
 /// six in order once in 10^7.
-const SEQUENCE_LEN: u8 = 6;
+const SEQUENCE_LEN: usize = 6;
+
+/// The same at the start of a secret, and anywhere in it: that is longer, and
+/// of both cases. With those words that count there, one random secret of 10^8
+/// is taken for a placeholder.
+const FIRST_SEQUENCE_LEN: usize = 7;
+const LONG_SEQUENCE_LEN: usize = 9;
+
+/// Letters of a word that may stand anywhere in a secret.
+const LONG_WORD_LEN: usize = 7;
+
+/// `X` of one case in a row that no secret has.
+const CROSSES: [&[u8]; 2] = [b"XXXXXX", b"xxxxxx"];
 
 /// For each alphabet, the character that follows each, or 0.
 static SEQUENCES: [[u8; 256]; 6] = [
@@ -48,13 +60,25 @@ static SEQUENCES: [[u8; 256]; 6] = [
 /// Whether the 20 characters of an access key ID are a placeholder.
 pub(super) fn is_placeholder_id(id: &[u8]) -> bool {
     let tail = &id[4..];
-    entropy::shannon(id) < MIN_ID_ENTROPY || has_word(id) || has_sequence(tail)
+    let words = (0..id.len()).any(|at| word_at(id, at).is_some());
+    let mut sequences = sequences(tail);
+    entropy::shannon(id) < MIN_ID_ENTROPY || words || sequences.any(|(_, len)| len >= SEQUENCE_LEN)
 }
 
 /// Whether 40 characters in the shape of a secret are a placeholder.
 pub(super) fn is_placeholder_secret(secret: &[u8]) -> bool {
     let upper = secret.to_ascii_uppercase();
-    has_word(&upper) || has_sequence(&upper)
+    let is_word = |at: usize| {
+        word_at(&upper, at)
+            .is_some_and(|word| word.len() >= LONG_WORD_LEN || (at == 0 && word[0] != b'X'))
+    };
+    let (mut count, mut is_long) = (0, false);
+    for (start, len) in sequences(&upper).filter(|(_, len)| *len >= SEQUENCE_LEN) {
+        count += 1;
+        is_long |= len >= LONG_SEQUENCE_LEN || (start == 0 && len >= FIRST_SEQUENCE_LEN);
+    }
+    let is_crossed_out = || CROSSES.iter().any(|crosses| contains(secret, crosses));
+    is_long || count > 1 || (0..upper.len()).any(is_word) || is_crossed_out()
 }
 
 /// Whether the text of a token is one of documentation: AWS writes
@@ -69,22 +93,25 @@ pub(super) fn is_placeholder_token(token: &[u8]) -> bool {
 // Both look at every candidate for a key, of which a file may hold nothing
 // else: one pass over its characters each, and no searcher to be built.
 
-fn has_word(upper: &[u8]) -> bool {
-    (0..upper.len()).any(|at| {
-        let rest = &upper[at..];
-        WORDS
-            .iter()
-            .any(|word| word[0] == rest[0] && rest.starts_with(word))
-    })
+/// The word of a placeholder that begins at `at`.
+fn word_at(upper: &[u8], at: usize) -> Option<&'static [u8]> {
+    let rest = &upper[at..];
+    let is_here = |word: &&&[u8]| word[0] == rest[0] && rest.starts_with(word);
+    WORDS.iter().find(is_here).copied()
 }
 
-fn has_sequence(upper: &[u8]) -> bool {
-    SEQUENCES.iter().any(|follower| {
-        let mut run = 1;
-        upper.windows(2).any(|pair| {
-            let follows = follower[usize::from(pair[0])] == pair[1];
-            run = if follows { run + 1 } else { 1 };
-            run == SEQUENCE_LEN
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Where characters of one alphabet or row stand in order, and how many.
+fn sequences(upper: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    SEQUENCES.iter().flat_map(|follower| {
+        let follows = |a: &u8, b: &u8| follower[usize::from(*a)] == *b;
+        let mut start = 0;
+        upper.chunk_by(follows).map(move |chunk| {
+            start += chunk.len();
+            (start - chunk.len(), chunk.len())
         })
     })
 }
