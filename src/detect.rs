@@ -26,6 +26,7 @@ mod row;
 mod run;
 mod secret;
 mod sighting;
+mod symbol;
 mod token;
 mod window;
 

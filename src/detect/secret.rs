@@ -8,7 +8,7 @@ use super::encoding::{self, Encoding};
 pub use super::run::LEN;
 use super::run::{MAX_ENCODED, Run, SMTP_LEN};
 use super::sighting::{Beginning, Named, Place, SecretSighting, Sightings};
-use super::{cbor, entropy, glyph, name, placeholder};
+use super::{cbor, entropy, glyph, name, placeholder, symbol};
 use crate::finding::AccessKeyId;
 use crate::secret::Secret;
 
@@ -89,6 +89,7 @@ impl Run<'_> {
     pub(super) fn secret(&self, named: Named) -> Option<SecretSighting> {
         if self.characters.len() < LEN
             || (named == Named::No && ends_base64(self.bytes, self.start))
+            || (self.in_word && symbol::is_mangled(self.bytes, self.start))
         {
             return None;
         }
