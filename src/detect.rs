@@ -15,6 +15,7 @@ mod encoding;
 mod entropy;
 mod glyph;
 mod known;
+mod label;
 mod layer;
 mod matches;
 mod name;

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::encoding::Encoding;
+use super::label::Said;
 use super::sighting::{IdSighting, Named, Pair, Place, SecretSighting, Sightings, Standalone};
 use crate::finding::{AccessKeyId, Confidence, Mention, Rule, Structure};
 use crate::secret::Secret;
@@ -142,7 +143,10 @@ fn of_pair(pair: Pair, sightings: &Sightings) -> Match {
         id, secret, gap, ..
     } = pair;
     let issued = id.id.structure() != Structure::Unissued;
-    let close = secret.named != Named::No || gap <= NEAR;
+    // Two owners, and no word of a secret: it may be what another service is given.
+    let owners = id.place.owner.zip(secret.place.owner);
+    let doubtful = secret.said == Said::Other && owners.is_some_and(|(id, other)| id != other);
+    let close = secret.named != Named::No || (gap <= NEAR && !doubtful);
     let confidence = match (issued, close) {
         (true, true) => Confidence::High,
         (false, false) => Confidence::Low,

@@ -3,6 +3,7 @@
 
 mod database;
 mod interleaved;
+mod other_settings;
 mod readings;
 mod serialized;
 mod verdict;
