@@ -155,6 +155,9 @@ pub trait Visitor: Send {
     /// waiting for work.
     fn enters(&mut self, _place: Option<&Path>) {}
 
+    /// Notes that the thread which calls this works on what was entered, too.
+    fn takes_part(&mut self) {}
+
     /// Whether nobody waits any more for what was entered.
     fn is_given_up(&self) -> bool {
         false

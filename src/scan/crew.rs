@@ -9,12 +9,13 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::{Settings, priority};
 use crate::host::process;
+use crate::source::files::lock;
 
 /// How often the threads are looked after.
 const TICK: Duration = Duration::from_millis(250);
@@ -41,6 +42,8 @@ pub(super) struct Member {
     /// Counts up as it gets on.
     beats: AtomicU64,
     thread_id: AtomicI32,
+    /// Other threads that work for it now and then.
+    helpers: Mutex<Vec<i32>>,
     /// What it touches; `None` while it waits for work.
     place: Mutex<Option<PathBuf>>,
     is_given_up: AtomicBool,
@@ -55,7 +58,7 @@ impl Member {
     /// It touches `place` next, or waits for work.
     pub(super) fn enters(&self, place: Option<&Path>) {
         self.beat();
-        let mut current = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.place);
         match (place, &mut *current) {
             // Without an allocation, since every file comes through here.
             (Some(place), Some(current)) => {
@@ -67,8 +70,7 @@ impl Member {
     }
 
     fn place(&self) -> Option<PathBuf> {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        place.clone()
+        lock(&self.place).clone()
     }
 
     pub(super) fn is_given_up(&self) -> bool {
@@ -82,12 +84,29 @@ impl Member {
         is_stuck
     }
 
-    /// Whether its thread is running or would like to, rather than waiting for
-    /// the kernel.
-    fn is_on_cpu(&self) -> bool {
-        let thread_id = self.thread_id.load(Ordering::Relaxed);
-        process::state(Path::new(&format!("/proc/self/task/{thread_id}"))) == Some('R')
+    /// The calling thread works for it until it ends.
+    pub(super) fn takes_part(&self) {
+        let mut helpers = lock(&self.helpers);
+        helpers.retain(|helper| state(*helper).is_some());
+        helpers.push(thread_id());
     }
+
+    /// Whether one of its threads is running or would like to, rather than waiting
+    /// for the kernel: it may wait for the others itself.
+    fn is_on_cpu(&self) -> bool {
+        let runs = |thread_id| state(thread_id) == Some('R');
+        runs(self.thread_id.load(Ordering::Relaxed))
+            || lock(&self.helpers).iter().any(|helper| runs(*helper))
+    }
+}
+
+fn thread_id() -> i32 {
+    rustix::thread::gettid().as_raw_nonzero().get()
+}
+
+/// The state of a thread of this process, as proc(5) has it.
+fn state(thread_id: i32) -> Option<char> {
+    process::state(Path::new(&format!("/proc/self/task/{thread_id}")))
 }
 
 /// A thread as it was when it was last looked after.
@@ -225,8 +244,7 @@ fn spawn(
     let own = Arc::clone(&member);
     let thread = thread::Builder::new().spawn(move || {
         let _end = End(number, ends);
-        let thread_id = rustix::thread::gettid().as_raw_nonzero().get();
-        own.thread_id.store(thread_id, Ordering::Relaxed);
+        own.thread_id.store(thread_id(), Ordering::Relaxed);
         work(&own);
     });
     Some(Hand {
@@ -236,4 +254,41 @@ fn spawn(
         idle: 0,
         member,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_waits_for_its_helpers_is_on_cpu_while_they_are() {
+        let (member, is_done) = (Member::default(), AtomicBool::new(false));
+        let (go, wait) = mpsc::channel::<()>();
+        let is_soon = |is_so: &dyn Fn() -> bool| {
+            let looks = (0..10_000).map(|_| thread::sleep(Duration::from_millis(1)));
+            looks.into_iter().any(|()| is_so())
+        };
+        thread::scope(|scope| {
+            let member = &member;
+            scope.spawn(move || {
+                member.thread_id.store(thread_id(), Ordering::Relaxed);
+                let _ = wait.recv();
+            });
+            let own = || member.thread_id.load(Ordering::Relaxed);
+            assert!(is_soon(&|| state(own()) == Some('S')));
+            assert!(!member.is_on_cpu());
+            let helper = scope.spawn(|| {
+                member.takes_part();
+                while !is_done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+            let is_on_cpu = is_soon(&|| member.is_on_cpu());
+            is_done.store(true, Ordering::Relaxed);
+            helper.join().unwrap();
+            assert!(is_on_cpu);
+            assert!(!member.is_on_cpu());
+            drop(go);
+        });
+    }
 }

@@ -107,6 +107,10 @@ impl Visitor for Examiner<'_> {
         self.member.enters(place);
     }
 
+    fn takes_part(&mut self) {
+        self.member.takes_part();
+    }
+
     fn is_given_up(&self) -> bool {
         self.member.is_given_up()
     }

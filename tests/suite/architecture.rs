@@ -60,7 +60,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("ship", &["aws", "finding", "sanitize"]),
     (
         "source",
-        &["finding", "host", "sanitize", "secret", "sparing"],
+        &["finding", "heap", "host", "sanitize", "secret", "sparing"],
     ),
     ("sparing", &[]),
     ("status", &["finding", "ledger", "sanitize"]),

@@ -488,7 +488,10 @@ impl<'a, 'v> Group<'a, 'v> {
         let (first, rest) = self.workers[..threads].split_at_mut(1);
         std::thread::scope(|scope| {
             for worker in rest {
-                scope.spawn(|| work(worker));
+                scope.spawn(|| {
+                    worker.visitor.takes_part();
+                    work(worker);
+                });
             }
             work(&mut first[0]);
         });
