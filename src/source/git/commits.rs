@@ -5,7 +5,7 @@ use gix_hash::ObjectId;
 
 use super::text::{self, Commit};
 
-/// Commits remembered a thread, of 24 bytes each.
+/// Commits remembered a thread, of 16 bytes each.
 const MAX: usize = 250_000;
 
 /// Bytes a thread keeps of what they say: some 17,000 commits. The others are
@@ -17,17 +17,22 @@ const MAX_HEADS: usize = 1024 * 1024;
 pub(super) struct Commits {
     loose: Vec<Met<ObjectId>>,
     /// By pack, and where in it they begin.
-    packed: Vec<Met<(u32, u64)>>,
+    packed: Vec<Met<InPack>>,
     heads: Heads,
 }
 
 #[derive(Debug)]
 struct Met<P> {
     place: P,
-    /// Where in the heads it begins; beyond them if it was not kept.
+    /// Where in the heads it begins, beyond them if it was not kept; and whether it
+    /// was [`ASKED_FOR`].
     head: u32,
-    is_asked_for: bool,
 }
+
+const ASKED_FOR: u32 = 1 << 31;
+
+/// The number of a pack, and where in it a commit begins, in two halves.
+type InPack = [u32; 3];
 
 impl Commits {
     pub(super) fn add_loose(&mut self, id: ObjectId, bytes: &[u8]) {
@@ -37,7 +42,7 @@ impl Commits {
 
     pub(super) fn add_packed(&mut self, pack: u32, offset: u64, bytes: &[u8]) {
         let head = self.head(bytes);
-        let place = (pack, offset);
+        let place = in_pack(pack, offset);
         self.packed.extend(head.map(|head| Met::new(place, head)));
     }
 
@@ -46,13 +51,15 @@ impl Commits {
         if self.loose.len() + self.packed.len() >= MAX {
             return None;
         }
-        Some(self.heads.add(bytes).unwrap_or(u32::MAX))
+        Some(self.heads.add(bytes).unwrap_or(ASKED_FOR - 1))
     }
 
     /// Prepares for questions.
     pub(super) fn sort(&mut self) {
         self.loose.sort_unstable_by_key(|met| met.place);
         self.packed.sort_unstable_by_key(|met| met.place);
+        self.packed.shrink_to_fit();
+        self.heads.0.shrink_to_fit();
     }
 
     /// What a loose commit says, if that is kept.
@@ -63,7 +70,8 @@ impl Commits {
     /// What a commit in a pack says, if that is kept.
     pub(super) fn packed(&mut self, pack: usize, offset: u64) -> Option<Commit> {
         let pack = u32::try_from(pack).ok()?;
-        self.heads.get(ask(&mut self.packed, (pack, offset))?)
+        self.heads
+            .get(ask(&mut self.packed, in_pack(pack, offset))?)
     }
 
     /// The loose ones that were not asked for.
@@ -73,29 +81,32 @@ impl Commits {
 
     /// The others that were not: the pack, and where in it they begin.
     pub(super) fn packed_left(&self) -> impl Iterator<Item = (u32, u64)> {
-        left(&self.packed)
+        let places = left(&self.packed);
+        places.map(|[pack, high, low]| (pack, u64::from(high) << 32 | u64::from(low)))
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "each half is taken")]
+const fn in_pack(pack: u32, offset: u64) -> InPack {
+    [pack, (offset >> 32) as u32, offset as u32]
+}
+
 impl<P> Met<P> {
-    fn new(place: P, head: u32) -> Self {
-        Self {
-            place,
-            head,
-            is_asked_for: false,
-        }
+    const fn new(place: P, head: u32) -> Self {
+        Self { place, head }
     }
 }
 
 fn ask<P: Copy + Ord>(sorted: &mut [Met<P>], place: P) -> Option<u32> {
     let at = sorted.binary_search_by_key(&place, |met| met.place).ok()?;
-    sorted[at].is_asked_for = true;
-    Some(sorted[at].head)
+    let head = sorted[at].head & !ASKED_FOR;
+    sorted[at].head |= ASKED_FOR;
+    Some(head)
 }
 
 fn left<P: Copy>(met: &[Met<P>]) -> impl Iterator<Item = P> {
     met.iter()
-        .filter(|met| !met.is_asked_for)
+        .filter(|met| met.head & ASKED_FOR == 0)
         .map(|met| met.place)
 }
 
@@ -174,6 +185,7 @@ mod tests {
             commits.add_packed(0, number.into(), text(number + 10).as_bytes());
             commits.add_packed(1, number.into(), text(number + 20).as_bytes());
         }
+        commits.add_packed(1, 3 << 32 | 7, text(30).as_bytes());
         commits.sort();
         let tree = |commit: Option<Commit>| commit.map(|commit| commit.tree);
         assert_eq!(tree(commits.loose(id(2))), Some(id(2)));
@@ -182,7 +194,13 @@ mod tests {
         assert_eq!(tree(commits.packed(1, 4)), None);
         assert_eq!(tree(commits.loose(id(4))), None);
         assert!(commits.loose_left().eq([id(1), id(3)]));
-        assert!(commits.packed_left().eq([(0, 1), (0, 2), (1, 2), (1, 3)]));
+        let far = (1, 3 << 32 | 7);
+        assert!(
+            commits
+                .packed_left()
+                .eq([(0, 1), (0, 2), (1, 2), (1, 3), far])
+        );
+        assert_eq!(tree(commits.packed(1, far.1)), Some(id(30)));
     }
 
     #[test]
