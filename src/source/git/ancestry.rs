@@ -50,10 +50,9 @@ struct Open {
     number: u32,
     /// Where its parents begin.
     parents: u32,
-    latest: i64,
 }
 
-/// Of a commit that is not closed.
+/// Of a commit that was not gone to.
 const UNKNOWN: i64 = i64::MIN;
 
 impl Ancestry {
@@ -71,12 +70,12 @@ impl Ancestry {
                 continue;
             };
             if reached.contains(&short(&id)) {
-                walk.came_by(walk.times[number as usize]);
+                walk.came_by(number);
                 continue;
             }
             let visited = walk.closed.len() + walk.path.len();
             if visited >= MAX_COMMITS || walk.parents.len() > MAX_PARENTS || is_over() {
-                walk.path.push(Open::new(number, 0, UNKNOWN));
+                walk.path.push(Open { number, parents: 0 });
                 break;
             }
             if let Some(commit) = commit(id) {
@@ -113,32 +112,36 @@ impl Walk {
             if self.parents.len() > open.parents as usize {
                 return self.parents.pop();
             }
-            let Open { number, latest, .. } = *open;
+            let number = open.number;
             self.path.pop();
-            self.times[number as usize] = latest;
             self.closed.push(number);
-            self.came_by(latest);
+            self.came_by(number);
         }
         let tip = std::iter::from_fn(|| tips.pop());
         tip.into_iter().find_map(|tip| self.number(tip))
     }
 
-    /// The commit on top of the path has a parent of that time.
-    fn came_by(&mut self, time: i64) {
-        if let Some(child) = self.path.last_mut() {
-            child.latest = child.latest.max(time);
+    /// The commit on top of the path has this parent.
+    fn came_by(&mut self, parent: u32) {
+        if let Some(child) = self.path.last() {
+            let child = child.number as usize;
+            self.times[child] = self.times[child].max(self.times[parent as usize]);
         }
     }
 
     fn open(&mut self, number: u32, commit: &Commit) {
         // Bounded, as they all are.
         let before = u32::try_from(self.parents.len()).unwrap_or(u32::MAX);
+        self.times[number as usize] = commit.committed;
         // The first is gone to first.
         for parent in commit.parents.iter().rev() {
             let parent = self.number(*parent);
             self.parents.extend(parent);
         }
-        self.path.push(Open::new(number, before, commit.committed));
+        self.path.push(Open {
+            number,
+            parents: before,
+        });
     }
 
     /// `None` for an id of another length than the first one has.
@@ -195,16 +198,6 @@ impl Ids {
             self.bytes.extend_from_slice(bytes);
         }
         fits
-    }
-}
-
-impl Open {
-    const fn new(number: u32, parents: u32, latest: i64) -> Self {
-        Self {
-            number,
-            parents,
-            latest,
-        }
     }
 }
 

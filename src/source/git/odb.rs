@@ -22,7 +22,7 @@ use crate::source::files::open_regular;
 const MAX_OBJECT: usize = 16 * 1024 * 1024;
 
 /// Bytes kept, twice.
-const MAX_KEPT: usize = 2 * 1024 * 1024;
+const MAX_KEPT: usize = 1024 * 1024;
 
 /// Bytes of ids and offsets that are held; the rest is searched on disk.
 const MAX_INDEX: usize = 16 * 1024 * 1024;
