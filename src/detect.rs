@@ -15,7 +15,6 @@ mod encoding;
 mod entropy;
 mod glyph;
 mod known;
-mod label;
 mod layer;
 mod matches;
 mod name;

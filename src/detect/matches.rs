@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use super::encoding::Encoding;
-use super::label::Said;
 use super::sighting::{IdSighting, Named, Pair, Place, SecretSighting, Sightings, Standalone};
 use crate::finding::{AccessKeyId, Confidence, Mention, Rule, Structure};
 use crate::secret::Secret;
@@ -143,10 +142,7 @@ fn of_pair(pair: Pair, sightings: &Sightings) -> Match {
         id, secret, gap, ..
     } = pair;
     let issued = id.id.structure() != Structure::Unissued;
-    // Two owners, and no word of a secret: it may be what another service is given.
-    let owners = id.place.owner.zip(secret.place.owner);
-    let doubtful = secret.said == Said::Other && owners.is_some_and(|(id, other)| id != other);
-    let close = secret.named != Named::No || (gap <= NEAR && !doubtful);
+    let close = secret.named != Named::No || gap <= NEAR;
     let confidence = match (issued, close) {
         (true, true) => Confidence::High,
         (false, false) => Confidence::Low,

@@ -1,11 +1,8 @@
 //! Names of secret access keys, and the values that belong to them.
 //!
 //! The value is the first run in the shape of a secret within a few lines of
-//! the name that is not plainly another setting's. No syntax is parsed, so every
-//! one of them works: assignments, maps, XML properties, environment lists,
-//! setter calls, CSV headers.
-
-mod between;
+//! the name. No syntax is parsed, so every one of them works: assignments,
+//! maps, XML properties, environment lists, setter calls, CSV headers.
 
 use std::sync::LazyLock;
 
@@ -106,22 +103,16 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
     if from == end && end > 0 && in_name(end - 1) && in_name(end) {
         place = run::next_run(bytes, end, limit).map_or(end, |run| run.end);
     }
-    // Where a value of something else stands, which may be another name's.
-    let mut taken = None;
     while let Some(run) = run::next_long_run(bytes, place, limit) {
-        let sighting = run.secret(named);
-        if let Some(sighting) = sighting.filter(|_| !between::is_in_token(bytes, run.start)) {
-            if !between::is_anothers(bytes, &(start..end), at, run.start) {
-                return Value::Found(sighting);
-            }
-            taken = taken.or(Some(run.start));
+        if let Some(sighting) = run.secret(named) {
+            return Value::Found(sighting);
         }
         place = run.end;
     }
     if from == end {
         barren.from = end;
     }
-    barren.to = taken.unwrap_or_else(|| place.max(limit));
+    barren.to = place.max(limit);
     Value::Missing
 }
 

@@ -29,7 +29,7 @@ impl Owner {
 
     /// That of the value at `at`, if it has a name that says what it is.
     pub(super) fn of(bytes: &[u8], at: usize) -> Option<Self> {
-        Self::of_name(name(bytes, at)?)
+        Self::of_name(beside::name(bytes, at)?)
     }
 
     pub(super) fn of_name(name: &[u8]) -> Option<Self> {
@@ -73,7 +73,7 @@ fn without<'a>(mut word: &'a [u8], parts: &[&[u8]]) -> &'a [u8] {
 
 /// Where the words of a name stand, however it sets them off:
 /// `prod.aws.access-key-1`, `prodAWSAccessKey1`.
-pub(super) fn words(name: &[u8]) -> impl Iterator<Item = Range<usize>> {
+fn words(name: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let is_edge = |at: usize| {
         let (before, here) = (name[at - 1], name[at]);
         let is_capital = here.is_ascii_uppercase()
@@ -88,11 +88,6 @@ pub(super) fn words(name: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let ends = (1..=name.len()).filter(move |at| *at == name.len() || is_edge(*at));
     ends.map(move |end| std::mem::replace(&mut start, end)..end)
         .filter(|word| name[word.start].is_ascii_alphanumeric())
-}
-
-/// The name beside the value at `at`.
-pub(super) fn name(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    beside::name(bytes, at)
 }
 
 #[cfg(test)]

@@ -8,15 +8,12 @@
 //! tell different owners of a pair, names decide ([`by_name`]).
 
 mod by_name;
-mod one_more;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use by_name::Owners;
-use one_more::Served;
 
-use super::label::Said;
 use super::sighting::{IdSighting, Named, Pair, SecretSighting, Sightings};
 use crate::finding::AccessKeyId;
 
@@ -30,10 +27,6 @@ const NO_NAME: u64 = 2_000;
 
 /// The shape of an SMTP password alone says less than that of a secret.
 const SMTP: u64 = 1_000;
-
-/// A value of which its name says something else is taken over one that is a
-/// secret only when it is nearer by more than this.
-const UNLIKE: u64 = 64;
 
 /// Costs of leaving a value without a partner; far above any distance for an
 /// ID, so that the number of pairs comes first.
@@ -114,26 +107,20 @@ fn pair_kept(sightings: &mut Sightings) {
     };
     pairs.sort_by_key(|(id, secret)| cost(&sightings.ids[*id], &sightings.secrets[*secret]));
     let mut known: HashMap<(AccessKeyId, Vec<u8>), usize> = HashMap::new();
-    let mut served = Served::default();
+    let mut served: HashSet<AccessKeyId> = HashSet::new();
     let mut used = HashSet::new();
     let mut accepted: Vec<Pair> = Vec::new();
     for (id, secret) in pairs {
         let sighting = &sightings.ids[id];
         let value = &sightings.secrets[secret];
-        let credential = (sighting.id, value.value.expose().to_vec());
         // A second secret of an ID seen several times needs a name or has to
         // stand beside it.
-        let is_more = if known.contains_key(&credential) {
-            belongs(sighting, value)
-        } else {
-            served.may_take(sighting, value)
-        };
-        if served.has(sighting) && !is_more {
+        if served.contains(&sighting.id) && !belongs(sighting, value) {
             continue;
         }
-        served.serve(sighting, value);
+        served.insert(sighting.id);
         used.insert(value.value.expose().to_vec());
-        match known.entry(credential) {
+        match known.entry((sighting.id, value.value.expose().to_vec())) {
             Entry::Vacant(entry) => {
                 entry.insert(accepted.len());
                 accepted.push(Pair::new(sighting, value));
@@ -157,19 +144,16 @@ fn pair_kept(sightings: &mut Sightings) {
         };
         let own = by_name::own(&sightings.ids, nearest, secret, &owners);
         if let Some(id) = own.filter(|id| belongs(id, secret)) {
-            if !served.may_take(id, secret) {
-                continue;
-            }
             // Its other copies are known now and go nowhere else.
             used.insert(secret.value.expose().to_vec());
             accepted.push(Pair::new(id, secret));
-        } else if !matches!(secret.said, Said::Other | Said::Service) {
+        } else {
             // It is none of an ID's that is here, and told by itself.
             secret.named = secret.named.max(Named::Loosely);
         }
     }
     sightings.pairs.append(&mut accepted);
-    sightings.ids.retain(|id| !served.has(id));
+    sightings.ids.retain(|id| !served.contains(&id.id));
     sightings
         .secrets
         .retain(|secret| !used.contains(secret.value.expose()));
@@ -215,7 +199,7 @@ fn cost(id: &IdSighting, secret: &SecretSighting) -> u64 {
         (Named::No, true) => REACH_IN_BINARY,
         (Named::No, false) => REACH_IN_TEXT,
     };
-    if gap(id, secret) > reach || one_more::is_of_service(id, secret) {
+    if gap(id, secret) > reach {
         return OUT_OF_REACH;
     }
     let name = if secret.named == Named::No {
@@ -224,11 +208,6 @@ fn cost(id: &IdSighting, secret: &SecretSighting) -> u64 {
         0
     };
     let smtp = if secret.smtp { SMTP } else { 0 };
-    let unlike = if secret.said == Said::Other {
-        UNLIKE
-    } else {
-        0
-    };
     let (first, second, order) = if id.place.offset <= secret.place.offset {
         (&id.place, &secret.place, 0)
     } else {
@@ -239,7 +218,7 @@ fn cost(id: &IdSighting, secret: &SecretSighting) -> u64 {
     } else {
         0
     };
-    gap(id, secret).min(MAX_GAP) + name + smtp + unlike + order + record
+    gap(id, secret).min(MAX_GAP) + name + smtp + order + record
 }
 
 /// The cheapest matching that keeps the order of both, as index pairs: the
@@ -336,7 +315,6 @@ mod tests {
                     beginning: Beginning::Bounded,
                     smtp: false,
                     foreign: false,
-                    said: Said::Nothing,
                     in_binary: false,
                 });
             }

@@ -5,7 +5,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 
 use super::encoding::{self, Encoding};
-use super::label::{self, Said};
 pub use super::run::LEN;
 use super::run::{MAX_ENCODED, Run, SMTP_LEN};
 use super::sighting::{Beginning, Named, Place, SecretSighting, Sightings};
@@ -80,7 +79,6 @@ pub(super) fn in_row(bytes: &[u8], at: usize, beginning: Beginning) -> SecretSig
         beginning,
         smtp: false,
         foreign: false,
-        said: Said::Nothing,
         // It is known to belong there, and may be far from its ID.
         in_binary: false,
     }
@@ -122,7 +120,6 @@ impl Run<'_> {
             beginning: Beginning::Bounded,
             smtp: false,
             foreign: false,
-            said: Said::Nothing,
             in_binary: false,
         })
     }
@@ -196,7 +193,6 @@ impl Run<'_> {
             beginning: Beginning::Bounded,
             smtp: true,
             foreign: false,
-            said: Said::Nothing,
             in_binary: false,
         })
     }
@@ -309,7 +305,6 @@ pub(super) fn collect<'a>(
             sighting.place = sighting.place.moved(base);
             sighting.in_binary = is_binary(run.bytes, run.start);
             sighting.foreign = name::is_of_another(run.bytes, run.start);
-            sighting.said = label::said(run.bytes, run.start);
             out.push_secret(sighting);
             starts.push(run.start);
         }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::encoding::{Allowance, Encoding};
-use super::label::Said;
 use super::owner::Owner;
 use super::pair::BESIDE;
 use super::secret;
@@ -142,8 +141,6 @@ pub(super) struct SecretSighting {
     pub(super) smtp: bool,
     /// Its name says that it is a secret of something else.
     pub(super) foreign: bool,
-    /// What its name says, if it is none of a secret access key.
-    pub(super) said: Said,
     /// Among bytes that are no text, where random-looking runs are common.
     pub(super) in_binary: bool,
 }

@@ -3,7 +3,6 @@
 
 mod database;
 mod interleaved;
-mod other_settings;
 mod readings;
 mod serialized;
 mod verdict;
