@@ -2,7 +2,10 @@
 //!
 //! The value is the first run in the shape of a secret within a few lines of
 //! the name. No syntax is parsed, so every one of them works: assignments,
-//! maps, XML properties, environment lists, setter calls, CSV headers.
+//! maps, XML properties, environment lists, setter calls, CSV headers. Only what
+//! another name stands before is not taken, where the own value is plainly empty.
+
+mod empty;
 
 use std::sync::LazyLock;
 
@@ -91,7 +94,7 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
     {
         return Value::Found(sighting);
     }
-    let limit = reach(bytes, end);
+    let mut limit = reach(bytes, end);
     let from = if (barren.from..barren.to).contains(&end) {
         barren.to
     } else {
@@ -105,7 +108,11 @@ pub(super) fn read(bytes: &[u8], at: usize, barren: &mut Barren) -> Value {
     }
     while let Some(run) = run::next_long_run(bytes, place, limit) {
         if let Some(sighting) = run.secret(named) {
-            return Value::Found(sighting);
+            if !empty::is_anothers(bytes, start..end, run.start) {
+                return Value::Found(sighting);
+            }
+            limit = run.start;
+            break;
         }
         place = run.end;
     }
@@ -237,26 +244,51 @@ static NEAR_AWS: LazyLock<packed::Searcher> = LazyLock::new(|| {
 });
 
 /// What the name of a value has in it that is a secret, and not one of AWS.
-const OTHERS: [&[u8]; 20] = [
+const OTHERS: [&[u8]; 45] = [
+    b"algolia",
     b"app",
+    b"azure",
+    b"captcha",
+    b"cloudflare",
+    b"consumer",
     b"cookie",
     b"csrf",
+    b"datadog",
     b"django",
     b"encryption",
+    b"facebook",
+    b"firebase",
     b"gcp",
     b"github",
     b"gitlab",
     b"google",
     b"hash",
+    b"heroku",
     b"hmac",
     b"jwt",
+    b"mailchimp",
+    b"mailgun",
+    b"mapbox",
+    b"maps",
+    b"netlify",
+    b"nocaptcha",
     b"oauth",
+    b"okta",
     b"password",
+    b"paypal",
+    b"pepper",
+    b"recaptcha",
     b"salt",
+    b"sendgrid",
     b"session",
+    b"shopify",
+    b"sitekey",
     b"slack",
     b"stripe",
+    b"telegram",
     b"token",
+    b"twilio",
+    b"twitter",
     b"webhook",
 ];
 

@@ -1,0 +1,1 @@
+const options = { secretAccessKey: isProd ? process.env.SECRET : '<<secret:1>>' };

@@ -1,0 +1,1 @@
+const AWS_SECRET_ACCESS_KEY: &str = "<<secret:1>>";

@@ -1,0 +1,3 @@
+export const config = {
+  secretAccessKey: string | undefined = '<<secret:1>>',
+};
