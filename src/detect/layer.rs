@@ -93,13 +93,9 @@ impl Detector {
                         ..found
                     });
                 }
-                for (start, beginning) in row.secrets {
-                    let found = secret::in_row(bytes, start, beginning);
-                    out.push_secret(SecretSighting {
-                        place: found.place.moved(base),
-                        ..found
-                    });
-                }
+                let secrets = row.secrets.into_iter();
+                let secrets = secrets.map(|(at, beginning)| secret::in_row(bytes, at, beginning));
+                push_secrets(secrets, base, out);
             }
             Anchor::SecretName => {
                 let setting = row::of_setting(bytes, at, &mut marks.rows);
@@ -171,10 +167,7 @@ impl Detector {
         out: &mut Sightings,
     ) {
         match name::read(bytes, at, &mut marks.barren) {
-            Value::Found(found) => out.push_secret(SecretSighting {
-                place: found.place.moved(base),
-                ..found
-            }),
+            Value::Found(found) => push_secrets([found], base, out),
             // It may be spelled out, and its ID with it.
             Value::Missing if depth < self.max_depth && at >= marks.spelled => {
                 let from = marks.spelled;
@@ -310,13 +303,17 @@ fn conclude(sightings: &mut Sightings) {
 /// Whether a name of a secret is the one of a setting in a database.
 fn push_setting(found: Option<Vec<SecretSighting>>, base: u64, out: &mut Sightings) -> bool {
     let is_setting = found.is_some();
-    for secret in found.into_iter().flatten() {
+    push_secrets(found.into_iter().flatten(), base, out);
+    is_setting
+}
+
+fn push_secrets(found: impl IntoIterator<Item = SecretSighting>, base: u64, out: &mut Sightings) {
+    for secret in found {
         out.push_secret(SecretSighting {
             place: secret.place.moved(base),
             ..secret
         });
     }
-    is_setting
 }
 
 /// Whether the ID in UTF-16 at `at` stands in a row of a database with a secret.
@@ -329,12 +326,7 @@ fn push_row(bytes: &[u8], at: usize, base: u64, marks: &mut Marks, out: &mut Sig
         ..id
     });
     let is_whole = !secrets.is_empty();
-    for secret in secrets {
-        out.push_secret(SecretSighting {
-            place: secret.place.moved(base),
-            ..secret
-        });
-    }
+    push_secrets(secrets, base, out);
     is_whole
 }
 

@@ -2,7 +2,7 @@
 //! words for an ID and for a secret. `BACKUP_AWS_ACCESS_KEY_ID` and
 //! `backupSecretKey` are both of `backup`.
 
-mod beside;
+pub(super) mod beside;
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Range;

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::detect::owner::beside::{is_part, last};
+
 /// What names a value of whatever it is told of before.
 const OF_ALL: [&[u8]; 8] = [
     b"content", b"data", b"default", b"string", b"text", b"v", b"val", b"value",
@@ -90,8 +92,7 @@ fn own_name(text: &[u8]) -> Option<&[u8]> {
     let (text, signs) = text.split_at(text.len() - signs);
     let is_given = is_given(signs);
     let text = &text[..text.len() - last(text, is_quote)];
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
-    let name = &text[text.len() - last(text, is_part)..];
+    let name = &text[text.len() - last(text, |byte| is_part(*byte))..];
     (is_given && !name.is_empty()).then_some(name)
 }
 
@@ -102,10 +103,6 @@ fn is_given(signs: &[u8]) -> bool {
 
 fn count(bytes: &[u8], is_such: impl Fn(&u8) -> bool) -> usize {
     bytes.iter().take_while(|byte| is_such(byte)).count()
-}
-
-fn last(bytes: &[u8], is_such: impl Fn(&u8) -> bool) -> usize {
-    bytes.iter().rev().take_while(|byte| is_such(byte)).count()
 }
 
 #[cfg(test)]

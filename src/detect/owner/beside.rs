@@ -158,12 +158,12 @@ fn is_one_of(word: &[u8], words: &[&[u8]]) -> bool {
     words.iter().any(|one| word.eq_ignore_ascii_case(one))
 }
 
-fn is_part(byte: u8) -> bool {
+pub(in crate::detect) fn is_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)
 }
 
 /// How many bytes at the end are such.
-fn last(bytes: &[u8], is_such: impl Fn(&u8) -> bool) -> usize {
+pub(in crate::detect) fn last(bytes: &[u8], is_such: impl Fn(&u8) -> bool) -> usize {
     bytes.iter().rev().take_while(|byte| is_such(byte)).count()
 }
 

@@ -42,7 +42,7 @@ impl Traversal<'_> {
             }
             let added = self.entry(worker, node).and_then(|entry| {
                 let size = bounded(entry.decompressed_size, MAX_HELD)?;
-                let _alone = (size > ALONE).then(|| lock(self.large));
+                let _alone = (size > ALONE).then(|| lock(&self.large));
                 let mut instructions = vec![0; size];
                 self.inflate(worker, node, &entry, &mut instructions)?;
                 delta::added(&instructions)

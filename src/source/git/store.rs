@@ -287,14 +287,12 @@ impl<'a, 'v> Group<'a, 'v> {
         let ids = Mutex::new(Vec::new());
         let losses = Losses::default();
         losses.corrupt.store(forest.bad, Ordering::Relaxed);
-        let large = Mutex::new(());
         let number = u32::try_from(self.packs.len()).unwrap_or(u32::MAX);
         let traversal = Traversal::new(
             pack,
             number,
             &forest,
             &losses,
-            &large,
             match &index {
                 Some(Index::File(file)) => Ids::Index(file),
                 _ => Ids::Made(&ids),

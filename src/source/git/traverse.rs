@@ -73,7 +73,7 @@ pub(super) struct Traversal<'a> {
     pub(super) forest: &'a Forest,
     pub(super) losses: &'a Losses,
     /// Held while a large object is in memory.
-    pub(super) large: &'a Mutex<()>,
+    pub(super) large: Mutex<()>,
     pub(super) ids: Ids<'a>,
     /// Deltas that wait for an object of that id.
     pub(super) waiting: &'a Mutex<HashMap<ObjectId, Vec<u32>>>,
@@ -113,7 +113,6 @@ impl<'a> Traversal<'a> {
         number: u32,
         forest: &'a Forest,
         losses: &'a Losses,
-        large: &'a Mutex<()>,
         ids: Ids<'a>,
         waiting: &'a Mutex<HashMap<ObjectId, Vec<u32>>>,
     ) -> Self {
@@ -122,7 +121,7 @@ impl<'a> Traversal<'a> {
             number,
             forest,
             losses,
-            large,
+            large: Mutex::new(()),
             ids,
             waiting,
             next: AtomicUsize::new(0),
@@ -180,7 +179,7 @@ impl<'a> Traversal<'a> {
             return self.stream(worker, node, kind, &entry);
         }
         let size = bounded(entry.decompressed_size, MAX_HELD)?;
-        let alone = (size > ALONE).then(|| lock(self.large));
+        let alone = (size > ALONE).then(|| lock(&self.large));
         let mut object = worker.buffers.take(size);
         let whole = self.inflate(worker, node, &entry, sized(&mut object, size));
         if whole.is_err() {
